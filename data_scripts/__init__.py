@@ -1,0 +1,23 @@
+"""Corpora: the raw files of each become rows of the one schema. One module per corpus, loaded on demand."""
+
+from importlib import import_module
+
+#: Corpus name -> "module:class". A new corpus is one module and one line here.
+BUILDERS = {
+    "simulated": "simulated:SimulatedCorpora",
+    "recordings": "recordings:Recordings",
+}
+
+
+def builder_class(name: str) -> type:
+    """The builder class of a corpus.
+
+    Raises:
+        CorpusError: If the name is unknown; the message lists those known.
+    """
+    if name not in BUILDERS:
+        from mdjpt_hf.errors import CorpusError
+
+        raise CorpusError(f"unknown corpus {name!r}", value=name, remedy=f"Choose one of {', '.join(BUILDERS)}")
+    module, _, attribute = BUILDERS[name].partition(":")
+    return getattr(import_module(f"mdjpt_hf.data_scripts.{module}"), attribute)

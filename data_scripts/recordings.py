@@ -1,0 +1,261 @@
+"""A user's own recordings, listed in one table: file, subject, stimulus, times, labels.
+
+The table is CSV (or TSV) with a header; each line is one trial:
+
+| column | |
+|---|---|
+| `file` | anything `mne.io.read_raw` opens (EDF, BDF, SET, FIF, CNT, VHDR, ...), relative to the source |
+| `subject`, `stimulus` | ids without personal data; a stimulus has the same id for everybody who saw it |
+| `session` | whole number, 0 if left out |
+| `onset`, `duration` | s from the start of the file; 0 and the rest of the file if left out |
+| `trial` | position in the session from 0; if left out, the order of onsets when the session is one file |
+| `label` | name of the class |
+| `emotion`, `valence_class` | words of the common vocabulary (`mdjpt_hf.schema`) |
+| `valence`, `arousal`, `dominance`, `liking` | the subject's rating, rescaled to [0, 1] |
+"""
+
+import glob
+import hashlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import mne
+import numpy as np
+
+from mdjpt_hf.data_scripts.base import CorpusBuilder, CorpusFacts, UnitReport
+from mdjpt_hf.data_scripts.recordings_table import TableRow, read_table
+from mdjpt_hf.errors import CorpusError, MDJPTError
+from mdjpt_hf.modeling.raw_mdjpt import Recording, read_raw
+from mdjpt_hf.modeling.signal_mdjpt import microvolts_per
+from mdjpt_hf.preprocessing import Preprocessed, check_preset, located, preprocess, preset_settings
+from mdjpt_hf.schema import RATINGS, Trial
+
+# what MNE warns of when a file ends before its header says so
+_TRUNCATION = ("does not match the file size", "truncated", "corrupt", "incomplete")
+_POINTER_MARKS = (b"/annex/objects/", b"version https://git-lfs")
+
+
+class Recordings(CorpusBuilder):
+    """Corpus of the recordings a table lists; one unit of work per subject.
+
+    Args:
+        table: The CSV or TSV file.
+        source: Folder the `file` column is relative to; the table's own by default.
+        name: Value of the `dataset` column; the table's file name without suffix by default.
+        preprocessing: Preset of `mdjpt_hf.preprocessing`, applied before trials are cut.
+        unit: What the values really are ("V", "mV", "uV"), for files whose header gives a wrong unit.
+        label_source: Whether `label` is what the stimulus was meant to evoke or what the subject reported.
+
+    Raises:
+        CorpusError: If the table or a file it names is missing, or a line is wrong; with the line number.
+        ConfigurationError: If the preset is unknown.
+        UnitError: If the unit is unknown.
+    """
+
+    def __init__(
+        self,
+        table: str | Path,
+        source: str | Path | None = None,
+        name: str | None = None,
+        preprocessing: str = "basic",
+        unit: str | None = None,
+        label_source: Literal["stimulus", "self-report"] = "stimulus",
+    ):
+        super().__init__(preprocessing)
+        check_preset(preprocessing)
+        microvolts_per(unit or "V")
+        self.table = Path(table)
+        self.source = Path(source) if source is not None else self.table.parent
+        self.name = name or self.table.stem
+        self.unit = unit
+        self.label_source = label_source
+        self.rows = read_table(self.table)
+        self.label_names = tuple(sorted({row.label for row in self.rows if row.label}))
+        for row in self.rows:
+            self._check_exists(row)
+
+    @property
+    def facts(self) -> list[CorpusFacts]:
+        """The one dataset of this builder."""
+        rated = [rating for rating in RATINGS if any(not np.isnan(row.ratings[rating]) for row in self.rows)]
+        return [
+            CorpusFacts(
+                name=self.name,
+                title=f"Recordings listed in {self.table.name}",
+                licence="The owner's own recordings; no licence is given",
+                redistributable=False,
+                label_source=self.label_source if self.label_names else "none",
+                label_names=self.label_names,
+                rating_scale=f"{', '.join(rated)} in [0, 1], as rescaled by the owner of the table"
+                if rated
+                else "",
+            )
+        ]
+
+    def units(self) -> list[str]:
+        """The subjects, in the order of the table."""
+        return list(dict.fromkeys(row.subject for row in self.rows))
+
+    def read_unit(self, unit: str, report: UnitReport) -> Iterator[Trial]:
+        """Yield the trials of one subject, file by file.
+
+        Raises:
+            CorpusError: If a file cannot be read or is shorter than the table says.
+            MDJPTError: What the signal path raises (montage, rate, unit, signal), with the file in front.
+        """
+        rows = [row for row in self.rows if row.subject == unit]
+        for file in dict.fromkeys(row.file for row in rows):
+            recording, notes = self._read(file)
+            prepared = preprocess(
+                recording.signal,
+                recording.ch_names,
+                recording.sampling_rate,
+                self.preprocessing,
+                recording.bads,
+                where=str(self.source / file),
+                unit=recording.unit,
+            )
+            notes += [*recording.selection.notes(), *prepared.notes]
+            report.notes += [f"{file}: {note}" for note in notes]
+            for row in (row for row in rows if row.file == file):
+                yield self._trial(row, prepared)
+                if any(row.overlaps(start, end) for start, end in recording.bad_spans):
+                    report.notes.append(f"{file}: the trial of line {row.line} overlaps a stretch marked bad")
+
+    def options(self) -> dict[str, Any]:
+        """Table, files (name, bytes, time of change) and settings the rows depend on."""
+        files = [self.source / file for file in dict.fromkeys(row.file for row in self.rows)]
+        return {
+            "table": hashlib.sha256(self.table.read_bytes()).hexdigest(),
+            "files": [_fingerprint(path, self.source) for file in files for path in _parts(file)],
+            "name": self.name,
+            "unit": self.unit,
+            "label_source": self.label_source,
+            "preprocessing": preset_settings(self.preprocessing),
+        }
+
+    def _check_exists(self, row: TableRow) -> None:
+        path = self.source / row.file
+        if not path.exists() and not path.is_symlink():
+            raise CorpusError(
+                f"line {row.line}: the file {row.file!r} is not in {self.source}",
+                path=self.table,
+                value=row.file,
+                remedy="Correct the table, or give the folder of the recordings as source",
+            )
+
+    def _read(self, file: str) -> tuple[Recording, list[str]]:
+        """The EEG of one file in µV, and what MNE warned of."""
+        path = self.source / file
+        _refuse_pointers(path)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                raw = mne.io.read_raw(path, preload=False, verbose="WARNING")
+                recording = read_raw(raw, self.unit)
+            except MDJPTError as error:
+                raise located(error, str(path)) from error
+            except Exception as error:  # readers of foreign formats raise anything at all
+                raise _unreadable(path, error) from error
+        messages = list(dict.fromkeys(str(warning.message) for warning in caught))
+        _refuse_truncated(path, messages)
+        return recording, [f"MNE warns: {message}" for message in messages]
+
+    def _trial(self, row: TableRow, prepared: Preprocessed) -> Trial:
+        rate, n_samples = prepared.sampling_rate, prepared.signal.shape[1]
+        start = round(row.onset * rate)
+        stop = n_samples if row.duration is None else start + round(row.duration * rate)
+        # resampling rounds the length up or down by less than one sample
+        if start >= n_samples or stop > n_samples + 1:
+            raise CorpusError(
+                f"line {row.line}: the trial lasts from {row.onset:g} to {stop / rate:g} s, "
+                f"but {row.file} ends at {n_samples / rate:g} s",
+                path=self.table,
+                value=(row.onset, row.duration),
+                remedy="Onset and duration are in seconds from the start of the file",
+            )
+        return Trial(
+            dataset=self.name,
+            subject=row.subject,
+            session=row.session,
+            trial=row.trial,
+            stimulus=row.stimulus,
+            signal=prepared.signal[:, start:stop],
+            sampling_rate=rate,
+            ch_names=prepared.ch_names,
+            label=self.label_names.index(row.label) if row.label else -1,
+            label_name=row.label,
+            emotion=row.emotion,
+            valence_class=row.valence_class,
+            preprocessing=prepared.id,
+            **row.ratings,
+        )
+
+
+def _parts(path: Path) -> list[Path]:
+    """The file and those that belong to it: BrainVision, EEGLAB and others keep header and signal apart."""
+    if path.is_dir():
+        return sorted(part for part in path.rglob("*") if part.is_file())
+    return sorted(Path(part) for part in glob.glob(glob.escape(str(path.with_suffix(""))) + ".*"))
+
+
+def _fingerprint(path: Path, source: Path) -> list[Any]:
+    name = path.relative_to(source) if path.is_relative_to(source) else path
+    if not path.exists():
+        return [str(name), -1, -1]
+    status = path.stat()
+    return [str(name), status.st_size, status.st_mtime_ns]
+
+
+def _refuse_pointers(path: Path) -> None:
+    """Refuse files that stand for data kept elsewhere, as a clone without its large files has them."""
+    for part in {path, *_parts(path)}:
+        dangling = part.is_symlink() and not part.exists()
+        if dangling or (part.is_file() and _is_pointer(part)):
+            raise CorpusError(
+                f"{part.name} is a pointer to data that is not here (git-annex or Git LFS)",
+                path=path,
+                value=part.name,
+                remedy="Fetch the content, for example with `datalad get` or `git annex get`, then try again",
+            )
+
+
+def _is_pointer(path: Path) -> bool:
+    # a pointer is one line of text: no recording is as short
+    if path.stat().st_size > 1000:
+        return False
+    content = path.read_bytes()
+    return any(mark in content for mark in _POINTER_MARKS)
+
+
+def _refuse_truncated(path: Path, messages: list[str]) -> None:
+    told = [message for message in messages if any(word in message.lower() for word in _TRUNCATION)]
+    if told:
+        raise CorpusError(
+            f"the file is truncated or damaged: {told[0].rstrip('.')}",
+            path=path,
+            value=told[0],
+            remedy="Copy or export it again",
+        )
+
+
+def _unreadable(path: Path, error: Exception) -> CorpusError:
+    cause = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": .")
+    if "number of trials" in cause.lower():
+        return CorpusError(
+            "the recording is cut into epochs",
+            path=path,
+            value=cause,
+            remedy="Export the continuous recording; the table says where its trials lie",
+        )
+    header = path.with_suffix(".vhdr")
+    return CorpusError(
+        f"MNE cannot read this file ({cause[:300]})",
+        path=path,
+        value=path.suffix,
+        remedy=f"Name its header {header.name} instead"
+        if header.exists() and header != path
+        else "Check that it is complete and of the format its name says, or convert it to EDF or FIF",
+    )

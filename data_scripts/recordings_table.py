@@ -1,0 +1,211 @@
+"""The table of a user's own recordings, read and checked line by line."""
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from math import isfinite, nan
+from pathlib import Path
+from typing import Any
+
+from mdjpt_hf.errors import CorpusError
+from mdjpt_hf.schema import EMOTIONS, RATINGS, VALENCE_CLASSES
+
+REQUIRED = ("file", "subject", "stimulus")
+OPTIONAL = ("session", "trial", "onset", "duration", "label", "emotion", "valence_class", *RATINGS)
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One checked line.
+
+    Attributes:
+        line: Line number in the file, the header being 1.
+        onset, duration: Seconds; a duration of None means to the end.
+        trial: Position in the session, -1 where unknown.
+        label, emotion, valence_class: Empty or None where not given.
+        ratings: One number in [0, 1] or NaN for each of `RATINGS`.
+    """
+
+    line: int
+    file: str
+    subject: str
+    stimulus: str
+    session: int = 0
+    trial: int = -1
+    onset: float = 0.0
+    duration: float | None = None
+    label: str = ""
+    emotion: str | None = None
+    valence_class: str | None = None
+    ratings: dict[str, float] = field(default_factory=dict)
+
+    def overlaps(self, start: float, end: float) -> bool:
+        """Whether the trial and the stretch from `start` to `end` (s) have a moment in common."""
+        return (
+            start < (float("inf") if self.duration is None else self.onset + self.duration)
+            and end >= self.onset
+        )
+
+
+def read_table(path: Path) -> list[TableRow]:
+    """Read and check a table; trial numbers are filled in where they follow from the onsets.
+
+    Raises:
+        CorpusError: With the line number and what to correct.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ",", strict=True)
+            _check_columns(path, [name.strip() for name in reader.fieldnames or []])
+            reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
+            rows = [_parse(_Line(path, reader.line_num, values)) for values in reader if any(values.values())]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CorpusError(
+            f"the table cannot be read ({error})", path=path, remedy="Give a CSV file in UTF-8 with a header"
+        ) from error
+    if not rows:
+        raise CorpusError("the table has no trials", path=path, value=0, remedy="Write one line per trial")
+    _check_unique(path, rows)
+    return _with_trials(path, rows)
+
+
+@dataclass
+class _Line:
+    """One line of the table while it is parsed."""
+
+    path: Path
+    number: int
+    values: dict[str, Any]
+
+    def text(self, column: str) -> str:
+        return (self.values.get(column) or "").strip()
+
+    def wrong(self, problem: str, value: Any, remedy: str) -> CorpusError:
+        return CorpusError(f"line {self.number}: {problem}", path=self.path, value=value, remedy=remedy)
+
+    def number_in(
+        self, column: str, default: Any, kind: Callable = float, low: float = 0.0, high: float = 1e9
+    ) -> Any:
+        """The number in a column, `default` where it is empty."""
+        text = self.text(column)
+        if not text or text.lower() in ("nan", "n/a"):
+            return default
+        try:
+            value = kind(text)
+        except ValueError:
+            value = nan
+        if not isfinite(value) or not low <= value <= high:
+            wanted = "a whole number" if kind is int else "a number"
+            limits = f"from {low:g} to {high:g}" if high < 1e9 else f"of at least {low:g}"
+            raise self.wrong(
+                f"{column} must be {wanted} {limits}, found {text!r}", text, f"Correct or rescale {column}"
+            )
+        return value
+
+    def word(self, column: str, vocabulary: tuple[str, ...]) -> str | None:
+        """The word in a column, None where it is empty."""
+        text = self.text(column)
+        if text and text not in vocabulary:
+            raise self.wrong(f"unknown {column} {text!r}", text, f"Use one of {', '.join(vocabulary)}")
+        return text or None
+
+
+def _check_columns(path: Path, columns: list[str]) -> None:
+    known = (*REQUIRED, *OPTIONAL)
+    missing = [name for name in REQUIRED if name not in columns]
+    if missing:
+        raise CorpusError(
+            f"the table lacks the columns {missing}, found {columns}",
+            path=path,
+            value=missing,
+            remedy=f"Needed are {', '.join(REQUIRED)}; possible are {', '.join(OPTIONAL)}",
+        )
+    if len(set(columns)) < len(columns):
+        twice = [name for name, count in Counter(columns).items() if count > 1]
+        raise CorpusError(f"columns {twice} occur twice", path=path, value=twice, remedy="Keep one of each")
+    for name in columns:
+        # columns of the user's own are welcome, misspelt ones of ours would be silently lost
+        meant = [] if name in known else get_close_matches(name.lower(), known, n=1, cutoff=0.8)
+        if meant:
+            raise CorpusError(
+                f"unknown column {name!r}",
+                path=path,
+                value=name,
+                remedy=f"Call it {meant[0]!r}, or something else",
+            )
+
+
+def _parse(line: _Line) -> TableRow:
+    if None in line.values or None in line.values.values():
+        raise line.wrong(
+            "the number of fields differs from the header's", line.values, "Put quotes around commas"
+        )
+    for column in REQUIRED:
+        if not line.text(column):
+            raise line.wrong(f"{column} is empty", "", f"Give a {column}")
+    duration = line.number_in("duration", None)
+    if duration == 0:
+        raise line.wrong("duration is 0", 0.0, "Leave it empty to take the rest of the file")
+    return TableRow(
+        line=line.number,
+        file=line.text("file"),
+        subject=line.text("subject"),
+        stimulus=line.text("stimulus"),
+        session=line.number_in("session", 0, int),
+        trial=line.number_in("trial", -1, int),
+        onset=line.number_in("onset", 0.0),
+        duration=duration,
+        label=line.text("label"),
+        emotion=line.word("emotion", EMOTIONS),
+        valence_class=line.word("valence_class", VALENCE_CLASSES),
+        ratings={rating: line.number_in(rating, nan, high=1.0) for rating in RATINGS},
+    )
+
+
+def _check_unique(path: Path, rows: list[TableRow]) -> None:
+    """One subject sees a stimulus once in a session, and two trials do not begin at the same time."""
+    for what, key in (
+        ("the same subject, session and stimulus", lambda row: (row.subject, row.session, row.stimulus)),
+        ("the same file and onset", lambda row: (row.file, row.onset)),
+    ):
+        first: dict[tuple, int] = {}
+        for row in rows:
+            if key(row) in first:
+                raise CorpusError(
+                    f"lines {first[key(row)]} and {row.line} have {what}: {key(row)}",
+                    path=path,
+                    value=(first[key(row)], row.line),
+                    remedy="Remove one of them, or correct its ids or times",
+                )
+            first[key(row)] = row.line
+
+
+def _with_trials(path: Path, rows: list[TableRow]) -> list[TableRow]:
+    sessions = defaultdict(list)
+    for row in rows:
+        sessions[row.subject, row.session].append(row)
+    numbered = {}
+    for session in sessions.values():
+        numbered |= _numbers(path, session)
+    return [replace(row, trial=numbered[row.line]) for row in rows]
+
+
+def _numbers(path: Path, session: list[TableRow]) -> dict[int, int]:
+    """Line number -> trial number of one session."""
+    given = [row.trial for row in session]
+    if all(trial == -1 for trial in given):
+        if len({row.file for row in session}) > 1:  # the order of files is not known
+            return {row.line: -1 for row in session}
+        ordered = sorted(session, key=lambda row: row.onset)
+        return {row.line: number for number, row in enumerate(ordered)}
+    if -1 in given or len(set(given)) < len(given):
+        raise CorpusError(
+            f"lines {[row.line for row in session]}: trial must be given for every trial of a session, "
+            f"each once, found {given}",
+            path=path,
+            value=given,
+            remedy="Count the trials of each session from 0 as presented, or leave the column empty",
+        )
+    return {row.line: row.trial for row in session}

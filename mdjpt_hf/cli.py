@@ -1,0 +1,133 @@
+"""The `mdjpt` command: every option a newcomer needs, nothing heavy loaded before it is used."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="mdjpt",
+    help="Joint pre-training on EEG emotion corpora, native to the Hugging Face Hub.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Turn recordings into prepared corpora.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+
+@app.command()
+def pretrain(
+    config: Annotated[str, typer.Option(help="A preset (demo, paper) or a YAML file.")] = "demo",
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="A prepared corpus; repeat for several. Without it: the simulated corpora."),
+    ] = None,
+    output_dir: Annotated[
+        str | None, typer.Option(help="Where to write; default outputs/NAME, numbered if taken.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest complete checkpoint.")] = False,
+    objective: Annotated[str | None, typer.Option(help="What to learn: mdjpt.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Weights, sampling and simulation follow from it.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of Adam.")] = None,
+    num_workers: Annotated[int | None, typer.Option(help="Data worker processes.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any other setting as key=value, e.g. --set model.hidden_size=64; repeatable."),
+    ] = None,
+) -> None:
+    """Pre-train one encoder on several corpora at once; the same program as `accelerate launch pretrain.py`."""
+    from mdjpt_hf.pretrain import pretrain as run
+    from mdjpt_hf.training.config import load_run_config, parse_setting
+
+    overrides: dict[str, Any] = {}
+    for text in settings or []:
+        for name, value in parse_setting(text).items():
+            overrides[name] = {**overrides.get(name, {}), **value} if isinstance(value, dict) else value
+    given = {
+        "data": data,
+        "output_dir": output_dir,
+        "objective": objective,
+        "seed": seed,
+        "steps": steps,
+        "learning_rate": learning_rate,
+        "num_workers": num_workers,
+    }
+    overrides.update({name: value for name, value in given.items() if value is not None})
+    run(load_run_config(config, **overrides), resume=resume)
+
+
+@data_app.command("list")
+def list_corpora() -> None:
+    """Name the corpora this version can prepare."""
+    from mdjpt_hf.data_scripts import BUILDERS, builder_class
+
+    for name in BUILDERS:
+        summary = (builder_class(name).__doc__ or "").strip().splitlines()[0]
+        typer.echo(f"{name:12} {summary}")
+
+
+@data_app.command()
+def prepare(
+    corpus: Annotated[str, typer.Argument(help="A corpus of `mdjpt data list`.")],
+    out: Annotated[Path, typer.Option(help="The folder to make.")],
+    source: Annotated[Path | None, typer.Option(help="The corpus as you downloaded it.")] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="recordings: CSV with file, subject, stimulus, onset, duration, label.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="recordings: name of the dataset.")] = None,
+    unit: Annotated[str | None, typer.Option(help="recordings: unit stored in the files, if they state a wrong one.")]
+    = None,
+    preprocessing: Annotated[str, typer.Option(help="none or basic.")] = "basic",
+    seed: Annotated[int, typer.Option(help="simulated: everything follows from it.")] = 0,
+    difficulty: Annotated[str, typer.Option(help="simulated: easy, mid or hard.")] = "easy",
+    only: Annotated[list[str] | None, typer.Option(help="simulated: only this corpus; repeatable.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes that read subjects side by side.")] = 1,
+) -> None:
+    """Build a corpus into a folder that `datasets.load_from_disk` and `mdjpt pretrain --data` open."""
+    from mdjpt_hf.data.prepare import prepare as run
+    from mdjpt_hf.data_scripts import builder_class
+    from mdjpt_hf.errors import ConfigurationError
+
+    arguments: dict[str, Any] = {"preprocessing": preprocessing}
+    builder = builder_class(corpus)
+    if corpus == "simulated":
+        arguments |= {"seed": seed, "difficulty": difficulty, "corpora": only}
+    elif corpus == "recordings":
+        if table is None:
+            raise ConfigurationError("recordings needs --table", remedy="Give a CSV: see `mdjpt data prepare --help`")
+        arguments |= {"table": table, "source": source, "name": name, "unit": unit}
+    prepared = run(builder(**arguments), out, workers=workers)
+    _report(prepared)
+
+
+def _report(prepared: Any) -> None:
+    typer.echo(f"{prepared.folder} {'is ready' if prepared.built else 'was already up to date'}")
+    for name, totals in prepared.report["datasets"].items():
+        typer.echo(
+            f"  {name}: {totals['subjects']} subjects, {totals['trials']} trials, {totals['minutes']:.1f} min"
+        )
+    for unit in prepared.report["units"]:
+        for note in (*unit["notes"], *(f"left out: {reason}" for reason in unit["rejected"])):
+            typer.echo(f"  {unit['unit']}: {note}")
+
+
+def main() -> None:
+    """Run the command line; our own errors end it with their message alone."""
+    _run(app)
+
+
+def pretrain_main() -> None:
+    """`pretrain.py`: the `pretrain` command on its own."""
+    _run(lambda: typer.run(pretrain))
+
+
+def _run(program: Any) -> None:
+    from mdjpt_hf.errors import MDJPTError
+
+    try:
+        program()
+    except MDJPTError as error:
+        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,81 @@
+"""Batches: the windows and ids of one training step, for one process."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from mdjpt_hf.data.pairs import Pair, PairSampler
+
+
+class PretrainingSteps(Dataset):
+    """Item `s` is the whole batch of global step `s` for this process.
+
+    A step has `pairs_per_dataset` pairs of every dataset, shared out over the processes; pair `p` goes to process
+    `p % world_size`. Two processes with n pairs therefore see exactly what one process with 2n pairs sees.
+
+    Args:
+        samplers (`Sequence[PairSampler]`): One per dataset.
+        num_steps (`int`): Length. steps_per_epoch (`int`): Where one epoch ends in the seed.
+        seed (`int`): Everything drawn follows from it.
+        pairs_per_dataset (`int`): Over all processes; a multiple of `world_size`.
+        rank, world_size (`int`): This process and how many there are.
+    """
+
+    def __init__(
+        self,
+        samplers: Sequence[PairSampler],
+        num_steps: int,
+        steps_per_epoch: int,
+        seed: int,
+        pairs_per_dataset: int = 1,
+        rank: int = 0,
+        world_size: int = 1,
+    ):
+        self.samplers = list(samplers)
+        self.num_steps = num_steps
+        self.steps_per_epoch = steps_per_epoch
+        self.seed = seed
+        self.pairs = range(rank, pairs_per_dataset, world_size)
+        self.pairs_per_dataset = pairs_per_dataset
+
+    def __len__(self) -> int:
+        return self.num_steps
+
+    def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
+        epoch, position = divmod(step, self.steps_per_epoch)
+        drawn = [
+            (dataset, pair, sampler.draw(np.random.default_rng([self.seed, epoch, position, dataset, pair])))
+            for dataset, sampler in enumerate(self.samplers)
+            for pair in self.pairs
+        ]
+        return collate_pairs(self.samplers, drawn)
+
+
+def collate_pairs(samplers: Sequence[PairSampler], drawn: list[tuple[int, int, Pair]]) -> dict[str, torch.Tensor]:
+    """Windows of pairs, first subject then second, with the ids the losses need.
+
+    Args:
+        samplers: One per dataset.
+        drawn: (dataset number, pair number, pair) in batch order.
+
+    Returns:
+        `input_values` `(batch, 60, samples)`; `group_ids`, `dataset_ids`, `stimulus_ids` `(batch,)` int64.
+    """
+    windows, groups, datasets, stimuli = [], [], [], []
+    clips = 0
+    for dataset, _, pair in drawn:
+        trials, length, n = samplers[dataset].trials, samplers[dataset].length, len(pair.start)
+        for subject in (pair.first, pair.second):
+            windows += [trials.window(int(i), int(s), length) for i, s in zip(subject, pair.start, strict=True)]
+            groups += [groups[-1] + 1 if groups else 0] * n
+            stimuli += range(clips, clips + n)
+        datasets += [dataset] * (2 * n)
+        clips += n
+    return {
+        "input_values": torch.from_numpy(np.stack(windows)),
+        "group_ids": torch.tensor(groups),
+        "dataset_ids": torch.tensor(datasets),
+        "stimulus_ids": torch.tensor(stimuli),
+    }

@@ -1,0 +1,216 @@
+"""Reading: prepared folders open as memory-mapped trials, one `TrialSet` per dataset."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from datasets import load_from_disk
+
+from mdjpt_hf.data.storage import CORPUS_FILE
+from mdjpt_hf.errors import CorpusError
+from mdjpt_hf.modeling.montage_mdjpt import channel_projection
+from mdjpt_hf.modeling.signal_mdjpt import robust_scale
+from mdjpt_hf.schema import TRIAL_FEATURES
+
+_IDENTITY = ("subject", "session", "trial", "stimulus", "label", "valence_class", "n_samples", "sampling_rate")
+
+
+@dataclass
+class TrialSet:
+    """The trials of one dataset.
+
+    The arrays below have one entry per trial; signals are never copied, `signal(i)` is a view into the mapped file.
+
+    Attributes:
+        name: Dataset name. folder: where it lies.
+        subject, stimulus: `(trials,)` strings. session, trial, label, valence_class, n_samples: `(trials,)` integers.
+        sampling_rate: Hz, the same for every trial.
+    """
+
+    name: str
+    folder: Path
+    rows: np.ndarray  # row numbers within the folder
+    subject: np.ndarray
+    session: np.ndarray
+    trial: np.ndarray
+    stimulus: np.ndarray
+    label: np.ndarray
+    valence_class: np.ndarray
+    n_samples: np.ndarray
+    sampling_rate: float
+    ch_names: list[tuple[str, ...]]
+    label_names: tuple[str, ...] = ()
+    montage: str = "positions"
+    _projections: dict[tuple[str, ...], np.ndarray] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getstate__(self) -> dict:
+        """Data workers open the files themselves: maps are not sent between processes."""
+        return {name: value for name, value in self.__dict__.items() if name != "_signals"}
+
+    @cached_property
+    def _signals(self) -> "_MappedSignals":
+        return _MappedSignals(self.folder)
+
+    @cached_property
+    def scales(self) -> np.ndarray:
+        """`(trials, 2)`: mean and standard deviation of each trial's recording (subject and session), µV."""
+        stored = _stored_scales(self.folder, self.name)
+        keys = list(zip(self.subject.tolist(), self.session.tolist(), strict=True))
+        for subject, session in sorted(set(keys) - set(stored)):
+            members = np.flatnonzero((self.subject == subject) & (self.session == session))
+            signal = np.concatenate([self.signal(int(index)).ravel() for index in members])
+            stored[subject, session] = robust_scale(signal[None])
+        return np.array([stored[key] for key in keys])
+
+    def signal(self, index: int) -> np.ndarray:
+        """View of one trial, `(channels, samples)` float32, µV."""
+        return self._signals.view(int(self.rows[index]), len(self.ch_names[index]))
+
+    def window(self, index: int, start: int, length: int) -> np.ndarray:
+        """One scaled window on the standard channels, `(60, length)` float32."""
+        mean, std = self.scales[index]
+        projection = self._projection(self.ch_names[index])
+        window = (projection / np.float32(std)) @ self.signal(index)[:, start : start + length]
+        return window - (projection.sum(axis=1, keepdims=True) * np.float32(mean / std))
+
+    def _projection(self, ch_names: tuple[str, ...]) -> np.ndarray:
+        if ch_names not in self._projections:
+            self._projections[ch_names] = channel_projection(list(ch_names), self.montage).astype(np.float32)
+        return self._projections[ch_names]
+
+    def select(self, keep: np.ndarray) -> "TrialSet":
+        """The trials where `keep` `(trials,)` is true."""
+        chosen = np.flatnonzero(keep)
+        columns = ("rows", "subject", "session", "trial", "stimulus", "label", "valence_class", "n_samples")
+        arrays = {name: getattr(self, name)[chosen] for name in columns}
+        return TrialSet(
+            name=self.name,
+            folder=self.folder,
+            sampling_rate=self.sampling_rate,
+            ch_names=[self.ch_names[index] for index in chosen],
+            label_names=self.label_names,
+            montage=self.montage,
+            **arrays,
+        )
+
+    @property
+    def hours(self) -> float:
+        """Total duration."""
+        return float(self.n_samples.sum()) / self.sampling_rate / 3600
+
+
+class _MappedSignals:
+    """Zero-copy views of the `signal` column of a prepared folder."""
+
+    def __init__(self, folder: Path):
+        column = load_from_disk(str(folder)).data.column("signal")
+        self._values = [chunk.values.to_numpy(zero_copy_only=True) for chunk in column.chunks]
+        self._offsets = [chunk.offsets.to_numpy() for chunk in column.chunks]
+        self._chunk_starts = np.cumsum([0] + [len(chunk) for chunk in column.chunks])
+
+    def view(self, row: int, num_channels: int) -> np.ndarray:
+        chunk = int(np.searchsorted(self._chunk_starts, row, side="right")) - 1
+        position = row - self._chunk_starts[chunk]
+        begin, end = self._offsets[chunk][position : position + 2]
+        return self._values[chunk][begin:end].reshape(num_channels, -1)
+
+
+def open_corpora(paths: Sequence[str | Path], montage: str = "positions") -> list[TrialSet]:
+    """Open prepared folders; each may hold one dataset, several, or be a folder of prepared folders.
+
+    Raises:
+        CorpusError: If a path is not a prepared corpus, or two folders hold a dataset of the same name.
+    """
+    trial_sets = [
+        trial_set for path in paths for folder in _prepared_folders(Path(path)) for trial_set in _open(folder, montage)
+    ]
+    names = [trial_set.name for trial_set in trial_sets]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        folders = [str(trial_set.folder) for trial_set in trial_sets if trial_set.name == name]
+        raise CorpusError(
+            f"dataset {name!r} comes from several folders: {folders}",
+            value=name,
+            remedy="Give each --data once, or prepare the second one under another name",
+        )
+    return trial_sets
+
+
+def _prepared_folders(path: Path) -> list[Path]:
+    if (path / "state.json").is_file():
+        return [path]
+    inner = sorted(folder.parent for folder in path.glob("*/state.json")) if path.is_dir() else []
+    if not inner:
+        raise CorpusError(
+            "is not a prepared corpus (no state.json in it or in its folders)",
+            path=path,
+            remedy="Make one with `mdjpt data prepare`",
+        )
+    return inner
+
+
+def _open(folder: Path, montage: str) -> list[TrialSet]:
+    try:
+        dataset = load_from_disk(str(folder))
+    except Exception as error:  # Arrow and datasets raise many types for damaged files
+        raise CorpusError(
+            f"cannot be opened: {error}", path=folder, remedy="Prepare it again with `mdjpt data prepare`"
+        ) from error
+    missing = sorted(set(TRIAL_FEATURES) - set(dataset.column_names))
+    if missing or isinstance(dataset, dict):
+        raise CorpusError(f"lacks the columns {missing}", path=folder, remedy="Prepare it with `mdjpt data prepare`")
+    table = dataset.data.table.select([*_IDENTITY, "dataset", "ch_names"])
+    names = np.array(table.column("dataset").to_pylist(), dtype=object)
+    label_names = _label_names(folder)
+    return [
+        _trial_set(folder, table, np.flatnonzero(names == name), str(name), label_names.get(name, ()), montage)
+        for name in dict.fromkeys(names.tolist())
+    ]
+
+
+def _trial_set(folder: Path, table: pa.Table, rows: np.ndarray, name: str, label_names, montage: str) -> TrialSet:
+    part = table.take(pa.array(rows))
+    columns = {column: np.array(part.column(column).to_pylist()) for column in _IDENTITY}
+    rates = np.unique(columns.pop("sampling_rate"))
+    if len(rates) > 1:
+        raise CorpusError(
+            f"dataset {name!r} mixes sampling rates {rates.tolist()} Hz",
+            path=folder,
+            value=rates.tolist(),
+            remedy="Prepare it with a preset that resamples",
+        )
+    ch_names = [tuple(names) for names in part.column("ch_names").to_pylist()]
+    return TrialSet(
+        name=name,
+        folder=folder,
+        rows=rows,
+        sampling_rate=float(rates[0]),
+        ch_names=ch_names,
+        label_names=tuple(label_names),
+        montage=montage,
+        **columns,
+    )
+
+
+def _corpus_file(folder: Path) -> dict:
+    path = folder / CORPUS_FILE
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def _label_names(folder: Path) -> dict[str, tuple[str, ...]]:
+    return {facts["name"]: tuple(facts["label_names"]) for facts in _corpus_file(folder).get("facts", [])}
+
+
+def _stored_scales(folder: Path, name: str) -> dict[tuple[str, int], tuple[float, float]]:
+    recordings = _corpus_file(folder).get("recordings", [])
+    return {
+        (entry["subject"], entry["session"]): (entry["mean"], entry["std"])
+        for entry in recordings
+        if entry["dataset"] == name
+    }

@@ -1,0 +1,233 @@
+"""Preparing: a corpus builder's units, read in parallel, become one dataset folder.
+
+Every finished unit survives a crash: the same command goes on with the next one. The folder itself appears only when
+it is complete, and a folder prepared with the same options and sources is left alone.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+from tqdm.auto import tqdm
+
+from mdjpt_hf.data.storage import (
+    CORPUS_FILE,
+    REPORT_FILE,
+    file_hash,
+    write_dataset_files,
+    write_json,
+    write_shard,
+)
+from mdjpt_hf.data_scripts.base import CorpusBuilder, UnitReport
+from mdjpt_hf.errors import CorpusError
+from mdjpt_hf.modeling.signal_mdjpt import robust_scale
+from mdjpt_hf.schema import Trial
+from mdjpt_hf.version import __version__
+
+#: Raised when rows would come out differently from the same sources, so that old folders are rebuilt.
+PREPARED_FORMAT = 1
+
+
+@dataclass
+class Prepared:
+    """What `prepare` did: the folder, whether it was built now, and the report."""
+
+    folder: Path
+    built: bool
+    report: dict[str, Any]
+
+
+def prepare(builder: CorpusBuilder, out: str | Path, workers: int = 1, progress: bool = True) -> Prepared:
+    """Build a corpus into `out`, or find that it is there already.
+
+    Args:
+        builder (`CorpusBuilder`): Knows the corpus and where its files are.
+        out (`str` or `Path`): The folder to make. A prepared folder with other options is replaced; any other
+            non-empty folder is refused.
+        workers (`int`): Processes that read units side by side. The bytes written do not depend on it.
+        progress (`bool`): Show a progress bar.
+
+    Raises:
+        CorpusError: If the source cannot be read or `out` holds something else.
+    """
+    out = Path(out)
+    metadata = json.loads(json.dumps(builder.metadata()))
+    key = _key(metadata)
+    existing = _existing_key(out)
+    if existing == key:
+        return Prepared(out, False, json.loads((out / REPORT_FILE).read_text()))
+    staging = out.parent / f".{out.name}.{key[:12]}.staging"
+    staging.mkdir(parents=True, exist_ok=True)
+    units = builder.units()
+    _build_missing(builder, units, staging, workers, progress)
+    report = _finish(staging, units, metadata, key)
+    _swap_in(staging, out)
+    return Prepared(out, True, report)
+
+
+def _key(metadata: dict[str, Any]) -> str:
+    content = json.dumps([PREPARED_FORMAT, metadata], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _existing_key(out: Path) -> str | None:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return None
+    try:
+        return json.loads((out / CORPUS_FILE).read_text())["key"]
+    except (OSError, ValueError, KeyError):
+        raise CorpusError(
+            "exists and is not a prepared corpus", path=out, remedy="Choose another --out, or move it away"
+        ) from None
+
+
+def _build_missing(builder: CorpusBuilder, units: list[str], staging: Path, workers: int, progress: bool) -> None:
+    missing = [index for index in range(len(units)) if not _unit_file(staging, index).exists()]
+    bar = tqdm(total=len(units), initial=len(units) - len(missing), unit="unit", disable=not progress, desc="prepare")
+    with bar:
+        for unit in _run(builder, units, missing, staging, workers):
+            bar.set_postfix_str(unit)
+            bar.update()
+
+
+def _run(builder, units, missing, staging, workers) -> Iterator[str]:
+    if workers <= 1 or len(missing) <= 1:
+        for index in missing:
+            yield build_unit(builder, units[index], index, staging)
+        return
+    # A fresh interpreter per worker: forking after numerical libraries have started threads can hang.
+    with ProcessPoolExecutor(min(workers, len(missing)), mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(build_unit, builder, units[index], index, staging) for index in missing]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)  # units under way finish and are kept
+            raise
+
+
+def build_unit(builder: CorpusBuilder, unit: str, index: int, staging: Path) -> str:
+    """Read one unit and write its shard, then the small file that says it is complete."""
+    report = UnitReport(unit)
+    scales = _ScaleCollector()
+    # One thread per unit: sums must not depend on how many cores the machine has.
+    with threadpool_limits(1):
+        shard = _shard_file(staging, index)
+        rows = write_shard(shard, scales.watch(builder.read_unit(unit, report)))
+    content = {
+        "unit": unit,
+        "notes": report.notes,
+        "rejected": report.rejected,
+        "trials": [_summary(row) for row in rows],
+        "recordings": scales.recordings(),
+        "sha256": file_hash(shard),
+    }
+    write_json(_unit_file(staging, index), content)
+    return unit
+
+
+def _summary(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "dataset": row["dataset"],
+        "subject": row["subject"],
+        "seconds": row["n_samples"] / float(row["sampling_rate"]),
+    }
+
+
+class _ScaleCollector:
+    """Collects each recording's signal while its trials pass by, then its robust mean and spread.
+
+    Trials of a recording come one after the other, so only one recording is held at a time.
+    """
+
+    def __init__(self) -> None:
+        self._scales: list[dict[str, Any]] = []
+        self._parts: list[np.ndarray] = []
+        self._identity: tuple[str, str, int] | None = None
+
+    def watch(self, trials: Iterator[Trial]) -> Iterator[Trial]:
+        for trial in trials:
+            identity = (trial.dataset, trial.subject, trial.session)
+            if identity != self._identity:
+                self._close()
+                self._identity = identity
+            self._parts.append(np.asarray(trial.signal, dtype=np.float32).ravel())
+            yield trial
+
+    def recordings(self) -> list[dict[str, Any]]:
+        self._close()
+        return self._scales
+
+    def _close(self) -> None:
+        if self._identity is None:
+            return
+        mean, std = robust_scale(np.concatenate(self._parts)[None])
+        dataset, subject, session = self._identity
+        self._scales.append(
+            {"dataset": dataset, "subject": subject, "session": session, "mean": float(mean), "std": float(std)}
+        )
+        self._parts, self._identity = [], None
+
+
+def _finish(staging: Path, units: list[str], metadata: dict[str, Any], key: str) -> dict[str, Any]:
+    built = [json.loads(_unit_file(staging, index).read_text()) for index in range(len(units))]
+    if not any(unit["trials"] for unit in built):
+        raise CorpusError("no usable trial in the whole source", remedy="See the rejected trials in the report")
+    shards = []
+    for index, unit in enumerate(built):
+        name = f"data-{index:05d}-of-{len(units):05d}.arrow"
+        if _shard_file(staging, index).exists():
+            os.replace(_shard_file(staging, index), staging / name)
+        shards.append({"file": name, "unit": unit["unit"], "rows": len(unit["trials"]), "sha256": unit["sha256"]})
+    report = _report(built)
+    fingerprint = hashlib.sha256("".join(shard["sha256"] for shard in shards).encode()).hexdigest()
+    write_dataset_files(staging, [shard["file"] for shard in shards], fingerprint)
+    write_json(staging / REPORT_FILE, report)
+    recordings = [recording for unit in built for recording in unit["recordings"]]
+    corpus = {"key": key, "package_version": __version__, **metadata, "shards": shards, "recordings": recordings}
+    write_json(staging / CORPUS_FILE, corpus)
+    return report
+
+
+def _report(built: list[dict[str, Any]]) -> dict[str, Any]:
+    datasets: dict[str, dict[str, Any]] = {}
+    for trial in (trial for unit in built for trial in unit["trials"]):
+        entry = datasets.setdefault(trial["dataset"], {"subjects": set(), "trials": 0, "minutes": 0.0})
+        entry["subjects"].add(trial["subject"])
+        entry["trials"] += 1
+        entry["minutes"] += trial["seconds"] / 60
+    totals = {
+        name: {**entry, "subjects": len(entry["subjects"]), "minutes": round(entry["minutes"], 2)}
+        for name, entry in datasets.items()
+    }
+    units = [{part: unit[part] for part in ("unit", "notes", "rejected")} for unit in built]
+    return {"datasets": totals, "units": units}
+
+
+def _swap_in(staging: Path, out: Path) -> None:
+    """Replace `out` by the finished folder; the old one goes only when the new one stands."""
+    for leftover in staging.glob("unit-*"):
+        leftover.unlink()
+    old = out.parent / f".{out.name}.old"
+    if out.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(out, old)
+    os.replace(staging, out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _shard_file(staging: Path, index: int) -> Path:
+    return staging / f"unit-{index:05d}.arrow"
+
+
+def _unit_file(staging: Path, index: int) -> Path:
+    return staging / f"unit-{index:05d}.json"

@@ -1,0 +1,88 @@
+"""Writing: trials become Arrow shards in the layout that `datasets.load_from_disk` opens.
+
+Each unit of work (usually a subject) is one shard, written to a temporary name and renamed, so that a shard that
+exists is complete.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from datasets import DatasetInfo
+
+from mdjpt_hf.schema import TRIAL_FEATURES, Trial
+
+#: What stands beside the rows: facts, options, shards with their hashes, and the scale of every recording.
+CORPUS_FILE = "corpus.json"
+REPORT_FILE = "report.json"
+
+
+def write_shard(path: Path, trials: Iterable[Trial]) -> list[dict[str, Any]]:
+    """Validate trials and write them as one Arrow stream, a record batch per trial.
+
+    Returns:
+        `list[dict]`: The rows without their signal, in order.
+
+    Raises:
+        SchemaError, UnitError: From [`Trial.to_row`]; nothing is left at `path` then.
+    """
+    temporary = path.with_suffix(".partial")
+    rows = []
+    try:
+        with (
+            pa.OSFile(str(temporary), "wb") as sink,
+            pa.ipc.new_stream(sink, TRIAL_FEATURES.arrow_schema) as writer,
+        ):
+            for trial in trials:
+                row = trial.to_row()
+                writer.write_batch(_record_batch(row))
+                rows.append({name: value for name, value in row.items() if name != "signal"})
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return rows
+
+
+def _record_batch(row: dict[str, Any]) -> pa.RecordBatch:
+    schema = TRIAL_FEATURES.arrow_schema
+    signal = pa.LargeListArray.from_arrays(np.array([0, len(row["signal"])]), pa.array(row["signal"]))
+    columns = [
+        signal if field.name == "signal" else pa.array([row[field.name]], type=field.type) for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def write_dataset_files(folder: Path, shards: list[str], fingerprint: str) -> None:
+    """Add the two small files that make a folder of shards a dataset for `load_from_disk`."""
+    DatasetInfo(features=TRIAL_FEATURES).write_to_directory(str(folder))
+    state = {
+        "_data_files": [{"filename": shard} for shard in shards],
+        "_fingerprint": fingerprint[:16],
+        "_format_columns": None,
+        "_format_kwargs": {},
+        "_format_type": None,
+        "_output_all_columns": False,
+        "_split": None,
+    }
+    write_json(folder / "state.json", state)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON so that the file is either the old one or the whole new one."""
+    temporary = path.with_name(f".{path.name}.partial")
+    with open(temporary, "w") as file:
+        json.dump(content, file, indent=1, allow_nan=False)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

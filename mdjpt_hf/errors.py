@@ -1,0 +1,51 @@
+"""Every exception of the package, in one place.
+
+    MDJPTError (ValueError)
+    ├── MontageError, SamplingRateError, UnitError, SignalError    a recording (defined beside the model)
+    ├── SchemaError          a trial that does not fit the one schema
+    ├── CorpusError          a source folder, file or table that cannot be read as the corpus it should be
+    ├── PairingError         a corpus that cannot give two subjects the same stimulus
+    ├── ConfigurationError   settings of a run that cannot work together
+    └── CheckpointError      a checkpoint that is incomplete, damaged or of another run
+"""
+
+from mdjpt_hf.modeling.errors_mdjpt import (
+    MDJPTError,
+    MontageError,
+    SamplingRateError,
+    SignalError,
+    UnitError,
+)
+
+__all__ = [
+    "CheckpointError",
+    "ConfigurationError",
+    "CorpusError",
+    "MDJPTError",
+    "MontageError",
+    "PairingError",
+    "SamplingRateError",
+    "SchemaError",
+    "SignalError",
+    "UnitError",
+]
+
+
+class SchemaError(MDJPTError):
+    """A trial whose signal, names, labels or identity do not fit `mdjpt_hf.schema.TRIAL_FEATURES`."""
+
+
+class CorpusError(MDJPTError):
+    """A source that is missing, truncated, foreign, or not the corpus it was said to be."""
+
+
+class PairingError(MDJPTError):
+    """A corpus from which no two subjects with the same stimulus can be drawn."""
+
+
+class ConfigurationError(MDJPTError):
+    """Settings of a run that are unknown, out of range or contradict each other."""
+
+
+class CheckpointError(MDJPTError):
+    """A checkpoint that is incomplete, damaged, or belongs to a run with other settings."""

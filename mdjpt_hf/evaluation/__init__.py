@@ -1,0 +1,1 @@
+"""Evaluation that says what it did: features, protocols, permutation nulls, intervals over subjects."""

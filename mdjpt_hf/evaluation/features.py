@@ -1,0 +1,107 @@
+"""Features of a corpus's windows: an encoder's, or differential entropy, side by side on the same windows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mdjpt_hf.data.corpora import TrialSet
+from mdjpt_hf.data.windows import WindowIndex, index_windows, read_windows
+from mdjpt_hf.modeling.modeling_mdjpt import MDJPTModel
+
+#: Bands of the differential entropy baseline, Hz (as in the SEED papers).
+BANDS = {"delta": (1, 4), "theta": (4, 8), "alpha": (8, 14), "beta": (14, 31), "gamma": (31, 47)}
+
+
+@dataclass(frozen=True)
+class LabelledWindows:
+    """The windows of one corpus that an evaluation uses, with who, what and which class each is.
+
+    Attributes:
+        trials: Where they come from. index: `(windows,)` which they are.
+        subject, stimulus: `(windows,)` strings. trial: `(windows,)` a number per (subject, session, stimulus).
+        recording: `(windows,)` a number per (subject, session).
+        label: `(windows,)` classes from 0.
+    """
+
+    trials: TrialSet
+    index: WindowIndex
+    subject: np.ndarray
+    stimulus: np.ndarray
+    trial: np.ndarray
+    recording: np.ndarray
+    label: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+def labelled_windows(trials: TrialSet, seconds: float, stride_seconds: float | None = None) -> LabelledWindows:
+    """Cut labelled trials into windows, without overlap unless a stride is given."""
+    trials = trials.select(trials.label >= 0)
+    length = round(seconds * trials.sampling_rate)
+    stride = length if stride_seconds is None else round(stride_seconds * trials.sampling_rate)
+    index = index_windows(trials.n_samples, length, stride)
+    recordings = np.array([f"{s}\0{n}" for s, n in zip(trials.subject, trials.session, strict=True)])
+    return LabelledWindows(
+        trials=trials,
+        index=index,
+        subject=trials.subject[index.trial],
+        stimulus=trials.stimulus[index.trial],
+        trial=index.trial,
+        recording=np.unique(recordings, return_inverse=True)[1][index.trial],
+        label=trials.label[index.trial],
+    )
+
+
+def encoder_features(model: MDJPTModel, windows: LabelledWindows, batch_size: int = 128) -> np.ndarray:
+    """Features of every window, `(windows, maps)`; each recording is normalised as a whole, without labels."""
+    model = model.eval()
+    features = np.empty((len(windows), model.config.num_maps), dtype=np.float32)
+    for recording in np.unique(windows.recording):
+        chosen = np.flatnonzero(windows.recording == recording)
+        values = torch.from_numpy(read_windows(windows.trials, windows.index, chosen))
+        features[chosen] = model.encode_recording(values, batch_size=batch_size).float().cpu().numpy()
+    return features
+
+
+def differential_entropy(signal: np.ndarray, sampling_rate: float) -> np.ndarray:
+    """Differential entropy of Gaussian band-passed signals: ½ log(2πe σ²), with σ² the power within the band.
+
+    Args:
+        signal (`np.ndarray` of shape `(channels, samples)`): µV.
+        sampling_rate (`float`): Hz.
+
+    Returns:
+        `np.ndarray` of shape `(channels * bands,)`, in nats.
+    """
+    samples = signal.shape[-1]
+    window = np.hanning(samples)
+    spectrum = np.abs(np.fft.rfft((signal - signal.mean(axis=-1, keepdims=True)) * window, axis=-1)) ** 2
+    frequencies = np.fft.rfftfreq(samples, 1 / sampling_rate)
+    scale = 2 / (samples * (window**2).sum())  # Parseval, one-sided
+    powers = [
+        scale * spectrum[:, (frequencies >= low) & (frequencies < high)].sum(axis=-1)
+        for low, high in BANDS.values()
+    ]
+    return 0.5 * np.log(2 * np.pi * np.e * np.maximum(np.stack(powers, axis=-1), 1e-12)).ravel()
+
+
+def entropy_features(windows: LabelledWindows) -> np.ndarray:
+    """Differential entropy of every window on its recorded channels, `(windows, channels * bands)`."""
+    index, trials = windows.index, windows.trials
+    return np.stack(
+        [
+            differential_entropy(trials.signal(int(t))[:, s : s + index.length], trials.sampling_rate)
+            for t, s in zip(index.trial, index.start, strict=True)
+        ]
+    )
+
+
+def standardise_per_subject(features: np.ndarray, subject: np.ndarray) -> np.ndarray:
+    """z-score each subject's windows, without labels; every feature set is treated alike."""
+    standardised = np.empty_like(features, dtype=np.float64)
+    for name in np.unique(subject):
+        own = subject == name
+        standardised[own] = (features[own] - features[own].mean(axis=0)) / (features[own].std(axis=0) + 1e-9)
+    return standardised

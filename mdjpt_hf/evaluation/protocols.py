@@ -1,0 +1,133 @@
+"""Two ways to read emotions out of frozen features (METHOD 1.6), each with every choice visible.
+
+Zero-shot: the cosine nearest neighbours inside the corpus, from which the window's own trial, or everything of its
+stimulus, is left out. Few-shot: a linear classifier on a quarter of the subjects, tested on the others.
+
+Both return, for several labellings of the same windows at once, which windows were classified correctly. The first
+labelling is the true one; the others are permutations over stimuli, which give the protocol's own null.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from mdjpt_hf.evaluation.features import LabelledWindows
+
+#: Regularisation strengths tried on the training subjects.
+STRENGTHS = (0.001, 0.01, 0.1)
+TRAINING_SHARE = 0.25
+
+
+def permuted_labels(windows: LabelledWindows, count: int, seed: int) -> np.ndarray:
+    """`(1 + count, windows)` labels: the true ones, then classes dealt anew to the stimuli."""
+    rng = np.random.default_rng(seed)
+    stimuli, first, inverse = np.unique(windows.stimulus, return_index=True, return_inverse=True)
+    classes = windows.label[first]
+    dealt = [classes] + [rng.permutation(classes) for _ in range(count)]
+    return np.stack(dealt)[:, inverse]
+
+
+def zero_shot(
+    features: np.ndarray, windows: LabelledWindows, labels: np.ndarray, neighbours: int, exclude: str
+) -> np.ndarray:
+    """Vote of the nearest neighbours by cosine; equal votes go to the more similar class.
+
+    Args:
+        features (`np.ndarray` of shape `(windows, size)`).
+        labels (`np.ndarray` of shape `(labellings, windows)`): From [`permuted_labels`].
+        neighbours (`int`): How many vote.
+        exclude (`str`): `"trial"` or `"stimulus"`: windows that share it with the query do not vote; every window of
+            the query's own trial shares both.
+
+    Returns:
+        `np.ndarray` of shape `(labellings, windows)`: 1 where correct.
+    """
+    unit = features / (np.linalg.norm(features, axis=1, keepdims=True) + 1e-12)
+    owner = windows.trial if exclude == "trial" else windows.stimulus
+    nearest, weight = _nearest(unit, owner, neighbours)
+    classes = np.arange(labels.max() + 1)
+    correct = []
+    for labelling in labels:
+        votes = (labelling[nearest][..., None] == classes) * weight[..., None]
+        correct.append(votes.sum(axis=1).argmax(axis=1) == labelling)
+    return np.stack(correct).astype(float)
+
+
+def _nearest(unit: np.ndarray, owner: np.ndarray, neighbours: int, rows: int = 512) -> tuple[np.ndarray, np.ndarray]:
+    """Indices and vote weights `(windows, neighbours)`, a block of rows at a time to bound memory."""
+    nearest, weight = [], []
+    for start in range(0, len(unit), rows):
+        similarity = unit[start : start + rows] @ unit.T
+        similarity[owner[start : start + rows, None] == owner] = -np.inf
+        top = np.argpartition(-similarity, neighbours - 1, axis=1)[:, :neighbours]
+        nearest.append(top)
+        weight.append(1 + 1e-3 * np.take_along_axis(similarity, top, axis=1))
+    return np.concatenate(nearest), np.concatenate(weight)
+
+
+@dataclass(frozen=True)
+class FewShotSplit:
+    """Windows to train and to test on, `(n,)` indices each; their subjects are disjoint."""
+
+    train: np.ndarray
+    test: np.ndarray
+
+
+def few_shot_splits(windows: LabelledWindows, count: int, seed: int, new_stimuli: bool) -> list[FewShotSplit]:
+    """Random splits by subject, a quarter for training; with `new_stimuli` the stimuli are disjoint as well.
+
+    New stimuli: of every class, half of its stimuli (rounded up) are trained on and the others tested on.
+    """
+    subjects = np.unique(windows.subject)
+    splits = []
+    for split in range(count):
+        rng = np.random.default_rng([seed, split])
+        chosen = rng.permutation(subjects)[: max(2, round(TRAINING_SHARE * len(subjects)))]
+        trains = np.isin(windows.subject, chosen)
+        shown = _half_of_stimuli(windows, rng) if new_stimuli else None
+        train = trains if shown is None else trains & shown
+        test = ~trains if shown is None else ~trains & ~shown
+        splits.append(FewShotSplit(np.flatnonzero(train), np.flatnonzero(test)))
+    return splits
+
+
+def _half_of_stimuli(windows: LabelledWindows, rng: np.random.Generator) -> np.ndarray:
+    shown = []
+    for label in np.unique(windows.label):
+        stimuli = rng.permutation(np.unique(windows.stimulus[windows.label == label]))
+        shown.extend(stimuli[: (len(stimuli) + 1) // 2])
+    return np.isin(windows.stimulus, shown)
+
+
+def few_shot(
+    features: np.ndarray, windows: LabelledWindows, labels: np.ndarray, splits: list[FewShotSplit]
+) -> np.ndarray:
+    """Multinomial logistic regression; its strength is chosen on the training subjects in two folds.
+
+    Returns:
+        `np.ndarray` of shape `(labellings, windows)`: how often a window was classified correctly, averaged over the
+        splits that tested it; NaN where none did.
+    """
+    correct = np.zeros(labels.shape)
+    tested = np.zeros(len(windows))
+    for split in splits:
+        tested[split.test] += 1
+        for number, labelling in enumerate(labels):
+            head = _fit(features[split.train], labelling[split.train], windows.subject[split.train])
+            correct[number, split.test] += head.predict(features[split.test]) == labelling[split.test]
+    return np.divide(correct, tested, out=np.full(labels.shape, np.nan), where=tested > 0)
+
+
+def _fit(features: np.ndarray, label: np.ndarray, subject: np.ndarray) -> LogisticRegression:
+    names = np.unique(subject)
+    fold = np.isin(subject, names[::2])
+    scores = []
+    for strength in STRENGTHS:
+        held_in = [_head(strength).fit(features[part], label[part]) for part in (fold, ~fold)]
+        scores.append(held_in[0].score(features[~fold], label[~fold]) + held_in[1].score(features[fold], label[fold]))
+    return _head(STRENGTHS[int(np.argmax(scores))]).fit(features, label)
+
+
+def _head(strength: float) -> LogisticRegression:
+    return LogisticRegression(C=strength, max_iter=200, tol=1e-3)

@@ -1,0 +1,41 @@
+"""Numbers with their uncertainty: scores per subject, intervals over subjects, permutation nulls."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def subject_scores(correct: np.ndarray, subject: np.ndarray) -> np.ndarray:
+    """Mean over each subject's windows, `(..., windows)` -> `(..., subjects)`; windows never tested are left out."""
+    names = np.unique(subject)
+    return np.stack([np.nanmean(correct[..., subject == name], axis=-1) for name in names], axis=-1)
+
+
+def subject_bootstrap(scores: np.ndarray, seed: int = 0, draws: int = 10_000) -> Interval:
+    """Mean over subjects with a percentile bootstrap interval; subjects are what is drawn again.
+
+    Args:
+        scores (`np.ndarray` of shape `(subjects,)`): Scores, or paired differences of two methods.
+    """
+    rng = np.random.default_rng(seed)
+    means = scores[rng.integers(0, len(scores), (draws, len(scores)))].mean(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Interval(float(scores.mean()), float(low), float(high))
+
+
+def null_interval(null_means: np.ndarray) -> Interval:
+    """Mean and central 95 % of the scores under permuted labels, `(permutations,)`."""
+    low, high = np.percentile(null_means, [2.5, 97.5])
+    return Interval(float(null_means.mean()), float(low), float(high))

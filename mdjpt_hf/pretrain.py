@@ -1,0 +1,214 @@
+"""A pre-training run from settings to a folder that `AutoModel.from_pretrained` opens."""
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+
+from mdjpt_hf.data.corpora import TrialSet, open_corpora
+from mdjpt_hf.data.pairs import PairSampler
+from mdjpt_hf.data.storage import write_json
+from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
+from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
+from mdjpt_hf.training.checkpoint import CheckpointFolder
+from mdjpt_hf.training.config import RUN_FILE, RunConfig
+from mdjpt_hf.training.figures import draw_losses
+from mdjpt_hf.training.loop import Pretrainer, make_accelerator
+from mdjpt_hf.training.retrieval import hold_out_subjects
+
+CHECKPOINTS, LOGS, SIMULATED_DATA = "checkpoints", "logs", "data"
+
+
+def pretrain(config: RunConfig, resume: bool = False) -> Path:
+    """Pre-train as configured and return the folder that holds the result.
+
+    Args:
+        config (`RunConfig`): The run.
+        resume (`bool`): Go on from the newest complete checkpoint in the output folder; without one, start.
+
+    Raises:
+        ConfigurationError: If settings, data and processes do not go together.
+        CorpusError, PairingError: If the data cannot be read or paired.
+        CheckpointError: If the folder holds a run with other settings.
+    """
+    started = time.perf_counter()
+    accelerator = make_accelerator(config, config.output_dir or "outputs")
+    output_dir = _output_dir(config, resume, accelerator)
+    accelerator.project_configuration.set_directories(str(output_dir))
+    accelerator.init_trackers(LOGS)
+    trial_sets, unseen = _load_data(config, output_dir, accelerator)
+    samplers, held_out = _samplers(config, trial_sets)
+    torch.manual_seed(config.seed)
+    model = MDJPTForPreTraining(config.model_config())
+    untrained = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    checkpoints = CheckpointFolder(
+        output_dir / CHECKPOINTS, config.key(accelerator.num_processes), config.keep_checkpoints
+    )
+    trainer = Pretrainer(config, accelerator, model, samplers, held_out, checkpoints)
+    _announce(config, trial_sets, trainer)
+    model = trainer.train(resume)
+    accelerator.end_training()
+    if accelerator.is_main_process:
+        _save(config, output_dir, model, trainer.history)
+        if unseen is not None and config.comparison:
+            _compare(config, output_dir, model, untrained, unseen)
+        accelerator.print(f"\n{output_dir} is ready after {(time.perf_counter() - started) / 60:.1f} min: ")
+        accelerator.print(f'  AutoModel.from_pretrained("{output_dir}", trust_remote_code=True)')
+    accelerator.wait_for_everyone()
+    return output_dir
+
+
+def _output_dir(config: RunConfig, resume: bool, accelerator: Accelerator) -> Path:
+    """The folder of this run, the same on every process. A folder that holds a run is only touched to resume it."""
+    chosen: list[Any] = [None]
+    if accelerator.is_main_process:
+        chosen = [_choose_output_dir(config, resume)]
+    broadcast_object_list(chosen)
+    if isinstance(chosen[0], ConfigurationError):
+        raise chosen[0]
+    return Path(chosen[0])
+
+
+def _choose_output_dir(config: RunConfig, resume: bool) -> str | ConfigurationError:
+    if config.output_dir:
+        folder = Path(config.output_dir)
+        if not resume and _holds_run(folder):
+            return ConfigurationError(
+                "already holds a run", path=folder, remedy="Add --resume to go on with it, or choose another folder"
+            )
+    else:
+        taken = [folder for folder in _numbered(Path("outputs"), config.name) if _holds_run(folder)]
+        free = next(folder for folder in _numbered(Path("outputs"), config.name, None) if not _holds_run(folder))
+        folder = taken[-1] if resume and taken else free
+    folder.mkdir(parents=True, exist_ok=True)
+    config.save(folder)
+    return str(folder)
+
+
+def _numbered(parent: Path, name: str, count: int | None = 1000):
+    """`outputs/demo`, `outputs/demo-2`, ..."""
+    number = 1
+    while count is None or number <= count:
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        if count is not None and not folder.exists():
+            return
+        yield folder
+        number += 1
+
+
+def _holds_run(folder: Path) -> bool:
+    return (folder / RUN_FILE).exists()
+
+
+def _load_data(
+    config: RunConfig, output_dir: Path, accelerator: Accelerator
+) -> tuple[list[TrialSet], TrialSet | None]:
+    """Datasets to train on, and the simulated one that stays unseen."""
+    if not config.simulated:
+        return _check_rates(config, open_corpora(config.data, config.montage)), None
+    folder = output_dir / SIMULATED_DATA
+    if accelerator.is_main_process:
+        _simulate(config, folder)
+    accelerator.wait_for_everyone()
+    trial_sets = _check_rates(config, open_corpora([folder], config.montage))
+    unseen = [trials for trials in trial_sets if trials.name == config.unseen_corpus]
+    return [trials for trials in trial_sets if trials not in unseen], unseen[0] if unseen else None
+
+
+def _simulate(config: RunConfig, folder: Path) -> None:
+    # MNE is only loaded where signals are made or read.
+    from mdjpt_hf.data.prepare import prepare
+    from mdjpt_hf.data_scripts.simulated import SimulatedCorpora
+
+    builder = SimulatedCorpora(seed=config.seed, **config.simulation)
+    prepare(builder, folder, workers=os.cpu_count() or 1)
+
+
+def _check_rates(config: RunConfig, trial_sets: list[TrialSet]) -> list[TrialSet]:
+    wanted = config.model_config().sampling_rate
+    for trials in trial_sets:
+        if trials.sampling_rate != wanted:
+            raise ConfigurationError(
+                f"dataset {trials.name!r} has {trials.sampling_rate:g} Hz, the model reads {wanted} Hz",
+                path=trials.folder,
+                value=trials.sampling_rate,
+                remedy="Prepare it again with `mdjpt data prepare`",
+            )
+    return trial_sets
+
+
+def _samplers(
+    config: RunConfig, trial_sets: list[TrialSet]
+) -> tuple[dict[str, PairSampler], dict[str, PairSampler]]:
+    length = config.model_config().window_samples
+    training, held_out = {}, {}
+    for trials in trial_sets:
+        seen, unseen = hold_out_subjects(trials, config.held_out_subjects, config.seed)
+        training[trials.name] = PairSampler(seen, length)
+        if unseen is not None:
+            held_out[trials.name] = PairSampler(unseen, length)
+    return training, held_out
+
+
+def _announce(config: RunConfig, trial_sets: list[TrialSet], trainer: Pretrainer) -> None:
+    """Say what is about to happen: data, model, memory and time."""
+    say = trainer.accelerator.print
+    say(f"run {config.name!r}: {config.steps} steps, seed {config.seed}" + _simulated_note(config))
+    for trials in trial_sets:
+        subjects, held_out = len(np.unique(trials.subject)), trials.name in trainer.held_out
+        note = f", {config.held_out_subjects} of them held out" if held_out else ""
+        say(f"  {trials.name}: {subjects} subjects{note}, {len(trials)} trials, {trials.hours:.1f} h")
+    for departure in config.departures:
+        say(f"  differs from the paper: {departure}")
+    parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
+    seconds, peak = trainer.rehearse()
+    say(
+        f"  {parameters:,} parameters, {trainer.windows_per_step:.0f} windows a step, about {seconds:.2f} s a step, "
+        f"{seconds * config.steps_per_epoch / 60:.1f} min an epoch, {seconds * config.steps / 60:.1f} min in all; "
+        f"memory {peak / 2**30:.1f} GiB (measured on one step)"
+    )
+
+
+def _simulated_note(config: RunConfig) -> str:
+    return ", simulated data" if config.simulated else ""
+
+
+def _save(config: RunConfig, output_dir: Path, model: MDJPTForPreTraining, history: list[dict[str, Any]]) -> None:
+    """Write the model, its code and its extractor; every file appears whole."""
+    staging = output_dir / ".saving"
+    shutil.rmtree(staging, ignore_errors=True)
+    model.save_pretrained(staging)
+    extractor = MDJPTFeatureExtractor(
+        sampling_rate=model.config.sampling_rate,
+        window_seconds=model.config.window_seconds,
+        montage=config.montage,
+    )
+    extractor.save_pretrained(staging)
+    for file in staging.iterdir():
+        os.replace(file, output_dir / file.name)
+    staging.rmdir()
+    write_json(output_dir / "history.json", history)
+    draw_losses(history, output_dir / "loss.png", f"{config.name}, seed {config.seed}" + _simulated_note(config))
+
+
+def _compare(config: RunConfig, output_dir: Path, model, untrained, unseen: TrialSet) -> None:
+    from mdjpt_hf.evaluation.comparison import compare, render
+
+    random_weights = MDJPTForPreTraining(model.config)
+    random_weights.load_state_dict(untrained)
+    print(f"\ncomparing on {unseen.name}, a simulated corpus not trained on ...")
+    record = compare(unseen, {"pre-trained": model.mdjpt.cpu(), "random weights": random_weights.mdjpt})
+    record = {"data": "simulated", "seed": config.seed, "departures": list(config.departures), **record}
+    write_json(output_dir / "comparison.json", record)
+    table = render(record)
+    (output_dir / "comparison.md").write_text(table + "\n")
+    print("\n" + table)
+    print("\nprotocol: " + json.dumps(record["protocol"], indent=1, ensure_ascii=False))

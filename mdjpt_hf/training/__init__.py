@@ -1,0 +1,1 @@
+"""Pre-training: one settings object, an Accelerate loop, checkpoints that survive anything."""

@@ -1,0 +1,113 @@
+"""Checkpoints that are complete or absent: written aside, synced, renamed, and verified before they are used."""
+
+import json
+import os
+import shutil
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from mdjpt_hf.data.storage import file_hash
+from mdjpt_hf.errors import CheckpointError
+
+WEIGHTS_FILE = "model.safetensors"
+OPTIMIZER_FILE = "optimizer.pt"
+STATE_FILE = "state.json"  # written last: names the other files' hashes
+
+
+@dataclass
+class Checkpoint:
+    """One saved moment of a run."""
+
+    step: int
+    weights: dict[str, torch.Tensor]
+    optimizer: dict[str, Any]
+    history: list[dict[str, Any]]
+
+
+class CheckpointFolder:
+    """The checkpoints of one run, newest last.
+
+    Args:
+        folder (`Path`): Made when the first checkpoint is written.
+        key (`str`): Hash of the run's settings; a checkpoint of another run is refused.
+        keep (`int`): How many stay.
+    """
+
+    def __init__(self, folder: Path, key: str, keep: int):
+        self.folder, self.key, self.keep = folder, key, keep
+
+    def save(self, checkpoint: Checkpoint) -> Path:
+        """Write a checkpoint and remove the oldest; a crash at any moment leaves the earlier ones usable."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._remove_leftovers()
+        temporary = self.folder / f".step-{checkpoint.step:08d}.partial"
+        temporary.mkdir()
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.weights.items()}
+        save_file(weights, temporary / WEIGHTS_FILE, metadata={"format": "pt"})
+        torch.save(checkpoint.optimizer, temporary / OPTIMIZER_FILE)
+        state = {
+            "key": self.key,
+            "step": checkpoint.step,
+            "history": checkpoint.history,
+            "sha256": {name: file_hash(temporary / name) for name in (WEIGHTS_FILE, OPTIMIZER_FILE)},
+        }
+        (temporary / STATE_FILE).write_text(json.dumps(state))
+        for name in (WEIGHTS_FILE, OPTIMIZER_FILE, STATE_FILE, ""):
+            _sync(temporary / name)
+        final = self.folder / f"step-{checkpoint.step:08d}"
+        shutil.rmtree(final, ignore_errors=True)  # the same step again, after resuming past a damaged one
+        os.replace(temporary, final)
+        _sync(self.folder)
+        for old in self._folders()[: -self.keep]:
+            shutil.rmtree(old)
+        return final
+
+    def load_newest(self) -> Checkpoint | None:
+        """The newest complete checkpoint, or None where there is none; damaged ones are passed over with a warning.
+
+        Raises:
+            CheckpointError: If the newest readable checkpoint belongs to a run with other settings.
+        """
+        for folder in reversed(self._folders()):
+            try:
+                return self._load(folder)
+            except (OSError, ValueError, KeyError, RuntimeError) as error:
+                if isinstance(error, CheckpointError):
+                    raise
+                warnings.warn(f"{folder} is damaged ({error}); using the one before it", stacklevel=2)
+        return None
+
+    def _load(self, folder: Path) -> Checkpoint:
+        state = json.loads((folder / STATE_FILE).read_text())
+        if state["key"] != self.key:
+            raise CheckpointError(
+                "was written by a run with other settings or another number of processes",
+                path=folder,
+                remedy="Resume with the same settings, or choose another --output-dir",
+            )
+        for name, expected in state["sha256"].items():
+            if file_hash(folder / name) != expected:
+                raise ValueError(f"{name} does not match its hash")
+        optimizer = torch.load(folder / OPTIMIZER_FILE, weights_only=True)
+        return Checkpoint(state["step"], load_file(folder / WEIGHTS_FILE), optimizer, state["history"])
+
+    def _folders(self) -> list[Path]:
+        return sorted(self.folder.glob("step-*"))
+
+    def _remove_leftovers(self) -> None:
+        for leftover in self.folder.glob(".step-*.partial"):
+            shutil.rmtree(leftover)
+
+
+def _sync(path: Path) -> None:
+    """Make sure what was written would survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

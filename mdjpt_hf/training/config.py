@@ -1,0 +1,183 @@
+"""One object is the run: read from YAML, changed on the command line, written beside the weights."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.modeling.configuration_mdjpt import PRESETS, MDJPTConfig
+from mdjpt_hf.version import __version__
+
+RUN_FILE = "run.yaml"
+
+#: Fields that change where or how fast a run goes, not what comes out; a resumed run may differ in them.
+_FREE_FIELDS = {"name", "output_dir", "num_workers", "log_steps", "keep_checkpoints", "trackers", "comparison"}
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Settings of a pre-training run.
+
+    Attributes:
+        name: Names the default output folder.
+        objective: What is learnt; `"mdjpt"`.
+        data: Prepared folders; empty means the embedded simulated corpora.
+        output_dir: Where everything is written; empty means `outputs/<name>`.
+        seed: Simulation, initial weights and sampling follow from it.
+        model: `preset` of MDJPTConfig, and fields that replace its values.
+        montage: How recorded channels become the 60 standard ones, see `channel_projection`.
+        departures: Where this differs from the paper and why; printed and stored with the results.
+        simulation: Arguments of the simulated corpora, used when `data` is empty.
+        unseen_corpus: The simulated corpus kept for the comparison at the end.
+        comparison: Whether that comparison is made.
+        steps, steps_per_epoch: Optimiser steps in all, and per epoch.
+        learning_rate, weight_decay: Of Adam; the decay is its L2 form.
+        pairs_per_dataset: Subject pairs of every dataset per step, on each process.
+        held_out_subjects: Subjects per dataset never trained on, for pair retrieval; none where fewer than 6 are left.
+        mixed_precision: `"no"`, `"bf16"` or `"fp16"`. compile: Use torch.compile.
+        num_workers: Data worker processes per process. num_threads: CPU threads per process, 0 = share the cores.
+        log_steps, eval_steps, checkpoint_steps: How often. keep_checkpoints: How many stay.
+        trackers: Accelerate trackers, for example `tensorboard`.
+    """
+
+    name: str = "demo"
+    objective: str = "mdjpt"
+    data: tuple[str, ...] = ()
+    output_dir: str = ""
+    seed: int = 0
+    model: dict[str, Any] = field(default_factory=lambda: {"preset": "tiny"})
+    montage: str = "positions"
+    departures: tuple[str, ...] = ()
+    simulation: dict[str, Any] = field(default_factory=dict)
+    unseen_corpus: str = "sim-30"
+    comparison: bool = True
+    steps: int = 300
+    steps_per_epoch: int = 100
+    learning_rate: float = 5e-4
+    weight_decay: float = 1e-4
+    pairs_per_dataset: int = 1
+    held_out_subjects: int = 2
+    mixed_precision: str = "no"
+    compile: bool = False
+    num_workers: int = 0
+    num_threads: int = 0
+    log_steps: int = 10
+    eval_steps: int = 100
+    checkpoint_steps: int = 100
+    keep_checkpoints: int = 2
+    trackers: tuple[str, ...] = ("tensorboard",)
+
+    def __post_init__(self) -> None:
+        for name in ("data", "departures", "trackers"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in ("steps", "steps_per_epoch", "pairs_per_dataset", "log_steps", "eval_steps", "checkpoint_steps"):
+            self._require(getattr(self, name) >= 1, name, "must be at least 1")
+        self._require(self.keep_checkpoints >= 2, "keep_checkpoints", "must be at least 2, so that one can be damaged")
+        self._require(self.objective == "mdjpt", "objective", "must be 'mdjpt', the one objective of this version")
+        self._require(self.mixed_precision in ("no", "bf16", "fp16"), "mixed_precision", "must be no, bf16 or fp16")
+        self._require(self.held_out_subjects in (0, *range(2, 1000)), "held_out_subjects", "must be 0, or at least 2")
+        self._require(self.model.get("preset", "base") in PRESETS, "model", f"preset must be one of {list(PRESETS)}")
+
+    def _require(self, holds: bool, name: str, rule: str) -> None:
+        if not holds:
+            value = getattr(self, name)
+            raise ConfigurationError(f"{name} {rule}, found {value!r}", value=value, remedy="Change the run's settings")
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the embedded simulated corpora are used."""
+        return not self.data
+
+    def model_config(self) -> MDJPTConfig:
+        """The network's configuration.
+
+        Raises:
+            ConfigurationError: If `model` names a field that does not exist or a value it cannot take.
+        """
+        overrides = {name: value for name, value in self.model.items() if name != "preset"}
+        unknown = sorted(set(overrides) - {field.name for field in dataclasses.fields(MDJPTConfig)})
+        if unknown:
+            raise ConfigurationError(f"model has no field {unknown}", value=unknown, remedy="See MDJPTConfig")
+        try:
+            return MDJPTConfig.preset(
+                self.model.get("preset", "base"), package_version=__version__, **overrides
+            )
+        except Exception as error:  # strict dataclasses raise their own types
+            raise ConfigurationError(f"model settings do not work: {error}", value=overrides) from error
+
+    def key(self, world_size: int) -> str:
+        """Hash of everything the final weights depend on."""
+        fields = {name: value for name, value in dataclasses.asdict(self).items() if name not in _FREE_FIELDS}
+        content = json.dumps([fields, world_size], sort_keys=True, default=str)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def save(self, folder: Path) -> None:
+        """Write the settings beside the weights, as `--config` reads them back."""
+        fields = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
+        (folder / RUN_FILE).write_text(yaml.safe_dump(fields, sort_keys=False))
+
+
+def preset_names() -> list[str]:
+    """Names of the settings that ship with the package."""
+    folder = resources.files("mdjpt_hf.configs")
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_run_config(source: str = "demo", **overrides: Any) -> RunConfig:
+    """Settings from a shipped preset or a YAML file, with some replaced.
+
+    Args:
+        source (`str`): `demo`, `paper`, or the path of a YAML file; also a run's own `run.yaml`.
+        overrides: Fields to replace; None leaves the value as it is. `model` and `simulation` are merged.
+
+    Raises:
+        ConfigurationError: If the source or a field is unknown, or a value is out of range.
+    """
+    content = _read(source)
+    for name, value in overrides.items():
+        if value is not None:
+            content[name] = {**content.get(name, {}), **value} if isinstance(value, dict) else value
+    unknown = sorted(set(content) - {entry.name for entry in dataclasses.fields(RunConfig)})
+    if unknown:
+        raise ConfigurationError(f"unknown settings {unknown} in {source}", value=unknown, remedy="See RunConfig")
+    return RunConfig(**content)
+
+
+def _read(source: str) -> dict[str, Any]:
+    if source in preset_names():
+        text = (resources.files("mdjpt_hf.configs") / f"{source}.yaml").read_text()
+    elif Path(source).is_file():
+        text = Path(source).read_text()
+    else:
+        raise ConfigurationError(
+            f"{source!r} is neither a preset nor a file",
+            value=source,
+            remedy=f"Use one of {', '.join(preset_names())}, or the path of a YAML file",
+        )
+    content = yaml.safe_load(text)
+    if not isinstance(content, dict):
+        raise ConfigurationError("is not a mapping of settings", path=source, remedy="Write `name: value` lines")
+    return content
+
+
+def parse_setting(text: str) -> dict[str, Any]:
+    """`key=value` from the command line; `model.preset=tiny` reaches into a group.
+
+    Raises:
+        ConfigurationError: If there is no `=`.
+    """
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise ConfigurationError(f"{text!r} is not key=value", value=text, remedy="For example --set steps=50")
+    parsed = yaml.safe_load(value)
+    group, dot, inner = name.partition(".")
+    return {group: {inner: parsed}} if dot else {name: parsed}

@@ -1,0 +1,159 @@
+"""Configuration of mdJPT (Zhang et al., NeurIPS 2025, arXiv 2510.22197): every number of the network and its losses."""
+
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+#: Raised when a change to the network makes older checkpoints mean something else.
+FORMAT_VERSION = 1
+
+#: Written into every saved config, so that any head opens from any checkpoint without the package installed.
+AUTO_MAP = {
+    "AutoConfig": "configuration_mdjpt.MDJPTConfig",
+    "AutoModel": "modeling_mdjpt.MDJPTModel",
+    "AutoModelForPreTraining": "modeling_mdjpt.MDJPTForPreTraining",
+    "AutoModelForSequenceClassification": "modeling_mdjpt.MDJPTForSequenceClassification",
+    "AutoFeatureExtractor": "feature_extraction_mdjpt.MDJPTFeatureExtractor",
+}
+
+#: Complete settings by name. `base` is the paper's network; `tiny` trains in minutes on two CPU cores.
+PRESETS: dict[str, dict[str, Any]] = {
+    "base": {},
+    "tiny": {
+        "patch_stride": 16,
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "feature_size": 16,
+        "spatial_channels": 32,
+        "filters_per_feature": 2,
+        "dilations": [1, 2, 3, 5],
+        "map_attention_kernel": 6,
+        "map_attention_pool": 6,
+        "projector_pool": 6,
+    },
+}
+
+
+@strict
+class MDJPTConfig(PreTrainedConfig):
+    r"""Settings of [`MDJPTModel`] and its heads. The defaults are the paper's.
+
+    Args:
+        sampling_rate (`int`, Hz), window_seconds (`float`), num_channels (`int`): The input, `(num_channels,
+            sampling_rate * window_seconds)` per window; other window lengths are accepted at run time.
+        patch_length, patch_stride (`int`, samples): Tokens along time.
+        hidden_size, num_hidden_layers, num_attention_heads, intermediate_size (`int`): The channel encoder.
+        feature_size (`int`): Features per channel and token after the encoder.
+        spatial_channels (`int`): Virtual channels after the spatial projection.
+        filters_per_feature (`int`), dilations (`list[int]`, tokens), filter_taps (`int`, tokens): The grouped
+            convolutions; `num_maps` is their number.
+        map_attention_kernel, map_attention_pool, projector_pool (`int`, tokens): Attention over maps, and projector.
+        block (`"mlla"` or `"released"`): The paper's block, or what the authors' program really computes: each
+            layer there returns the value path `u` and throws the attention away.
+        covariance (`"true"` or `"released"`): The covariance of the paper, or the scrambled product of the authors'
+            program.
+        ffn_norm (`bool`): LayerNorm before the feed-forward, as in MLLA (Han et al. 2024); the authors' program
+            declares it and never uses it. Only for `block="mlla"`.
+        contrastive_temperature, cda_weight (`float`): τ and λ of the pre-training loss.
+        group_norm_eps, attention_eps (`float`): Added to standard deviations and to attention's denominator.
+        group_mode (`"recording"` or `"window"`): What features are normalised over outside pre-training: all windows
+            of a recording, or each window alone. Fine-tuning and prediction must agree on it.
+        classifier_hidden_sizes (`list[int]`), classifier_dropout (`float`): The task head.
+        format_version (`int`), package_version (`str`): What wrote this file.
+    """
+
+    model_type = "mdjpt"
+
+    sampling_rate: int = 125
+    window_seconds: float | int = 5.0
+    num_channels: int = 60
+    patch_length: int = 32
+    patch_stride: int = 6
+    hidden_size: int = 128
+    num_hidden_layers: int = 2
+    num_attention_heads: int = 8
+    intermediate_size: int = 256
+    feature_size: int = 32
+    spatial_channels: int = 64
+    filters_per_feature: int = 4
+    dilations: list[int] | tuple[int, ...] = (1, 3, 6, 12)
+    filter_taps: int = 3
+    map_attention_kernel: int = 15
+    map_attention_pool: int = 15
+    projector_pool: int = 15
+    block: str = "mlla"
+    covariance: str = "true"
+    ffn_norm: bool = True
+    contrastive_temperature: float | int = 0.07
+    cda_weight: float | int = 0.01
+    group_norm_eps: float | int = 1e-3
+    attention_eps: float | int = 1e-5
+    group_mode: str = "recording"
+    classifier_hidden_sizes: list[int] | tuple[int, ...] = (128, 64)
+    classifier_dropout: float | int = 0.1
+    format_version: int = FORMAT_VERSION
+    package_version: str = ""
+
+    def __post_init__(self, **kwargs):
+        self.dilations = list(self.dilations)  # tuples come back from JSON as lists
+        self.classifier_hidden_sizes = list(self.classifier_hidden_sizes)
+        kwargs.setdefault("auto_map", dict(AUTO_MAP))
+        super().__post_init__(**kwargs)
+
+    @classmethod
+    def preset(cls, name: str, **overrides: Any) -> "MDJPTConfig":
+        """A named configuration, with some fields replaced.
+
+        Raises:
+            ValueError: If the name is not one of `PRESETS`.
+        """
+        if name not in PRESETS:
+            raise ValueError(f"unknown preset {name!r}; choose one of {', '.join(PRESETS)}")
+        return cls(**{**PRESETS[name], **overrides})
+
+    @property
+    def num_maps(self) -> int:
+        """Maps after the dilated convolutions, the size of `pooler_output`: 512 in the paper."""
+        return self.feature_size * self.filters_per_feature * len(self.dilations)
+
+    @property
+    def window_samples(self) -> int:
+        """Samples of one window at the model's rate: 625 in the paper."""
+        return round(self.window_seconds * self.sampling_rate)
+
+    @property
+    def min_pretraining_samples(self) -> int:
+        """Shortest window that leaves the projector two tokens: 566 in the paper."""
+        pooled = 2 + 2 * (self.filter_taps - 1)
+        return self.patch_length + (pooled * self.projector_pool - 1) * self.patch_stride
+
+    def num_tokens(self, num_samples: int) -> int:
+        """Tokens of a window of `num_samples` samples: 99 for 625 in the paper."""
+        return (num_samples - self.patch_length) // self.patch_stride + 1
+
+    def validate_choices(self):
+        """Refuse values the network does not know."""
+        choices = {
+            "block": ("mlla", "released"),
+            "covariance": ("true", "released"),
+            "group_mode": ("recording", "window"),
+        }
+        for field, allowed in choices.items():
+            if getattr(self, field) not in allowed:
+                raise ValueError(f"{field} must be one of {allowed}, found {getattr(self, field)!r}")
+
+    def validate_sizes(self):
+        """Refuse sizes that cannot be built."""
+        sizes = ("num_channels", "patch_length", "patch_stride", "hidden_size", "feature_size", "spatial_channels")
+        for field in (*sizes, "num_hidden_layers", "filters_per_feature", "sampling_rate"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field} must be at least 1, found {getattr(self, field)}")
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
+            )
+        if self.filter_taps % 2 == 0:
+            raise ValueError(f"filter_taps must be odd, found {self.filter_taps}")

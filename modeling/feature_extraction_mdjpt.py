@@ -1,0 +1,309 @@
+"""From a recording to what the model reads: cleaned, scaled, cut into windows, on the 60 standard
+channels."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from transformers.feature_extraction_utils import BatchFeature, FeatureExtractionMixin
+
+from .errors_mdjpt import MDJPTError, MontageError, SamplingRateError, SignalError
+from .montage_mdjpt import STANDARD_CHANNELS, channel_projection, select_channels
+from .raw_mdjpt import Recording, is_raw, read_raw, stated_bads
+from .signal_mdjpt import (
+    HIGH_CUTOFF,
+    LOW_CUTOFF,
+    TARGET_RATE,
+    Cleaned,
+    check_rate,
+    check_signal,
+    clean,
+    cut_windows,
+    microvolts_per,
+    robust_scale,
+)
+
+
+@dataclass
+class RecordingReport:
+    """What the extractor did to one recording.
+
+    Attributes:
+        renamed: Recorded name -> standard name, where they differ.
+        dropped: Recorded name -> why it was left out.
+        bads: Bad channels, stated or found. interpolated: those of them rebuilt from their neighbours.
+        missing: Standard channels the recording lacks; each is the mean of its nearest recorded neighbours.
+        recorded_rate, sampling_rate: Hz, before and after.
+        mean, std: µV; the one pair the whole recording was scaled with.
+        windows: How many were kept. windows_rejected: how many overlapped stretches marked bad.
+        notes: Everything in sentences.
+    """
+
+    renamed: dict[str, str] = field(default_factory=dict)
+    dropped: dict[str, str] = field(default_factory=dict)
+    bads: list[str] = field(default_factory=list)
+    interpolated: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    recorded_rate: float = 0.0
+    sampling_rate: float = 0.0
+    mean: float = 0.0
+    std: float = 1.0
+    windows: int = 0
+    windows_rejected: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        lines = [f"{self.windows} windows, {self.windows_rejected} rejected; scaled by {self.std:.3g} µV"]
+        return "\n- ".join(lines + self.notes)
+
+
+class MDJPTFeatureExtractor(FeatureExtractionMixin):
+    """Turns a recording into windows of the 60 standard channels.
+
+    The steps: find the scalp electrodes; resample, band-pass, interpolate bad channels, average reference
+    (`clean`, also the `basic` preparation of corpora); scale by one mean and standard deviation per
+    recording; cut windows; project onto the standard channels.
+
+    Args:
+        sampling_rate: Hz of the windows.
+        window_seconds, stride_seconds: Length of a window and distance between the starts of two.
+        montage: "positions" or "released": which neighbours stand in for a missing channel.
+        band: Low and high edge in Hz of the band-pass; at most 47 at the top.
+    """
+
+    model_input_names = ["input_values", "group_ids"]
+
+    def __init__(
+        self,
+        sampling_rate: float = TARGET_RATE,
+        window_seconds: float = 5.0,
+        stride_seconds: float = 2.0,
+        montage: str = "positions",
+        band: Sequence[float] = (LOW_CUTOFF, HIGH_CUTOFF),
+        **kwargs,
+    ):
+        # the pipeline and Trainer of transformers look for these three
+        padding = {"feature_size": len(STANDARD_CHANNELS), "padding_value": 0.0, "padding_side": "right"}
+        super().__init__(**(padding | kwargs))
+        self.sampling_rate = check_rate(sampling_rate)
+        self.window_seconds = _positive("window_seconds", window_seconds)
+        self.stride_seconds = _positive("stride_seconds", stride_seconds)
+        self.montage = montage
+        self.band = [float(edge) for edge in band]
+        # an unknown montage is refused now rather than at the first call
+        channel_projection(STANDARD_CHANNELS, montage)
+        if not (len(self.band) == 2 and 0 < self.band[0] < self.band[1] <= HIGH_CUTOFF):
+            raise MDJPTError(
+                f"band must be two rising edges in Hz up to {HIGH_CUTOFF:g}, found {self.band}",
+                value=self.band,
+                remedy=f"Use [{LOW_CUTOFF:g}, {HIGH_CUTOFF:g}], what the models were trained on",
+            )
+
+    def __call__(
+        self,
+        signal_or_raw: Any,
+        ch_names: Sequence[str] | Sequence[Sequence[str]] | None = None,
+        sampling_rate: float | Sequence[float] | None = None,
+        unit: str | None = None,
+        return_tensors: str | None = None,
+        stride_seconds: float | None = None,
+        bads: Iterable[str] = (),
+    ) -> BatchFeature:
+        """Extract the windows of one recording or of a list of recordings.
+
+        Args:
+            signal_or_raw: An `mne.io.Raw`, an array `(channels, samples)`, or a list of either.
+            ch_names: Names of the array's channels; for a list of arrays one list of names, or one per array.
+            sampling_rate: Hz of the array; for a list of arrays one number, or one per array.
+            unit: "uV", "mV" or "V". Arrays are taken as µV if nothing is said, an `mne.io.Raw` as V.
+            return_tensors: "pt", "np" or None (NumPy).
+            stride_seconds: Distance between window starts, instead of the extractor's own.
+            bads: Names of bad channels, in addition to those marked and found; for a list they concern all
+                recordings.
+
+        Returns:
+            `BatchFeature` with `input_values` float32 `(windows, 60, samples)`, `group_ids` int64
+            `(windows,)` (which recording of the call) and `window_onsets` float32 `(windows,)` in s. Its
+            attribute `report`, which is not a key, is a `RecordingReport`, or a list of them if a list was
+            given.
+
+        Raises:
+            MDJPTError: One of its kinds (montage, rate, unit, signal), each with value and remedy.
+        """
+        several = _is_list_of_recordings(signal_or_raw)
+        sources = list(signal_or_raw) if several else [signal_or_raw]
+        names, rates = _per_recording(ch_names, sampling_rate, len(sources), several)
+        stride = (
+            self.stride_seconds if stride_seconds is None else _positive("stride_seconds", stride_seconds)
+        )
+        parts = [
+            self._extract(_as_recording(source, name, rate, unit, bads), stride)
+            for source, name, rate in zip(sources, names, rates, strict=True)
+        ]
+        data = {
+            "input_values": np.concatenate([windows for windows, _, _ in parts]),
+            "group_ids": np.repeat(np.arange(len(parts)), [len(onsets) for _, onsets, _ in parts]).astype(
+                np.int64
+            ),
+            "window_onsets": np.concatenate([onsets for _, onsets, _ in parts]),
+        }
+        features = BatchFeature(data, tensor_type=return_tensors)
+        reports = [report for _, _, report in parts]
+        features.report = reports if several else reports[0]
+        return features
+
+    def _extract(self, recording: Recording, stride: float) -> tuple[np.ndarray, np.ndarray, RecordingReport]:
+        """Windows `(n, 60, samples)`, their onsets in s, and the report of one recording."""
+        self._check_length(recording)
+        cleaned = clean(
+            recording.signal,
+            recording.ch_names,
+            recording.sampling_rate,
+            recording.bads,
+            target=self.sampling_rate,
+            band=(self.band[0], self.band[1]),
+            unit=recording.unit,
+        )
+        length = round(self.window_seconds * self.sampling_rate)
+        starts = cut_windows(cleaned.signal.shape[1], length, round(stride * self.sampling_rate))
+        usable = _usable_samples(recording.bad_spans, cleaned.signal.shape[1], self.sampling_rate)
+        kept = np.array([start for start in starts if usable[start : start + length].all()], dtype=np.int64)
+        _check_kept(kept, starts)
+        mean, std = robust_scale(cleaned.signal if usable.all() else cleaned.signal[:, usable])
+        report = self._report(recording, cleaned, (mean, std), (len(kept), len(starts) - len(kept)))
+        projection = channel_projection(cleaned.ch_names, self.montage)
+        projected = projection @ ((cleaned.signal - np.float32(mean)) / np.float32(std))
+        windows = np.stack([projected[:, start : start + length] for start in kept])
+        return windows, (kept / self.sampling_rate).astype(np.float32), report
+
+    def _check_length(self, recording: Recording) -> None:
+        seconds = recording.signal.shape[1] / recording.sampling_rate
+        if seconds < self.window_seconds - 1e-6:
+            raise SignalError(
+                f"the recording lasts {seconds:.3g} s, one window {self.window_seconds:g} s",
+                value=seconds,
+                remedy="Give a longer recording, or an extractor with smaller window_seconds",
+            )
+
+    def _report(
+        self, recording: Recording, cleaned: Cleaned, scale: tuple[float, float], counts: tuple[int, int]
+    ) -> RecordingReport:
+        missing = [name for name in STANDARD_CHANNELS if name not in cleaned.ch_names]
+        notes = [*recording.selection.notes(), *cleaned.notes]
+        if missing:
+            notes.append(f"{len(missing)} standard channels made from neighbours: {', '.join(missing)}")
+        if counts[1]:
+            notes.append(f"{counts[1]} windows overlap stretches marked bad and were left out")
+        return RecordingReport(
+            renamed=recording.selection.renamed,
+            dropped=recording.selection.dropped,
+            bads=cleaned.bads,
+            interpolated=cleaned.interpolated,
+            missing=missing,
+            recorded_rate=recording.sampling_rate,
+            sampling_rate=self.sampling_rate,
+            mean=scale[0],
+            std=scale[1],
+            windows=counts[0],
+            windows_rejected=counts[1],
+            notes=notes,
+        )
+
+
+def _as_recording(
+    source: Any, ch_names: Sequence[str] | None, rate: float | None, unit: str | None, bads: Iterable[str]
+) -> Recording:
+    if not is_raw(source):
+        return _from_array(source, ch_names, rate, unit or "uV", bads)
+    if ch_names is not None and list(ch_names) != list(source.ch_names):
+        raise MontageError(
+            "ch_names differ from those of the mne.io.Raw",
+            value=list(ch_names),
+            remedy="Rename the channels in it",
+        )
+    if rate is not None and rate != source.info["sfreq"]:
+        raise SamplingRateError(
+            f"sampling_rate {rate} differs from the {source.info['sfreq']:g} Hz of the mne.io.Raw",
+            value=rate,
+            remedy="Leave sampling_rate out, or resample the recording",
+        )
+    return read_raw(source, unit, bads)
+
+
+def _from_array(
+    source: Any, ch_names: Sequence[str] | None, rate: float | None, unit: str, bads: Iterable[str]
+) -> Recording:
+    if ch_names is None or isinstance(ch_names, str):
+        raise MontageError(
+            f"ch_names must list the array's channels, found {ch_names!r}",
+            value=ch_names,
+            remedy="Give ch_names=[...], one place name per channel",
+        )
+    signal, rate = np.asarray(source), check_rate(rate)
+    check_signal(signal, ch_names)
+    selection = select_channels(ch_names)
+    if len(selection.indices) < len(ch_names):
+        signal = signal[selection.indices]
+    scale = microvolts_per(unit)
+    signal = (
+        signal
+        if scale == 1
+        else signal * signal.dtype.type(scale)
+        if signal.dtype.kind == "f"
+        else signal * scale
+    )
+    return Recording(signal, rate, selection, stated_bads(bads, ch_names, selection), [], unit)
+
+
+def _is_list_of_recordings(source: Any) -> bool:
+    return isinstance(source, list | tuple) and any(
+        is_raw(item) or getattr(item, "ndim", 0) == 2 for item in source
+    )
+
+
+def _per_recording(ch_names: Any, rate: Any, count: int, several: bool) -> tuple[list, list]:
+    """Names and rate of each recording, where one of each may have been given for all."""
+    nested = several and ch_names is not None and any(not isinstance(name, str) for name in ch_names)
+    names = list(ch_names) if nested else [ch_names] * count
+    rates = list(rate) if several and isinstance(rate, list | tuple | np.ndarray) else [rate] * count
+    for what, values in (("ch_names", names), ("sampling_rate", rates)):
+        if len(values) != count:
+            raise SignalError(
+                f"{count} recordings were given but {len(values)} entries of {what}",
+                value=len(values),
+                remedy=f"Give one {what} for all recordings or one for each",
+            )
+    return names, rates
+
+
+def _usable_samples(bad_spans: list[tuple[float, float]], n_samples: int, rate: float) -> np.ndarray:
+    """Mask `(n_samples,)`: False inside stretches marked bad; a mark without duration takes one sample."""
+    usable = np.ones(n_samples, dtype=bool)
+    for start, end in bad_spans:
+        first = max(0, int(np.floor(start * rate)))
+        usable[first : max(int(np.ceil(end * rate)), first + 1)] = False
+    return usable
+
+
+def _check_kept(kept: np.ndarray, starts: np.ndarray) -> None:
+    if not len(kept):
+        raise SignalError(
+            f"all {len(starts)} windows overlap stretches marked bad",
+            value=len(starts),
+            remedy="Remove annotations that begin with BAD, or take a smaller window or stride",
+        )
+
+
+def _positive(name: str, seconds: float) -> float:
+    if (
+        isinstance(seconds, bool)
+        or not isinstance(seconds, int | float | np.number)
+        or not 0 < seconds < np.inf
+    ):
+        raise SignalError(
+            f"{name} must be a positive number of seconds, found {seconds!r}",
+            value=seconds,
+            remedy="Give seconds",
+        )
+    return float(seconds)

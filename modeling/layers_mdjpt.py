@@ -1,0 +1,270 @@
+"""Layers of mdJPT, from the smallest to the whole stages (arXiv 2510.22197, section 3).
+
+Words used here: a *window* is `(channels, samples)`; a *token* is one patch in time of one channel; a *feature* is one
+of the encoder's outputs per token; a *map* is one output of the dilated convolutions; a *group* is the set of windows
+of one subject's recording that are normalised together.
+
+    input (batch, channels, samples)
+      -> ChannelEncoder       (batch, features, channels, tokens)           one set of weights for every channel
+      -> group normalisation
+      -> SpatialProjection    (batch, features, spatial channels, tokens)   read by the covariance alignment
+      -> group normalisation
+      -> SpatiotemporalDynamics  (batch, maps, tokens)                      its mean over tokens is the feature vector
+      -> Projector            (batch, embedding)                            pre-training only
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from .configuration_mdjpt import MDJPTConfig
+
+#: Elements of one activation that are worked on at a time: about half a megabyte stays in a CPU core's cache; on an
+#: accelerator the bound only keeps memory finite.
+CPU_CHUNK_ELEMENTS = 2**17
+ACCELERATOR_CHUNK_ELEMENTS = 2**27
+
+
+def group_membership(group_ids: torch.Tensor | None, reference: torch.Tensor) -> torch.Tensor | None:
+    """Which windows share a group: `(batch, batch)` of 0 and 1, or None when every window is its own group.
+
+    A matrix instead of `unique()` keeps compiled graphs whole.
+    """
+    if group_ids is None:
+        return None
+    return (group_ids[:, None] == group_ids[None, :]).to(device=reference.device, dtype=torch.float32)
+
+
+def group_normalise(values: torch.Tensor, membership: torch.Tensor | None, eps: float) -> torch.Tensor:
+    """z-score every position over all windows and tokens of its group: `(x - mean) / (std + eps)`.
+
+    Args:
+        values (`torch.Tensor` of shape `(batch, ..., tokens)`): What to normalise; statistics are taken in float32.
+        membership (`torch.Tensor` of shape `(batch, batch)`, *optional*): From [`group_membership`].
+        eps (`float`): Added to the unbiased (n - 1) standard deviation.
+
+    Returns:
+        `torch.Tensor` of the same shape and dtype.
+    """
+    dtype = values.dtype
+    with torch.autocast(values.device.type, enabled=False):
+        values = values if dtype == torch.float64 else values.float()
+        count = torch.full((), values.shape[-1], dtype=values.dtype, device=values.device)
+        if membership is not None:
+            membership = membership.to(values.dtype)
+            count = count * membership.sum(dim=1).view(-1, *[1] * (values.dim() - 1))
+        centred = values - _sum_over_group(values, membership) / count
+        variance = _sum_over_group(centred.square(), membership) / (count - 1)
+        # A dead map has no spread; the floor keeps the gradient of the root finite and is far below eps.
+        std = variance.clamp_min(1e-16).sqrt()
+        return (centred / (std + eps)).to(dtype)
+
+
+def _sum_over_group(values: torch.Tensor, membership: torch.Tensor | None) -> torch.Tensor:
+    """Sum over tokens and the windows of each group, `(batch, ..., 1)`; every window carries its group's sum."""
+    sums = values.sum(dim=-1, keepdim=True)
+    if membership is None:
+        return sums
+    return (membership @ sums.flatten(1)).view_as(sums)
+
+
+class TokenConv(nn.Module):
+    """Depth-wise convolution over tokens, 3 taps, zero padding, tokens before features: `(sequences, tokens, size)`.
+
+    Written as three shifted products: on the layout the linear layers use, no transposition is needed.
+    """
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(size, 1, 3))
+        self.bias = nn.Parameter(torch.empty(size))
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        previous, current, following = self.weight.squeeze(1).unbind(dim=1)  # each (size,)
+        padded = F.pad(tokens, (0, 0, 1, 1))
+        mixed = torch.addcmul(self.bias, tokens, current)
+        mixed = torch.addcmul(mixed, padded[:, :-2], previous)
+        return torch.addcmul(mixed, padded[:, 2:], following)
+
+
+class LinearAttention(nn.Module):
+    """Softmax-free attention with kernel φ(z) = ELU(z) + 1, linear in the number of tokens (METHOD: MLLA)."""
+
+    def __init__(self, config: MDJPTConfig):
+        super().__init__()
+        self.num_heads = config.num_attention_heads
+        self.eps = config.attention_eps
+        self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
+        self.out_proj = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        S, N, D = tokens.shape
+        q, k, v = self.qkv(tokens).view(S, N, 3, self.num_heads, D // self.num_heads).unbind(dim=2)
+        q, k, v = (part.transpose(1, 2) for part in (F.elu(q) + 1, F.elu(k) + 1, v))  # (S, heads, N, head)
+        summary = k.transpose(-1, -2) @ v  # (S, heads, head, head): Σ_j φ(k_j) v_jᵀ
+        weight = q @ k.sum(dim=2).unsqueeze(-1)  # (S, heads, N, 1): φ(q_i)ᵀ Σ_j φ(k_j)
+        attended = (q @ summary) / (weight + self.eps)
+        return self.out_proj(attended.transpose(1, 2).reshape(S, N, D))
+
+
+class MLLALayer(GradientCheckpointingLayer):
+    """The paper's block: gated linear attention between local convolutions, then a feed-forward.
+
+    Args:
+        is_last (`bool`): The group normalisation behind the last block cancels a constant added to its output, so
+            the last feed-forward has no output bias: it could never learn.
+    """
+
+    def __init__(self, config: MDJPTConfig, is_last: bool):
+        super().__init__()
+        size = config.hidden_size
+        self.conv_before = TokenConv(size)
+        self.norm = nn.LayerNorm(size)
+        self.gate_proj = nn.Linear(size, size)
+        self.in_proj = nn.Linear(size, size)
+        self.conv_inside = TokenConv(size)
+        self.attention = LinearAttention(config)
+        self.out_proj = nn.Linear(size, size)
+        self.conv_after = TokenConv(size)
+        self.ffn_norm = nn.LayerNorm(size) if config.ffn_norm else nn.Identity()
+        self.ffn_in = nn.Linear(size, config.intermediate_size)
+        self.ffn_out = nn.Linear(config.intermediate_size, size, bias=not is_last)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        tokens = tokens + self.conv_before(tokens)
+        hidden = self.norm(tokens)
+        gate = F.silu(self.gate_proj(hidden))
+        value = F.silu(self.conv_inside(self.in_proj(hidden)))
+        tokens = tokens + self.out_proj(self.attention(value) * gate)
+        tokens = tokens + self.conv_after(tokens)
+        return tokens + self.ffn_out(F.gelu(self.ffn_in(self.ffn_norm(tokens))))
+
+
+class ReleasedLayer(GradientCheckpointingLayer):
+    """What the authors' program computes in place of its block: the value path alone.
+
+    It returns `u` and discards the attention, the gate, both later residuals and the feed-forward, so this layer
+    neither holds nor computes them.
+    """
+
+    def __init__(self, config: MDJPTConfig, is_last: bool):
+        super().__init__()
+        self.conv_before = TokenConv(config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size)
+        self.in_proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.conv_inside = TokenConv(config.hidden_size)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        hidden = self.norm(tokens + self.conv_before(tokens))
+        return F.silu(self.conv_inside(self.in_proj(hidden)))
+
+
+class ChannelEncoder(nn.Module):
+    """Tokens of every channel on its own, with shared weights: `(B, C, T)` -> `(B, features, C, tokens)`."""
+
+    def __init__(self, config: MDJPTConfig):
+        super().__init__()
+        self.patch_length, self.patch_stride = config.patch_length, config.patch_stride
+        self.read_in = nn.Linear(config.patch_length, config.hidden_size)
+        layer = MLLALayer if config.block == "mlla" else ReleasedLayer
+        last = config.num_hidden_layers - 1
+        self.layers = nn.ModuleList(layer(config, is_last=index == last) for index in range(last + 1))
+        # The bias would be cancelled by the group normalisation that follows; the released block carries none either.
+        self.read_out = nn.Linear(config.hidden_size, config.feature_size, bias=False)
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        B, C, _ = windows.shape
+        sequences = windows.flatten(0, 1).unfold(-1, self.patch_length, self.patch_stride)  # (B*C, N, patch)
+        N = sequences.shape[1]
+        chunks = sequences.split(self._chunk_length(sequences))
+        features = torch.cat([self._encode(chunk) for chunk in chunks])  # (B*C, N, features)
+        return features.view(B, C, N, -1).permute(0, 3, 1, 2)  # (B, features, C, N)
+
+    def _encode(self, sequences: torch.Tensor) -> torch.Tensor:
+        tokens = self.read_in(sequences)
+        for layer in self.layers:
+            tokens = layer(tokens)
+        return self.read_out(tokens)
+
+    def _chunk_length(self, sequences: torch.Tensor) -> int:
+        """Sequences per chunk. A compiler plans memory itself, and a traced graph must not depend on the batch."""
+        if torch.compiler.is_compiling():
+            return sequences.shape[0]
+        budget = CPU_CHUNK_ELEMENTS if sequences.device.type == "cpu" else ACCELERATOR_CHUNK_ELEMENTS
+        return max(1, budget // (sequences.shape[1] * self.read_in.out_features))
+
+
+class SpatialProjection(nn.Module):
+    """Recorded to virtual channels, the same for every feature and token, then ReLU: `(B, f, C, N)` -> `(B, f, S, N)`."""
+
+    def __init__(self, config: MDJPTConfig):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(config.spatial_channels, config.num_channels))
+        self.bias = nn.Parameter(torch.empty(config.spatial_channels))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return F.relu(self.weight @ features + self.bias[:, None])
+
+
+class SpatiotemporalDynamics(nn.Module):
+    """Dilated convolutions over space and time, weighted by an attention over maps: `(B, f, S, N)` -> `(B, maps, N)`.
+
+    Maps are ordered dilation first, then feature, then filter.
+    """
+
+    def __init__(self, config: MDJPTConfig):
+        super().__init__()
+        self.dilations = tuple(config.dilations)
+        self.taps = config.filter_taps
+        shape = (len(self.dilations), config.feature_size, config.filters_per_feature)
+        self.weight = nn.Parameter(torch.empty(*shape, config.spatial_channels, self.taps))
+        self.bias = nn.Parameter(torch.empty(*shape))
+        self.pool = config.map_attention_pool
+        kernel = config.map_attention_kernel
+        self.attention_conv = nn.Conv1d(config.num_maps, config.num_maps, kernel, groups=config.num_maps)
+        self.attention_mix = nn.Linear(config.num_maps, config.num_maps)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        maps = self._convolve(features)
+        return self._attention(maps) * F.relu(maps)
+
+    def _convolve(self, features: torch.Tensor) -> torch.Tensor:
+        """All dilations as one matrix product over channels, then shifted sums over taps."""
+        B, f, _, N = features.shape
+        L, _, m, S, K = self.weight.shape
+        kernel = self.weight.permute(1, 0, 2, 4, 3).reshape(f, L * m * K, S)
+        taps = (kernel @ features).view(B, f, L, m, K, N)
+        maps = [self._sum_taps(taps[:, :, index], dilation) for index, dilation in enumerate(self.dilations)]
+        return (torch.stack(maps, dim=1) + self.bias[..., None]).view(B, L * f * m, N)
+
+    def _sum_taps(self, taps: torch.Tensor, dilation: int) -> torch.Tensor:
+        """`(B, f, m, taps, N)` -> `(B, f, m, N)`: tap k reads the token `(k - centre) * dilation` away, zeros outside."""
+        N, centre = taps.shape[-1], self.taps // 2
+        reach = centre * dilation
+        padded = F.pad(taps, (reach, reach))
+        return sum(padded[..., tap, tap * dilation : tap * dilation + N] for tap in range(self.taps))
+
+    def _attention(self, maps: torch.Tensor) -> torch.Tensor:
+        """Softmax over maps at every token, looking back in time only."""
+        smooth = F.relu(self.attention_conv(F.pad(maps, (self.attention_conv.kernel_size[0] - 1, 0))))
+        smooth = F.avg_pool1d(F.pad(smooth, (self.pool - 1, 0)), self.pool, stride=1)  # padding zeros count
+        scores = self.attention_mix(smooth.transpose(1, 2))
+        return scores.softmax(dim=-1).transpose(1, 2)
+
+
+class Projector(nn.Module):
+    """Maps to an embedding on the unit sphere, for the contrastive loss only: `(B, maps, N)` -> `(B, embedding)`."""
+
+    def __init__(self, config: MDJPTConfig):
+        super().__init__()
+        self.pool, self.eps = config.projector_pool, config.group_norm_eps
+        size, taps = config.num_maps, config.filter_taps
+        self.conv_first = nn.Conv1d(size, size, taps, groups=size)
+        self.conv_second = nn.Conv1d(size, size, taps, groups=size)
+
+    def forward(self, maps: torch.Tensor, membership: torch.Tensor | None) -> torch.Tensor:
+        pooled = group_normalise(F.avg_pool1d(maps, self.pool), membership, self.eps)
+        projected = F.relu(self.conv_second(F.relu(self.conv_first(pooled))))
+        projected = group_normalise(projected, membership, self.eps)
+        return F.normalize(projected.flatten(1), dim=-1)

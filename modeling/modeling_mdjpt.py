@@ -1,0 +1,323 @@
+"""mdJPT as a transformers model: the encoder, its pre-training objective and a classification head.
+
+Paper: Zhang et al., "mdJPT", NeurIPS 2025, arXiv 2510.22197. Stages and words are defined in `layers_mdjpt.py`.
+
+Parameters of the paper's configuration: 752,960 with the projector. The authors' released program counts 754,114:
+it also holds 992 of a convolution and 2 scales that it never uses, and 32 + 128 biases that the group normalisation
+behind them cancels exactly. Those are left out here; everything else has the same shape.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.utils import ModelOutput
+
+from .configuration_mdjpt import MDJPTConfig
+from .errors_mdjpt import SignalError
+from .layers_mdjpt import (
+    ChannelEncoder,
+    MLLALayer,
+    Projector,
+    ReleasedLayer,
+    SpatialProjection,
+    SpatiotemporalDynamics,
+    TokenConv,
+    group_membership,
+    group_normalise,
+)
+from .moments_mdjpt import GroupMoments
+from .objectives_mdjpt import cross_dataset_alignment, inter_subject_alignment
+
+
+@dataclass
+class MDJPTModelOutput(ModelOutput):
+    """Output of [`MDJPTModel`].
+
+    Args:
+        last_hidden_state (`torch.Tensor` of shape `(batch, tokens, maps)`): Weighted maps over time.
+        pooler_output (`torch.Tensor` of shape `(batch, maps)`): Their mean over time, the features for tasks.
+        channel_features (`torch.Tensor` of shape `(batch, features, spatial_channels, tokens)`): The map F that the
+            covariance alignment reads, before its group normalisation.
+    """
+
+    last_hidden_state: torch.Tensor | None = None
+    pooler_output: torch.Tensor | None = None
+    channel_features: torch.Tensor | None = None
+
+
+@dataclass
+class MDJPTForPreTrainingOutput(ModelOutput):
+    """Output of [`MDJPTForPreTraining`]; the losses are None unless all ids are given.
+
+    Args:
+        loss (`torch.Tensor`, scalar): `isa_loss + cda_weight * cda_loss`.
+        isa_loss (`torch.Tensor`, scalar): Inter-subject alignment, summed over datasets.
+        cda_loss (`torch.Tensor`, scalar): Cross-dataset covariance alignment, over all processes.
+        embeddings (`torch.Tensor` of shape `(batch, embedding)`): On the unit sphere.
+        isa_terms (`torch.Tensor` of shape `(batch,)`): Every window's own contrastive term, detached.
+    """
+
+    loss: torch.Tensor | None = None
+    isa_loss: torch.Tensor | None = None
+    cda_loss: torch.Tensor | None = None
+    embeddings: torch.Tensor | None = None
+    isa_terms: torch.Tensor | None = None
+
+
+@dataclass
+class MDJPTClassifierOutput(ModelOutput):
+    """Output of [`MDJPTForSequenceClassification`].
+
+    Args:
+        loss (`torch.Tensor`, scalar): Present when labels are given.
+        logits (`torch.Tensor` of shape `(batch, num_labels)`): Scores, or ratings for regression.
+    """
+
+    loss: torch.Tensor | None = None
+    logits: torch.Tensor | None = None
+
+
+class MDJPTPreTrainedModel(PreTrainedModel):
+    """Initialisation and loading shared by the encoder and its heads."""
+
+    config: MDJPTConfig
+    base_model_prefix = "mdjpt"
+    main_input_name = "input_values"
+    input_modalities = ("time",)
+    supports_gradient_checkpointing = True
+    _no_split_modules = [MLLALayer.__name__, ReleasedLayer.__name__]
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """PyTorch's own defaults, uniform in ±1/√fan-in, which the paper's program starts from."""
+        if isinstance(module, nn.LayerNorm):
+            init.ones_(module.weight)
+            init.zeros_(module.bias)
+        elif isinstance(module, SpatiotemporalDynamics):
+            _uniform(module, fan_in=module.weight.shape[-2] * module.weight.shape[-1])
+        elif isinstance(module, nn.Linear | nn.Conv1d | SpatialProjection | TokenConv):
+            _uniform(module, fan_in=module.weight[0].numel())
+
+
+def _uniform(module: nn.Module, fan_in: int) -> None:
+    bound = fan_in**-0.5
+    init.uniform_(module.weight, -bound, bound)
+    if module.bias is not None:
+        init.uniform_(module.bias, -bound, bound)
+
+
+class MDJPTModel(MDJPTPreTrainedModel):
+    """The encoder: windows of the 60 standard channels in, features of emotion-related dynamics out."""
+
+    def __init__(self, config: MDJPTConfig):
+        super().__init__(config)
+        self.channel_encoder = ChannelEncoder(config)
+        self.spatial_projection = SpatialProjection(config)
+        self.dynamics = SpatiotemporalDynamics(config)
+        self.post_init()
+
+    def forward(
+        self, input_values: torch.Tensor, group_ids: torch.Tensor | None = None, **kwargs
+    ) -> MDJPTModelOutput:
+        """Encode windows.
+
+        Args:
+            input_values (`torch.Tensor` of shape `(batch, num_channels, samples)`): Windows from
+                [`MDJPTFeatureExtractor`], at least one second long.
+            group_ids (`torch.Tensor` of shape `(batch,)`, *optional*): Windows with the same id are normalised
+                together. Without it every window stands alone, so its output never depends on the batch.
+            kwargs: Other keys of the feature extractor, ignored.
+
+        Raises:
+            SignalError: If the shape does not fit.
+        """
+        self._check_input(input_values, group_ids)
+        membership, eps = group_membership(group_ids, input_values), self.config.group_norm_eps
+        features = group_normalise(self.channel_encoder(input_values), membership, eps)
+        channel_features = self.spatial_projection(features)
+        maps = self.dynamics(group_normalise(channel_features, membership, eps))
+        return MDJPTModelOutput(maps.transpose(1, 2), maps.mean(dim=-1), channel_features)
+
+    @torch.no_grad()
+    def encode_recording(
+        self, input_values: torch.Tensor, group_ids: torch.Tensor | None = None, batch_size: int = 32
+    ) -> torch.Tensor:
+        """Features of whole recordings of any length, with memory bounded by the batch size.
+
+        The same numbers as one call of `forward` on everything: the moments of each normalisation are accumulated
+        in a pass of their own, so the encoder runs three times where one batch does not hold everything.
+
+        Args:
+            input_values (`torch.Tensor` of shape `(windows, num_channels, samples)`): Kept where it is; batches are
+                moved to the model's device.
+            group_ids (`torch.Tensor` of shape `(windows,)`, *optional*): Default: one recording. Ignored when the
+                config says `group_mode="window"`.
+            batch_size (`int`): Windows at a time.
+
+        Returns:
+            `torch.Tensor` of shape `(windows, maps)`, on the model's device.
+        """
+        if self.config.group_mode == "window":
+            batches = input_values.split(batch_size)
+            return torch.cat([self(batch.to(self.device)).pooler_output for batch in batches])
+        if group_ids is None:
+            group_ids = torch.zeros(len(input_values), dtype=torch.long)
+        if len(input_values) <= batch_size:
+            return self(input_values.to(self.device), group_ids.to(self.device)).pooler_output
+        groups = group_ids.cpu().unique(return_inverse=True)[1]
+        batches = list(zip(input_values.split(batch_size), groups.split(batch_size), strict=True))
+        encoded = GroupMoments(self.config.group_norm_eps)
+        projected = GroupMoments(self.config.group_norm_eps)
+        for windows, ids in batches:
+            encoded.add(self._encode(windows), ids)
+        for windows, ids in batches:
+            projected.add(self.spatial_projection(encoded.normalise(self._encode(windows), ids)), ids)
+        pooled = []
+        for windows, ids in batches:
+            channel_features = self.spatial_projection(encoded.normalise(self._encode(windows), ids))
+            pooled.append(self.dynamics(projected.normalise(channel_features, ids)).mean(dim=-1))
+        return torch.cat(pooled)
+
+    def _encode(self, windows: torch.Tensor) -> torch.Tensor:
+        windows = windows.to(self.device)
+        self._check_input(windows, None)
+        return self.channel_encoder(windows)
+
+    def _check_input(self, input_values: torch.Tensor, group_ids: torch.Tensor | None) -> None:
+        channels, shortest = self.config.num_channels, max(self.config.sampling_rate, self.config.patch_length)
+        if input_values.dim() != 3 or input_values.shape[1] != channels or input_values.shape[2] < shortest:
+            raise SignalError(
+                f"input_values must have shape (batch, {channels}, at least {shortest} samples), "
+                f"found {tuple(input_values.shape)}",
+                value=tuple(input_values.shape),
+                remedy="Prepare the recording with MDJPTFeatureExtractor",
+            )
+        if group_ids is not None and group_ids.shape != input_values.shape[:1]:
+            raise SignalError(
+                f"group_ids must have shape ({input_values.shape[0]},), found {tuple(group_ids.shape)}",
+                value=tuple(group_ids.shape),
+                remedy="Give one group id per window",
+            )
+
+
+class MDJPTForPreTraining(MDJPTPreTrainedModel):
+    """The encoder with its projector and the two losses: inter-subject and cross-dataset alignment."""
+
+    def __init__(self, config: MDJPTConfig):
+        super().__init__(config)
+        self.mdjpt = MDJPTModel(config)
+        self.projector = Projector(config)
+        self.post_init()
+
+    def forward(
+        self,
+        input_values: torch.Tensor,
+        group_ids: torch.Tensor | None = None,
+        dataset_ids: torch.Tensor | None = None,
+        stimulus_ids: torch.Tensor | None = None,
+        return_loss: bool = True,
+        **kwargs,
+    ) -> MDJPTForPreTrainingOutput:
+        """Embed windows and, given all ids, compute the pre-training loss.
+
+        Args:
+            input_values (`torch.Tensor` of shape `(batch, num_channels, samples)`): At least
+                `config.min_pretraining_samples` samples.
+            group_ids (`torch.Tensor` of shape `(batch,)`, *optional*): One id per subject recording in the batch,
+                unique across datasets.
+            dataset_ids (`torch.Tensor` of shape `(batch,)`, *optional*): One id per dataset.
+            stimulus_ids (`torch.Tensor` of shape `(batch,)`, *optional*): One id per (subject pair, clip, window
+                start): every window has exactly one positive, of the same id in another group of its dataset.
+
+        Raises:
+            SignalError: If the windows are too short for the projector, or have the wrong shape.
+            ValueError: If some window has no positive, or several.
+        """
+        self._check_length(input_values)
+        encoded = self.mdjpt(input_values, group_ids)
+        membership = group_membership(group_ids, input_values)
+        embeddings = self.projector(encoded.last_hidden_state.transpose(1, 2), membership)
+        ids = (group_ids, dataset_ids, stimulus_ids)
+        if not return_loss or any(part is None for part in ids):
+            return MDJPTForPreTrainingOutput(embeddings=embeddings)
+        return self._losses(embeddings, encoded.channel_features, ids)
+
+    def _losses(self, embeddings: torch.Tensor, channel_features: torch.Tensor, ids) -> MDJPTForPreTrainingOutput:
+        config, (group_ids, dataset_ids, stimulus_ids) = self.config, ids
+        with torch.autocast(embeddings.device.type, enabled=False):
+            precise = embeddings.dtype if embeddings.dtype == torch.float64 else torch.float32
+            isa_loss, terms = inter_subject_alignment(
+                embeddings.to(precise), group_ids, dataset_ids, stimulus_ids, config.contrastive_temperature
+            )
+            cda_loss = cross_dataset_alignment(channel_features.to(precise), group_ids, config.covariance)
+        loss = isa_loss + config.cda_weight * cda_loss
+        return MDJPTForPreTrainingOutput(loss, isa_loss, cda_loss, embeddings, terms.detach())
+
+    def _check_length(self, input_values: torch.Tensor) -> None:
+        needed = self.config.min_pretraining_samples
+        if input_values.shape[-1] < needed:
+            raise SignalError(
+                f"pre-training needs windows of at least {needed} samples "
+                f"({needed / self.config.sampling_rate:.2f} s), found {input_values.shape[-1]}",
+                value=int(input_values.shape[-1]),
+                remedy="Use longer windows; MDJPTModel and the classifier take shorter ones",
+            )
+
+
+class MDJPTForSequenceClassification(MDJPTPreTrainedModel):
+    """The encoder with the paper's head: classes, several labels at once, or ratings (regression)."""
+
+    # The head computes its own mean loss, so Trainer must divide it by the accumulation steps.
+    accepts_loss_kwargs = False
+
+    def __init__(self, config: MDJPTConfig):
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.mdjpt = MDJPTModel(config)
+        sizes = [config.num_maps, *config.classifier_hidden_sizes]
+        hidden = [
+            layer
+            for size, following in zip(sizes[:-1], sizes[1:], strict=True)
+            for layer in (nn.Linear(size, following), nn.ReLU(), nn.Dropout(config.classifier_dropout))
+        ]
+        self.classifier = nn.Sequential(*hidden, nn.Linear(sizes[-1], config.num_labels))
+        self.post_init()
+
+    def forward(
+        self,
+        input_values: torch.Tensor,
+        group_ids: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        **kwargs,
+    ) -> MDJPTClassifierOutput:
+        """Classify windows.
+
+        Args:
+            input_values (`torch.Tensor` of shape `(batch, num_channels, samples)`): At least one second.
+            group_ids (`torch.Tensor` of shape `(batch,)`, *optional*): See [`MDJPTModel`].
+            labels (`torch.Tensor`, *optional*): `(batch,)` classes; `(batch, num_labels)` zeros and ones for
+                `problem_type="multi_label_classification"`; `(batch,)` or `(batch, num_labels)` numbers for
+                `"regression"`.
+        """
+        logits = self.classifier(self.mdjpt(input_values, group_ids).pooler_output)
+        return MDJPTClassifierOutput(None if labels is None else self._loss(logits, labels), logits)
+
+    def _loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        problem = self.config.problem_type or ("regression" if self.num_labels == 1 else "single_label_classification")
+        if problem == "regression":
+            return F.mse_loss(logits.view_as(labels), labels.to(logits.dtype))
+        if problem == "multi_label_classification":
+            return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+        return F.cross_entropy(logits, labels)
+
+
+__all__ = [
+    "MDJPTForPreTraining",
+    "MDJPTForSequenceClassification",
+    "MDJPTModel",
+    "MDJPTPreTrainedModel",
+]

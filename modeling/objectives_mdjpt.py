@@ -1,0 +1,145 @@
+"""The two pre-training losses of mdJPT as plain functions of tensors (arXiv 2510.22197, section 3; METHOD 1.5)."""
+
+import torch
+import torch.distributed as dist
+
+
+def find_positives(
+    group_ids: torch.Tensor, dataset_ids: torch.Tensor, stimulus_ids: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Who is whose positive, and who takes part in whose softmax.
+
+    Args:
+        group_ids, dataset_ids, stimulus_ids (`torch.Tensor` of shape `(batch,)`): Integers. The positive of a window
+            is the one with its `stimulus_ids` in another group of its dataset.
+
+    Returns:
+        Two boolean tensors of shape `(batch, batch)`: positives, and the other windows of the same subject pair.
+
+    Raises:
+        ValueError: If a window has no positive, or several (not checked inside a compiled graph).
+    """
+    same_group = group_ids[:, None] == group_ids
+    same_clip = (dataset_ids[:, None] == dataset_ids) & (stimulus_ids[:, None] == stimulus_ids)
+    positives = same_clip & ~same_group
+    if not torch.compiler.is_compiling():
+        _check_one_positive(positives)
+    partners = (positives.float() @ same_group.float()) > 0  # the group of one's positive
+    itself = torch.eye(len(group_ids), dtype=torch.bool, device=group_ids.device)
+    return positives, (same_group | partners) & ~itself
+
+
+def _check_one_positive(positives: torch.Tensor) -> None:
+    counts = positives.sum(dim=1)
+    if (counts != 1).any():
+        window = int((counts != 1).nonzero()[0])
+        raise ValueError(
+            f"window {window} of the batch has {int(counts[window])} positives, wanted exactly 1: every "
+            "(dataset_ids, stimulus_ids) must occur in exactly two groups, once in each"
+        )
+
+
+def inter_subject_alignment(
+    embeddings: torch.Tensor,
+    group_ids: torch.Tensor,
+    dataset_ids: torch.Tensor,
+    stimulus_ids: torch.Tensor,
+    temperature: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """ISA: NT-Xent inside every subject pair; two subjects who see the same moment of the same clip agree.
+
+    Args:
+        embeddings (`torch.Tensor` of shape `(batch, size)`): On the unit sphere.
+        group_ids, dataset_ids, stimulus_ids (`torch.Tensor` of shape `(batch,)`): See [`find_positives`].
+        temperature (`float`): τ.
+
+    Returns:
+        The loss (averaged over a pair's windows and a dataset's pairs, summed over datasets), and each window's own
+        term, `(batch,)`, from which the loss of every dataset can be read.
+    """
+    positives, softmax_over = find_positives(group_ids, dataset_ids, stimulus_ids)
+    logits = embeddings @ embeddings.T / temperature
+    normaliser = logits.masked_fill(~softmax_over, float("-inf")).logsumexp(dim=1)
+    terms = normaliser - (logits * positives).sum(dim=1)
+    share = 1.0 / (softmax_over.sum(dim=1) + 1).to(terms.dtype)  # 1 / windows of the pair
+    same_dataset = (dataset_ids[:, None] == dataset_ids).to(terms.dtype)
+    weights = share / (same_dataset @ share)  # the second factor counts the pairs of the dataset
+    return (weights * terms).sum(), terms
+
+
+def window_covariances(channel_features: torch.Tensor, covariance: str = "true") -> torch.Tensor:
+    """Covariance between virtual channels over tokens, per feature, with the diagonal set to zero.
+
+    Args:
+        channel_features (`torch.Tensor` of shape `(batch, features, channels, tokens)`): The map F.
+        covariance (`str`): `"true"`, or `"released"` for the authors' program, which transposes the centred map and
+            then reinterprets it row by row, so that what it multiplies is no longer channels by time.
+
+    Returns:
+        `torch.Tensor` of shape `(batch, features, channels, channels)`.
+    """
+    centred = channel_features - channel_features.mean(dim=-1, keepdim=True)
+    if covariance == "released":
+        centred = centred.transpose(-1, -2).reshape(centred.shape)
+    products = centred @ centred.transpose(-1, -2) / (channel_features.shape[-1] - 1)
+    off_diagonal = 1 - torch.eye(products.shape[-1], dtype=products.dtype, device=products.device)
+    return products * off_diagonal
+
+
+def group_covariances(
+    channel_features: torch.Tensor, group_ids: torch.Tensor, covariance: str = "true"
+) -> torch.Tensor:
+    """Mean of the windows' covariances in every group: Γ of shape `(groups, features, channels, channels)`."""
+    groups = group_ids.unique()
+    membership = (groups[:, None] == group_ids).to(channel_features.dtype)
+    average = membership / membership.sum(dim=1, keepdim=True)
+    return torch.einsum("sb,bdij->sdij", average, window_covariances(channel_features, covariance))
+
+
+def cross_dataset_alignment(
+    channel_features: torch.Tensor, group_ids: torch.Tensor, covariance: str = "true"
+) -> torch.Tensor:
+    """CDA: log(1 + Σ_d Σ_{s<t} ‖Γ_s − Γ_t‖_F) over all subject groups of all datasets in the global step.
+
+    Args:
+        channel_features (`torch.Tensor` of shape `(batch, features, channels, tokens)`): The map F.
+        group_ids (`torch.Tensor` of shape `(batch,)`): Unique across datasets. Groups on other processes take part:
+            their Γ are gathered with gradients.
+
+    Returns:
+        `torch.Tensor`: a scalar; 0 with fewer than two groups.
+    """
+    gammas = gather_with_gradient(group_covariances(channel_features, group_ids, covariance))
+    flat = gammas.flatten(2).transpose(0, 1)  # (features, groups, channels * channels)
+    # Subtracting before squaring keeps near-equal covariances apart, which the faster product form would not.
+    distances = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist")
+    return torch.log1p(distances.sum() / 2)  # every pair stands twice
+
+
+class _AllGather(torch.autograd.Function):
+    """Concatenate a tensor over processes; its gradient is summed over the processes that used it."""
+
+    @staticmethod
+    def forward(ctx, tensor):
+        ctx.length = len(tensor)
+        parts = [torch.empty_like(tensor) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, tensor.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        gradient = gradient.contiguous().clone()
+        dist.all_reduce(gradient)
+        start = dist.get_rank() * ctx.length
+        return gradient[start : start + ctx.length]
+
+
+def gather_with_gradient(tensor: torch.Tensor) -> torch.Tensor:
+    """`(n, ...)` on each process -> `(processes * n, ...)` everywhere; the identity on a single process.
+
+    The loss computed from the result is the same on every process, and its gradients add up to `processes` times the
+    true one, which the averaging of distributed data parallel then undoes.
+    """
+    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return tensor
+    return _AllGather.apply(tensor)

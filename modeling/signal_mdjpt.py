@@ -1,0 +1,424 @@
+"""From a raw EEG signal to the cleaned one the model reads: the one implementation for training and for use.
+
+The feature extractor and the `basic` preparation of corpora both call `clean`, so a recording gives the same
+windows on either way. Signals are `(channels, samples)` in µV; memory beyond input and output is a few
+channels' worth.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.polynomial.legendre import legval
+
+from .electrodes_mdjpt import ELECTRODES
+from .errors_mdjpt import MontageError, SignalError, UnitError
+from .filtering_mdjpt import (
+    HIGH_CUTOFF,
+    LOW_CUTOFF,
+    STOP_ATTENUATION,
+    TARGET_RATE,
+    band_pass,
+    check_rate,
+    resample,
+    resampled_length,
+)
+from .montage_mdjpt import canonical_name
+
+#: An average over fewer electrodes than this is no estimate of zero potential; such recordings keep their
+#: reference.
+MIN_REFERENCE_CHANNELS = 8
+#: Fewer good electrodes than this do not span the sphere that splines are fitted on.
+MIN_SPLINE_CHANNELS = 4
+
+#: Median absolute amplitude (µV, each channel's median removed) outside which a signal cannot be scalp EEG in
+#: µV. Real EEG lies near 3 to 30; the bounds are wide, yet a factor of 1000 (mV, V) always leaves them.
+PLAUSIBLE_AMPLITUDE = (0.1, 500.0)
+#: The same after the band-pass, which takes away drifts and line noise: a cap without a head goes beyond.
+PLAUSIBLE_FILTERED = (0.1, 200.0)
+
+#: µV per unit of input.
+UNITS = {"uV": 1.0, "µV": 1.0, "μV": 1.0, "mV": 1e3, "V": 1e6}
+
+_FLAT = 1e-2  # µV; a channel whose typical sample is below this recorded nothing
+_NOTHING = 1e-7  # µV; what rounding leaves of a constant channel after filtering
+_CHUNK = 4  # channels filtered at a time: bounds the memory
+
+
+@dataclass
+class Cleaned:
+    """A cleaned recording.
+
+    Attributes:
+        signal: Float32 `(channels, samples)` in µV.
+        ch_names: The channels kept.
+        sampling_rate: Hz.
+        bads: Channels that were bad, stated or found.
+        interpolated: Those of them that were rebuilt from their neighbours; the others were removed.
+        notes: What was done, for people.
+    """
+
+    signal: np.ndarray
+    ch_names: list[str]
+    sampling_rate: float
+    bads: list[str] = field(default_factory=list)
+    interpolated: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def clean(
+    signal: np.ndarray,
+    ch_names: Sequence[str],
+    rate: float,
+    bads: Iterable[str] = (),
+    target: float = TARGET_RATE,
+    band: tuple[float, float] = (LOW_CUTOFF, HIGH_CUTOFF),
+    unit: str = "uV",
+) -> Cleaned:
+    """Resample, band-pass, interpolate bad channels, and refer to the average, in this order.
+
+    Args:
+        signal: `(channels, samples)` in µV, any real type.
+        ch_names: One name per channel; place names in any case.
+        rate: Hz, at least 94.
+        bads: Names of channels known to be bad, in addition to those found.
+        target: Hz of the result.
+        band: Edges of the band-pass in Hz, at most 47.
+        unit: The unit the user stated, for the message if the amplitude is impossible.
+
+    Raises:
+        SignalError: On a wrong shape, NaN or infinite samples, less than 1 s, or too few good channels.
+        SamplingRateError: If the rate is missing or too low.
+        UnitError: If the band-passed amplitude cannot be scalp EEG.
+        MontageError: If `bads` names a channel that is not there.
+    """
+    check_signal(signal, ch_names)
+    if signal.shape[1] < check_rate(rate):
+        raise SignalError(
+            f"filtering needs at least 1 s, found {signal.shape[1] / rate:.3g} s",
+            value=signal.shape[1] / rate,
+            remedy="Give a longer stretch of the recording",
+        )
+    cleaned = Cleaned(_resample_and_filter(signal, float(rate), target, band), list(ch_names), target)
+    if rate != target:
+        cleaned.notes.append(f"resampled from {rate:g} to {target:g} Hz")
+    check_amplitude(_recorded_channels(cleaned.signal), unit=unit, plausible=PLAUSIBLE_FILTERED)
+    _repair(cleaned, _indices(bads, cleaned.ch_names))
+    count = len(cleaned.ch_names)
+    if count < MIN_REFERENCE_CHANNELS:
+        cleaned.notes.append(f"kept the recorded reference: {count} channels are too few to average")
+    cleaned.signal = average_reference(cleaned.signal)
+    if np.median(np.abs(cleaned.signal)) < _FLAT:
+        raise SignalError(
+            "nothing is left after the average reference: the channels are copies of one another",
+            value=cleaned.ch_names,
+            remedy="Check how the recording was exported",
+        )
+    return cleaned
+
+
+def _resample_and_filter(
+    signal: np.ndarray, rate: float, target: float, band: tuple[float, float]
+) -> np.ndarray:
+    result = np.empty((signal.shape[0], resampled_length(signal.shape[1], rate, target)), dtype=np.float32)
+    for start in range(0, signal.shape[0], _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        result[chunk] = band_pass(resample(signal[chunk], rate, target), target, *band)
+    return result
+
+
+def _recorded_channels(signal: np.ndarray) -> np.ndarray:
+    """The channels on which anything was recorded: zeros say nothing about the unit.
+
+    Raises:
+        SignalError: If there are none.
+    """
+    recorded = np.array([np.abs(values).max() > _NOTHING for values in signal])
+    if not recorded.any():
+        raise SignalError(
+            f"all {len(signal)} channels are flat",
+            value=len(signal),
+            remedy="Check the recording; it is empty",
+        )
+    return signal if recorded.all() else signal[recorded]
+
+
+def check_signal(signal: np.ndarray, ch_names: Sequence[str]) -> None:
+    """Refuse what is not `(channels, samples)` of finite numbers with one name per channel.
+
+    Raises:
+        SignalError: With the shape, or the first channel and sample that is not finite.
+    """
+    if signal.ndim != 2 or signal.shape[0] != len(ch_names) or signal.size == 0:
+        raise SignalError(
+            f"signal must have shape (channels, samples) with {len(ch_names)} named channels, "
+            f"found {tuple(signal.shape)}",
+            value=tuple(signal.shape),
+            remedy="Put channels first and name every channel",
+        )
+    if signal.dtype.kind not in "fiu":
+        raise SignalError(
+            f"signal must hold real numbers, found {signal.dtype}",
+            value=str(signal.dtype),
+            remedy="Convert to float32",
+        )
+    for name, values in zip(ch_names, signal, strict=True):
+        finite = np.isfinite(values)
+        if not finite.all():
+            sample = int(np.argmin(finite))
+            raise SignalError(
+                f"non-finite value {values[sample]} at channel {name}, sample {sample} "
+                f"({values.size - int(finite.sum())} such samples in this channel)",
+                value=(name, sample),
+                remedy="Cut these samples out or interpolate them; they would spread through the filters",
+            )
+
+
+def check_amplitude(
+    signal: np.ndarray,
+    where: str = "",
+    unit: str = "uV",
+    plausible: tuple[float, float] = PLAUSIBLE_AMPLITUDE,
+) -> float:
+    """The typical amplitude of `(channels, samples)` µV, if it can be scalp EEG.
+
+    Typical amplitude is the median of |signal - channel median| (at most about a million samples are looked
+    at).
+
+    Args:
+        signal: `(channels, samples)` in µV.
+        where: Which recording, for the message.
+        unit: The unit the user stated.
+        plausible: Lower and upper bound in µV.
+
+    Raises:
+        UnitError: If it lies outside the bounds.
+    """
+    seen = signal[:, :: max(1, signal.size // 1_000_000)]
+    amplitude = float(np.median(np.abs(seen - np.median(seen, axis=1, keepdims=True))))
+    low, high = plausible
+    if low <= amplitude <= high:
+        return amplitude
+    likely = (
+        "volts or millivolts stored as µV" if amplitude < low else "µV read as volts, or no head attached"
+    )
+    raise UnitError(
+        f"{where}: " * bool(where)
+        + f"typical amplitude {amplitude:.3g} µV lies outside {low} to {high} µV ({likely}?), unit {unit!r}",
+        value=amplitude,
+        remedy=f"State the recording's true unit: one of {', '.join(sorted({*UNITS} - {'µV', 'μV'}))}",
+    )
+
+
+def microvolts_per(unit: str) -> float:
+    """How many µV one `unit` is.
+
+    Raises:
+        UnitError: If the unit is unknown.
+    """
+    if unit not in UNITS:
+        raise UnitError(f"unknown unit {unit!r}", value=unit, remedy="Use 'uV', 'mV' or 'V'")
+    return UNITS[unit]
+
+
+def find_bad_channels(signal: np.ndarray) -> list[int]:
+    """Indices of channels that are too loud or recorded nothing.
+
+    Too loud is |x| above 3 times the median of |x| over all channels in more than 40 % of the samples, or
+    above 30 times in more than 1 % (the rule of the released program). Flat channels are found first and do
+    not count for the median.
+
+    Args:
+        signal: `(channels, samples)` in µV, band-passed.
+    """
+    typical = np.array([np.median(np.abs(values)) for values in signal])
+    flat = typical < _FLAT
+    if flat.all():
+        return list(range(len(signal)))
+    reference = float(np.median(np.abs(signal[~flat] if flat.any() else signal)))
+    bads = []
+    for index, values in enumerate(signal):
+        absolute = np.abs(values)
+        loud = np.mean(absolute > 3 * reference) > 0.40 or np.mean(absolute > 30 * reference) > 0.01
+        if flat[index] or loud:
+            bads.append(index)
+    return bads
+
+
+def interpolate_channels(signal: np.ndarray, ch_names: Sequence[str], bads: Iterable[str]) -> np.ndarray:
+    """Rebuild bad channels from the others by spherical splines (Perrin et al. 1989).
+
+    Args:
+        signal: `(channels, samples)`.
+        ch_names: Place names in any case.
+        bads: Names among them.
+
+    Returns:
+        A copy in which the bad rows are replaced.
+
+    Raises:
+        MontageError: If a bad channel is not there or has no known place, or fewer than 4 good ones have one.
+    """
+    bad = _indices(bads, ch_names)
+    unplaced = [ch_names[index] for index in bad if not _has_place(ch_names[index])]
+    good = [i for i, name in enumerate(ch_names) if i not in bad and _has_place(name)]
+    if unplaced or len(good) < MIN_SPLINE_CHANNELS:
+        raise MontageError(
+            f"cannot interpolate {[ch_names[i] for i in bad]} from {len(good)} good channels with known place"
+            + (f"; no place is known for {unplaced}" if unplaced else ""),
+            value=[ch_names[index] for index in bad],
+            remedy=f"Drop these channels; interpolation needs places and {MIN_SPLINE_CHANNELS} good channels",
+        )
+    repaired = signal.copy()
+    if bad:
+        weights = spline_weights([ch_names[i] for i in good], [ch_names[i] for i in bad])
+        repaired[bad] = weights.astype(signal.dtype) @ signal[good]
+    return repaired
+
+
+def spline_weights(sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
+    """The `(targets, sources)` matrix of spherical spline interpolation between electrodes.
+
+    Perrin et al. 1989, Electroencephalogr. Clin. Neurophysiol. 72:184-187, equation 1 with m = 4.
+    """
+    source, target = _on_sphere(sources), _on_sphere(targets)
+    count = len(sources)
+    system = np.ones((count + 1, count + 1))
+    system[:count, :count] = _spline(source @ source.T) + 1e-5 * np.eye(count)
+    system[count, count] = 0
+    to_coefficients = np.linalg.inv(system)[:, :count]
+    return np.hstack([_spline(target @ source.T), np.ones((len(targets), 1))]) @ to_coefficients
+
+
+def _spline(cosine: np.ndarray) -> np.ndarray:
+    """g(x) of Perrin et al., equation 3, for m = 4."""
+    n = np.arange(1, 51)
+    return legval(cosine, [0, *((2 * n + 1) / (n * (n + 1.0)) ** 4 / (4 * np.pi))])
+
+
+def _on_sphere(ch_names: Sequence[str]) -> np.ndarray:
+    """Unit vectors `(channels, 3)` from the middle of the head to the electrodes."""
+    directions = np.array([ELECTRODES[canonical_name(name)] for name in ch_names]) - _head_centre()
+    return directions / np.linalg.norm(directions, axis=1, keepdims=True)
+
+
+@lru_cache(maxsize=1)
+def _head_centre() -> np.ndarray:
+    """Centre in mm of the sphere that fits all electrodes best: |p|² = 2 p·c + const by least squares."""
+    places = np.array(list(ELECTRODES.values()))
+    equations = np.hstack([2 * places, np.ones((len(places), 1))])
+    return np.linalg.lstsq(equations, (places**2).sum(axis=1), rcond=None)[0][:3]
+
+
+def _has_place(name: str) -> bool:
+    return canonical_name(name) in ELECTRODES
+
+
+def _indices(names: Iterable[str], ch_names: Sequence[str]) -> list[int]:
+    """Where the named channels stand, in order, however they are spelt."""
+    known = {canonical_name(name) or name: index for index, name in enumerate(ch_names)}
+    wanted = {canonical_name(name) or name: name for name in names}
+    missing = [name for key, name in wanted.items() if key not in known]
+    if missing:
+        raise MontageError(
+            f"bad channels {missing} are not in the recording, which has {', '.join(ch_names)}",
+            value=missing,
+            remedy="Name bad channels as the recording does",
+        )
+    return sorted(known[key] for key in wanted)
+
+
+def _repair(cleaned: Cleaned, stated: list[int]) -> None:
+    """Interpolate the stated and the found bad channels in place; remove those that cannot be."""
+    found = [index for index in find_bad_channels(cleaned.signal) if index not in stated]
+    bad = sorted({*stated, *found})
+    if not bad:
+        return
+    names = cleaned.ch_names
+    if 2 * len(bad) > len(names):
+        raise SignalError(
+            f"{len(bad)} of {len(names)} channels are bad or flat: {', '.join(names[i] for i in bad)}",
+            value=[names[index] for index in bad],
+            remedy="Leave out channels that were not connected, or drop the recording",
+        )
+    placed = sum(_has_place(name) for index, name in enumerate(names) if index not in bad)
+    cleaned.bads = [names[index] for index in bad]
+    rebuilt = [name for name in cleaned.bads if _has_place(name) and placed >= MIN_SPLINE_CHANNELS]
+    keep = [index for index, name in enumerate(names) if index not in bad or name in rebuilt]
+    cleaned.notes += _repair_notes([names[index] for index in found], rebuilt, cleaned.bads)
+    cleaned.ch_names, cleaned.interpolated = [names[index] for index in keep], rebuilt
+    kept = cleaned.signal if len(keep) == len(names) else cleaned.signal[keep]
+    cleaned.signal = interpolate_channels(kept, cleaned.ch_names, rebuilt) if rebuilt else kept
+
+
+def _repair_notes(found: list[str], rebuilt: list[str], bads: list[str]) -> list[str]:
+    notes = [f"found bad: {', '.join(found)}"] if found else []
+    if rebuilt:
+        notes.append(f"interpolated {', '.join(rebuilt)}")
+    removed = [name for name in bads if name not in rebuilt]
+    if removed:
+        notes.append(
+            f"removed {', '.join(removed)}: bad, and without the places or neighbours to interpolate"
+        )
+    return notes
+
+
+def average_reference(signal: np.ndarray) -> np.ndarray:
+    """Subtract the mean over channels at every sample; below 8 channels the signal is returned as it is."""
+    if signal.shape[0] < MIN_REFERENCE_CHANNELS:
+        return signal
+    return signal - signal.mean(axis=0, keepdims=True)
+
+
+def robust_scale(signal: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation of a recording over all channels jointly, outliers left out.
+
+    Only samples with |x| < 30 · median|x| count (the rule of the released program). The scaled recording is
+    `(signal - mean) / std`.
+
+    Args:
+        signal: `(channels, samples)` in µV.
+
+    Raises:
+        SignalError: If nothing varies.
+    """
+    absolute = np.abs(signal)
+    kept = signal[absolute < 30 * np.median(absolute)]
+    std = float(kept.std(dtype=np.float64)) if kept.size else 0.0
+    if std <= _FLAT:
+        raise SignalError(
+            f"nothing is left to scale: the standard deviation over all channels is {std:.3g} µV",
+            value=std,
+            remedy="Check that the channels are not flat or copies of one another",
+        )
+    return float(kept.mean(dtype=np.float64)), std
+
+
+def cut_windows(n_samples: int, window: int, stride: int) -> np.ndarray:
+    """First samples of all whole windows in `n_samples`; empty if not one fits.
+
+    Raises:
+        SignalError: If window or stride is not positive.
+    """
+    if window < 1 or stride < 1:
+        raise SignalError(
+            f"window and stride must be at least one sample, found {window} and {stride}",
+            value=(window, stride),
+            remedy="Give longer ones",
+        )
+    return np.arange(0, n_samples - window + 1, stride, dtype=np.int64)
+
+
+def settings() -> dict[str, Any]:
+    """The numbers `clean` works with, for the metadata of a prepared corpus."""
+    return {
+        "sampling_rate": TARGET_RATE,
+        "resampling": f"polyphase, Kaiser window, {STOP_ATTENUATION:g} dB",
+        "band": [LOW_CUTOFF, HIGH_CUTOFF],
+        "filter": "Butterworth, zero phase, order 4 high-pass, order 20 low-pass (both directions)",
+        "bad_channels": "|x| > 3 medians in 40 % or > 30 medians in 1 % of samples, or flat",
+        "interpolation": "spherical splines, m = 4, 50 terms, lambda = 1e-5",
+        "reference": f"average, from {MIN_REFERENCE_CHANNELS} channels",
+    }
