@@ -42,9 +42,7 @@ def main() -> None:
     clean = preprocess(recording.signal, names, amplifier.sampling_rate, "basic", recording.bads)
     raw = recording.signal - np.median(recording.signal, axis=0)
     figure = draw(raw, clean.signal, names, amplifier.sampling_rate, recording.bads)
-    figure.suptitle(
-        f"Simulated EEG (not human data): sim-62, subject {arguments.subject}, session 1", fontsize=12
-    )
+    figure.suptitle(f"Simulated EEG (not human data): sim-62, subject {arguments.subject}, session 1", fontsize=12)
     figure.savefig(arguments.out, dpi=75, pil_kwargs={"optimize": True})
     print(f"wrote {arguments.out}, {arguments.out.stat().st_size / 1000:.0f} kB")
 
@@ -75,9 +73,7 @@ def plot_spectra(axes: plt.Axes, raw: np.ndarray, names: list[str], good: list[s
     for region, members in REGIONS.items():
         rows = [names.index(name) for name in members if name in good]
         axes.loglog(frequencies[shown], np.median(power[rows], axis=0)[shown], label=region)
-    axes.set(
-        xlabel="frequency (Hz)", ylabel="power spectral density (µV²/Hz)", title="spectra before any filter"
-    )
+    axes.set(xlabel="frequency (Hz)", ylabel="power spectral density (µV²/Hz)", title="spectra before any filter")
     ticks = [1, 2, 5, 10, 20, 50]
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.legend(frameon=False)
@@ -90,9 +86,7 @@ def blink_map(clean: np.ndarray, names: list[str]) -> np.ndarray:
     return clean[:, peaks].mean(axis=1)
 
 
-def plot_map(
-    figure: plt.Figure, axes: plt.Axes, values: np.ndarray, names: list[str], title: str, unit: str
-) -> None:
+def plot_map(figure: plt.Figure, axes: plt.Axes, values: np.ndarray, names: list[str], title: str, unit: str) -> None:
     """One value per channel over the scalp."""
     positions = montage_positions()
     info = recording_info({name: positions[name] for name in names})
@@ -110,9 +104,7 @@ def plot_traces(axes: plt.Axes, clean: np.ndarray, names: list[str]) -> None:
     for row, name in enumerate(TRACES):
         axes.plot(time, window[names.index(name)] - row * TRACE_STEP, color="black", linewidth=0.7)
     axes.set_yticks([-row * TRACE_STEP for row in range(len(TRACES))], TRACES)
-    axes.set(
-        xlabel="time (s)", title=f"traces, 0.5-47 Hz, average reference ({TRACE_STEP:.0f} µV between lines)"
-    )
+    axes.set(xlabel="time (s)", title=f"traces, 0.5-47 Hz, average reference ({TRACE_STEP:.0f} µV between lines)")
     axes.set_xlim(0, TRACE_SECONDS)
 
 

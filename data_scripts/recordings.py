@@ -88,9 +88,7 @@ class Recordings(CorpusBuilder):
                 redistributable=False,
                 label_source=self.label_source if self.label_names else "none",
                 label_names=self.label_names,
-                rating_scale=f"{', '.join(rated)} in [0, 1], as rescaled by the owner of the table"
-                if rated
-                else "",
+                rating_scale=f"{', '.join(rated)} in [0, 1], as rescaled by the owner of the table" if rated else "",
             )
         ]
 
@@ -161,6 +159,7 @@ class Recordings(CorpusBuilder):
                 raise _unreadable(path, error) from error
         messages = list(dict.fromkeys(str(warning.message) for warning in caught))
         _refuse_truncated(path, messages)
+        _refuse_partial_sample(path, raw)
         return recording, [f"MNE warns: {message}" for message in messages]
 
     def _trial(self, row: TableRow, prepared: Preprocessed) -> Trial:
@@ -228,6 +227,13 @@ def _is_pointer(path: Path) -> bool:
         return False
     content = path.read_bytes()
     return any(mark in content for mark in _POINTER_MARKS)
+
+
+def _refuse_partial_sample(path: Path, raw: mne.io.BaseRaw) -> None:
+    """BrainVision headers do not count samples; a broken copy betrays itself by an incomplete last one."""
+    width = {"short": 2, "int": 4, "single": 4}.get(raw.orig_format, 0) * len(raw.ch_names)
+    if path.suffix.lower() in (".vhdr", ".ahdr") and width and Path(raw.filenames[0]).stat().st_size % width:
+        _refuse_truncated(path, ["the signal file is truncated within a sample"])
 
 
 def _refuse_truncated(path: Path, messages: list[str]) -> None:

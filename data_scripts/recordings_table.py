@@ -43,10 +43,7 @@ class TableRow:
 
     def overlaps(self, start: float, end: float) -> bool:
         """Whether the trial and the stretch from `start` to `end` (s) have a moment in common."""
-        return (
-            start < (float("inf") if self.duration is None else self.onset + self.duration)
-            and end >= self.onset
-        )
+        return start < (float("inf") if self.duration is None else self.onset + self.duration) and end >= self.onset
 
 
 def read_table(path: Path) -> list[TableRow]:
@@ -85,9 +82,7 @@ class _Line:
     def wrong(self, problem: str, value: Any, remedy: str) -> CorpusError:
         return CorpusError(f"line {self.number}: {problem}", path=self.path, value=value, remedy=remedy)
 
-    def number_in(
-        self, column: str, default: Any, kind: Callable = float, low: float = 0.0, high: float = 1e9
-    ) -> Any:
+    def number_in(self, column: str, default: Any, kind: Callable = float, low: float = 0.0, high: float = 1e9) -> Any:
         """The number in a column, `default` where it is empty."""
         text = self.text(column)
         if not text or text.lower() in ("nan", "n/a"):
@@ -139,9 +134,7 @@ def _check_columns(path: Path, columns: list[str]) -> None:
 
 def _parse(line: _Line) -> TableRow:
     if None in line.values or None in line.values.values():
-        raise line.wrong(
-            "the number of fields differs from the header's", line.values, "Put quotes around commas"
-        )
+        raise line.wrong("the number of fields differs from the header's", line.values, "Put quotes around commas")
     for column in REQUIRED:
         if not line.text(column):
             raise line.wrong(f"{column} is empty", "", f"Give a {column}")

@@ -95,7 +95,7 @@ class SimulatedCorpora(CorpusBuilder):
         for name in names:
             _check_choice("corpus", name, SPECS)
         _check_choice("difficulty", difficulty, DIFFICULTIES)
-        changes = {"subjects": subjects, "stimuli": stimuli, "trial_seconds": trial_seconds}
+        changes: dict[str, Any] = {"subjects": subjects, "stimuli": stimuli, "trial_seconds": trial_seconds}
         changes = {name: value for name, value in changes.items() if value is not None}
         _check_counts(seed, changes)
         self.seed = seed

@@ -22,9 +22,7 @@ COURSE_RATE = 125.0
 UNIT_MICROVOLT = 5.0
 
 EVENT_RATE = 0.9  # per s
-EVENT_AMPLITUDE = (
-    2.5  # peak response to an event of size 1; trains of them then vary by about 1, as tracking does
-)
+EVENT_AMPLITUDE = 2.5  # peak response to an event of size 1; trains of them then vary by about 1, as tracking does
 BLINK_RATE = 0.2  # per s
 BURST_RATE = 0.1  # per s and muscle
 
@@ -299,9 +297,7 @@ def _rhythms(
     return activity
 
 
-def _carrier(
-    rng: np.random.Generator, band: str, subject: Subject, samples: int, sampling_rate: float
-) -> np.ndarray:
+def _carrier(rng: np.random.Generator, band: str, subject: Subject, samples: int, sampling_rate: float) -> np.ndarray:
     """`(T,)` narrow-band noise of standard deviation 1."""
     if band != "alpha":
         return band_noise(rng, 1, samples, sampling_rate, *BANDS[band])[0]
@@ -348,9 +344,7 @@ def band_noise(
 ) -> np.ndarray:
     """`(rows, T)` noise of standard deviation 1, flat from `low` to `high` Hz, half power at both."""
     centre, half = (low + high) / 2, (high - low) / 2
-    return shaped_noise(
-        rng, rows, samples, sampling_rate, lambda f: np.sqrt(0.5 ** (((f - centre) / half) ** 4))
-    )
+    return shaped_noise(rng, rows, samples, sampling_rate, lambda f: np.sqrt(0.5 ** (((f - centre) / half) ** 4)))
 
 
 def shaped_noise(

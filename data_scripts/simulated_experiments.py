@@ -1,7 +1,7 @@
 """The simulated experiments: what each corpus recorded, of whom, with which stimuli.
 
-They differ as real corpora do: in montage, rate, reference, noise, gain, slope of the spectrum, mains, classes,
-sessions, and in whether people rated. The montages are those of common caps.
+They differ as real corpora do: in montage, rate, reference, noise, gain, slope of the spectrum, mains,
+classes and sessions, and in whether people rated. The montages are those of common caps.
 """
 
 from dataclasses import dataclass
@@ -10,13 +10,10 @@ from mdjpt_hf.data_scripts.simulated_head import RECORDED
 from mdjpt_hf.data_scripts.simulated_recording import Amplifier
 
 _BIOSEMI_32 = (
-    "Fp1 AF3 F3 F7 FC5 FC1 C3 T7 CP5 CP1 P3 P7 PO3 O1 Oz Pz "
-    "Fp2 AF4 Fz F4 F8 FC6 FC2 Cz C4 T8 CP6 CP2 P4 P8 PO4 O2"
+    "Fp1 AF3 F3 F7 FC5 FC1 C3 T7 CP5 CP1 P3 P7 PO3 O1 Oz Pz Fp2 AF4 Fz F4 F8 FC6 FC2 Cz C4 T8 CP6 CP2 P4 P8 PO4 O2"
 )
 _EMOTIV_14 = "AF3 F7 F3 FC5 T7 P7 O1 O2 P8 T8 FC6 F4 F8 AF4"
-_CAP_30 = (
-    "Fp1 Fp2 Fz F3 F4 F7 F8 FC1 FC2 FC5 FC6 Cz C3 C4 T7 T8 CP1 CP2 CP5 CP6 Pz P3 P4 P7 P8 PO3 PO4 Oz O1 O2"
-)
+_CAP_30 = "Fp1 Fp2 Fz F3 F4 F7 F8 FC1 FC2 FC5 FC6 Cz C3 C4 T7 T8 CP1 CP2 CP5 CP6 Pz P3 P4 P7 P8 PO3 PO4 Oz O1 O2"
 
 
 @dataclass(frozen=True)
@@ -162,9 +159,7 @@ SPECS = {
         CorpusSpec(
             "sim-30",
             "30 channels, three classes, kept out of pre-training",
-            Amplifier(
-                tuple(_CAP_30.split()), 250.0, ("A1", "A2"), noise=1.3, gain=0.9, exponent=1.05, line=60.0
-            ),
+            Amplifier(tuple(_CAP_30.split()), 250.0, ("A1", "A2"), noise=1.3, gain=0.9, exponent=1.05, line=60.0),
             _THREE,
             subjects=16,
         ),

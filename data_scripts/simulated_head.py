@@ -99,9 +99,7 @@ def _compute_head() -> HeadModel:
     electrodes = (*RECORDED, *REFERENCES)
     montage = montage_positions()
     positions = np.stack([montage[name] for name in electrodes])
-    sphere = mne.make_sphere_model(
-        "auto", "auto", recording_info(dict(zip(electrodes, positions, strict=True)))
-    )
+    sphere = mne.make_sphere_model("auto", "auto", recording_info(dict(zip(electrodes, positions, strict=True))))
     centre, radius = sphere["r0"], sphere.radius
     dipoles, sources = _dipoles(montage, centre, radius)
     caps = [positions, _turn(positions, centre, 0, radius), _turn(positions, centre, 2, radius)]
@@ -140,9 +138,7 @@ def recording_info(positions: dict[str, np.ndarray], sampling_rate: float = 125.
     return info.set_montage(mne.channels.make_dig_montage(positions, coord_frame="head"))
 
 
-def _dipoles(
-    montage: dict[str, np.ndarray], centre: np.ndarray, radius: float
-) -> tuple[tuple[str, ...], np.ndarray]:
+def _dipoles(montage: dict[str, np.ndarray], centre: np.ndarray, radius: float) -> tuple[tuple[str, ...], np.ndarray]:
     """Names and positions (m) of all dipoles."""
     directions = {name: _unit(montage[name] - centre) * NAMED_DEPTH for name in NAMED_DIPOLES}
     background = _upper_shell(NUM_BACKGROUND) * BACKGROUND_DEPTH
@@ -183,13 +179,9 @@ def _fields(caps: list[np.ndarray], sources: np.ndarray, sphere: mne.bem.Conduct
     info = recording_info({f"{i}": position for i, position in enumerate(positions)})
     grid = {"rr": sources, "nn": np.tile([0.0, 0.0, 1.0], (len(sources), 1))}
     space = mne.setup_volume_source_space(pos=grid, sphere=sphere, mindist=0.0)
-    forward = mne.make_forward_solution(
-        info, trans=None, src=space, bem=sphere, meg=False, eeg=True, mindist=0.0
-    )
+    forward = mne.make_forward_solution(info, trans=None, src=space, bem=sphere, meg=False, eeg=True, mindist=0.0)
     if forward["nsource"] != len(sources):
-        raise RuntimeError(
-            f"{len(sources)} dipoles placed, but only {forward['nsource']} lie inside the brain"
-        )
+        raise RuntimeError(f"{len(sources)} dipoles placed, but only {forward['nsource']} lie inside the brain")
     return forward["sol"]["data"].reshape(len(caps), len(caps[0]), len(sources), 3)
 
 

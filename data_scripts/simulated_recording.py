@@ -77,9 +77,7 @@ def record(
 ) -> Recording:
     """Present `courses` in this order to `subject` and record one session."""
     onsets, log_power, locked = _present(courses, subject, amplifier.sampling_rate, level)
-    sources = source_activity(
-        rng, subject, level, log_power, locked, amplifier.sampling_rate, amplifier.exponent
-    )
+    sources = source_activity(rng, subject, level, log_power, locked, amplifier.sampling_rate, amplifier.exponent)
     electrodes = [*amplifier.ch_names, *amplifier.reference]
     columns = _session_columns(rng, subject, head.rows(electrodes))
     potential = columns.astype(np.float32) @ sources  # (channels + references, T), source units
@@ -88,9 +86,7 @@ def record(
     _add_line(rng, potential, amplifier)
     count = len(amplifier.ch_names)
     channels = potential[:count] - potential[count:].mean(axis=0)
-    channels *= (amplifier.gain * rng.lognormal(0, 0.1) * rng.lognormal(0, 0.05, (count, 1))).astype(
-        np.float32
-    )
+    channels *= (amplifier.gain * rng.lognormal(0, 0.1) * rng.lognormal(0, 0.05, (count, 1))).astype(np.float32)
     bads = _break_channels(rng, channels, amplifier)
     return Recording(_high_pass(channels, amplifier), onsets, bads)
 

@@ -74,11 +74,13 @@ def prepare(
     out: Annotated[Path, typer.Option(help="The folder to make.")],
     source: Annotated[Path | None, typer.Option(help="The corpus as you downloaded it.")] = None,
     table: Annotated[
-        Path | None, typer.Option(help="recordings: CSV with file, subject, stimulus, onset, duration, label.")
+        Path | None,
+        typer.Option(help="recordings: CSV with file, subject, stimulus, onset, duration, label."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="recordings: name of the dataset.")] = None,
-    unit: Annotated[str | None, typer.Option(help="recordings: unit stored in the files, if they state a wrong one.")]
-    = None,
+    unit: Annotated[
+        str | None, typer.Option(help="recordings: unit stored in the files, if they state a wrong one.")
+    ] = None,
     preprocessing: Annotated[str, typer.Option(help="none or basic.")] = "basic",
     seed: Annotated[int, typer.Option(help="simulated: everything follows from it.")] = 0,
     difficulty: Annotated[str, typer.Option(help="simulated: easy, mid or hard.")] = "easy",
@@ -102,12 +104,28 @@ def prepare(
     _report(prepared)
 
 
+@app.command()
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(help="A .ckpt file of the authors' mdJPT program.")],
+    out: Annotated[Path, typer.Argument(help="The folder to make.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="What the file's shapes cannot tell, e.g. --set patch_stride=8; repeatable."),
+    ] = None,
+) -> None:
+    """Turn a checkpoint of the authors' mdJPT program into a model folder that every auto class opens."""
+    from mdjpt_hf.convert import convert_checkpoint, released_config
+    from mdjpt_hf.training.config import parse_setting
+
+    given = {name: value for text in settings or [] for name, value in parse_setting(text).items()}
+    typer.echo(str(convert_checkpoint(checkpoint, out, released_config(**given) if given else None)))
+    typer.echo(f"{out} is ready: AutoModel.from_pretrained({str(out)!r})")
+
+
 def _report(prepared: Any) -> None:
     typer.echo(f"{prepared.folder} {'is ready' if prepared.built else 'was already up to date'}")
     for name, totals in prepared.report["datasets"].items():
-        typer.echo(
-            f"  {name}: {totals['subjects']} subjects, {totals['trials']} trials, {totals['minutes']:.1f} min"
-        )
+        typer.echo(f"  {name}: {totals['subjects']} subjects, {totals['trials']} trials, {totals['minutes']:.1f} min")
     for unit in prepared.report["units"]:
         for note in (*unit["notes"], *(f"left out: {reason}" for reason in unit["rejected"])):
             typer.echo(f"  {unit['unit']}: {note}")

@@ -1,12 +1,12 @@
 """Every exception of the package, in one place.
 
-    MDJPTError (ValueError)
-    ├── MontageError, SamplingRateError, UnitError, SignalError    a recording (defined beside the model)
-    ├── SchemaError          a trial that does not fit the one schema
-    ├── CorpusError          a source folder, file or table that cannot be read as the corpus it should be
-    ├── PairingError         a corpus that cannot give two subjects the same stimulus
-    ├── ConfigurationError   settings of a run that cannot work together
-    └── CheckpointError      a checkpoint that is incomplete, damaged or of another run
+MDJPTError (ValueError)
+├── MontageError, SamplingRateError, UnitError, SignalError    a recording (defined beside the model)
+├── SchemaError          a trial that does not fit the one schema
+├── CorpusError          a source folder, file or table that cannot be read as the corpus it should be
+├── PairingError         a corpus that cannot give two subjects the same stimulus
+├── ConfigurationError   settings of a run that cannot work together
+└── CheckpointError      a checkpoint that is incomplete, damaged or of another run
 """
 
 from mdjpt_hf.modeling.errors_mdjpt import (

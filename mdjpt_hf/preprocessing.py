@@ -71,9 +71,7 @@ def preprocess(
         cleaned = clean(signal, ch_names, sampling_rate, bads=bads, unit=unit)
     except MDJPTError as error:
         raise located(error, where) from error
-    return Preprocessed(
-        cleaned.signal, cleaned.ch_names, cleaned.sampling_rate, cleaned.notes, PRESETS[preset]
-    )
+    return Preprocessed(cleaned.signal, cleaned.ch_names, cleaned.sampling_rate, cleaned.notes, PRESETS[preset])
 
 
 def preset_settings(preset: str) -> dict[str, Any]:

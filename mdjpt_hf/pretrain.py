@@ -55,7 +55,6 @@ def pretrain(config: RunConfig, resume: bool = False) -> Path:
     trainer = Pretrainer(config, accelerator, model, samplers, held_out, checkpoints)
     _announce(config, trial_sets, trainer)
     model = trainer.train(resume)
-    accelerator.end_training()
     if accelerator.is_main_process:
         _save(config, output_dir, model, trainer.history)
         if unseen is not None and config.comparison:
@@ -63,6 +62,7 @@ def pretrain(config: RunConfig, resume: bool = False) -> Path:
         accelerator.print(f"\n{output_dir} is ready after {(time.perf_counter() - started) / 60:.1f} min: ")
         accelerator.print(f'  AutoModel.from_pretrained("{output_dir}", trust_remote_code=True)')
     accelerator.wait_for_everyone()
+    accelerator.end_training()  # closes the trackers and the process group
     return output_dir
 
 
@@ -82,7 +82,9 @@ def _choose_output_dir(config: RunConfig, resume: bool) -> str | ConfigurationEr
         folder = Path(config.output_dir)
         if not resume and _holds_run(folder):
             return ConfigurationError(
-                "already holds a run", path=folder, remedy="Add --resume to go on with it, or choose another folder"
+                "already holds a run",
+                path=folder,
+                remedy="Add --resume to go on with it, or choose another folder",
             )
     else:
         taken = [folder for folder in _numbered(Path("outputs"), config.name) if _holds_run(folder)]
@@ -108,9 +110,7 @@ def _holds_run(folder: Path) -> bool:
     return (folder / RUN_FILE).exists()
 
 
-def _load_data(
-    config: RunConfig, output_dir: Path, accelerator: Accelerator
-) -> tuple[list[TrialSet], TrialSet | None]:
+def _load_data(config: RunConfig, output_dir: Path, accelerator: Accelerator) -> tuple[list[TrialSet], TrialSet | None]:
     """Datasets to train on, and the simulated one that stays unseen."""
     if not config.simulated:
         return _check_rates(config, open_corpora(config.data, config.montage)), None
@@ -145,9 +145,7 @@ def _check_rates(config: RunConfig, trial_sets: list[TrialSet]) -> list[TrialSet
     return trial_sets
 
 
-def _samplers(
-    config: RunConfig, trial_sets: list[TrialSet]
-) -> tuple[dict[str, PairSampler], dict[str, PairSampler]]:
+def _samplers(config: RunConfig, trial_sets: list[TrialSet]) -> tuple[dict[str, PairSampler], dict[str, PairSampler]]:
     length = config.model_config().window_samples
     training, held_out = {}, {}
     for trials in trial_sets:

@@ -147,10 +147,25 @@ class MDJPTConfig(PreTrainedConfig):
 
     def validate_sizes(self):
         """Refuse sizes that cannot be built."""
-        sizes = ("num_channels", "patch_length", "patch_stride", "hidden_size", "feature_size", "spatial_channels")
+        sizes = (
+            "num_channels",
+            "patch_length",
+            "patch_stride",
+            "hidden_size",
+            "num_attention_heads",
+            "intermediate_size",
+            "feature_size",
+            "spatial_channels",
+            "filter_taps",
+            "map_attention_kernel",
+            "map_attention_pool",
+            "projector_pool",
+        )
         for field in (*sizes, "num_hidden_layers", "filters_per_feature", "sampling_rate"):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field} must be at least 1, found {getattr(self, field)}")
+        if not self.dilations or min(self.dilations) < 1:
+            raise ValueError(f"dilations must be one or more steps of at least 1, found {self.dilations}")
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"

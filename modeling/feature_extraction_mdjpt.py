@@ -58,6 +58,16 @@ class RecordingReport:
         return "\n- ".join(lines + self.notes)
 
 
+class EEGFeatures(BatchFeature):
+    """Windows for the model, with what was done to make them beside the keys.
+
+    Attributes:
+        report: A `RecordingReport`, or a list of them if a list of recordings was given.
+    """
+
+    report: RecordingReport | list[RecordingReport]
+
+
 class MDJPTFeatureExtractor(FeatureExtractionMixin):
     """Turns a recording into windows of the 60 standard channels.
 
@@ -109,7 +119,7 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         return_tensors: str | None = None,
         stride_seconds: float | None = None,
         bads: Iterable[str] = (),
-    ) -> BatchFeature:
+    ) -> EEGFeatures:
         """Extract the windows of one recording or of a list of recordings.
 
         Args:
@@ -119,14 +129,11 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
             unit: "uV", "mV" or "V". Arrays are taken as µV if nothing is said, an `mne.io.Raw` as V.
             return_tensors: "pt", "np" or None (NumPy).
             stride_seconds: Distance between window starts, instead of the extractor's own.
-            bads: Names of bad channels, in addition to those marked and found; for a list they concern all
-                recordings.
+            bads: Names of bad channels of all recordings, in addition to those marked and found.
 
         Returns:
-            `BatchFeature` with `input_values` float32 `(windows, 60, samples)`, `group_ids` int64
-            `(windows,)` (which recording of the call) and `window_onsets` float32 `(windows,)` in s. Its
-            attribute `report`, which is not a key, is a `RecordingReport`, or a list of them if a list was
-            given.
+            `input_values` float32 `(windows, 60, samples)`, `group_ids` int64 `(windows,)` (which recording
+            of the call), `window_onsets` float32 `(windows,)` in s; and the attribute `report`.
 
         Raises:
             MDJPTError: One of its kinds (montage, rate, unit, signal), each with value and remedy.
@@ -134,24 +141,12 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         several = _is_list_of_recordings(signal_or_raw)
         sources = list(signal_or_raw) if several else [signal_or_raw]
         names, rates = _per_recording(ch_names, sampling_rate, len(sources), several)
-        stride = (
-            self.stride_seconds if stride_seconds is None else _positive("stride_seconds", stride_seconds)
-        )
+        stride = self.stride_seconds if stride_seconds is None else stride_seconds
         parts = [
-            self._extract(_as_recording(source, name, rate, unit, bads), stride)
+            self._extract(_as_recording(source, name, rate, unit, bads), _positive("stride_seconds", stride))
             for source, name, rate in zip(sources, names, rates, strict=True)
         ]
-        data = {
-            "input_values": np.concatenate([windows for windows, _, _ in parts]),
-            "group_ids": np.repeat(np.arange(len(parts)), [len(onsets) for _, onsets, _ in parts]).astype(
-                np.int64
-            ),
-            "window_onsets": np.concatenate([onsets for _, onsets, _ in parts]),
-        }
-        features = BatchFeature(data, tensor_type=return_tensors)
-        reports = [report for _, _, report in parts]
-        features.report = reports if several else reports[0]
-        return features
+        return _join(parts, several, return_tensors)
 
     def _extract(self, recording: Recording, stride: float) -> tuple[np.ndarray, np.ndarray, RecordingReport]:
         """Windows `(n, 60, samples)`, their onsets in s, and the report of one recording."""
@@ -211,6 +206,22 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         )
 
 
+def _join(
+    parts: list[tuple[np.ndarray, np.ndarray, RecordingReport]], several: bool, tensor_type: str | None
+) -> EEGFeatures:
+    """One batch of the (windows, onsets, report) of all recordings; `group_ids` number the recordings."""
+    counts = [len(onsets) for _, onsets, _ in parts]
+    data = {
+        "input_values": np.concatenate([windows for windows, _, _ in parts]),
+        "group_ids": np.repeat(np.arange(len(parts), dtype=np.int64), counts),
+        "window_onsets": np.concatenate([onsets for _, onsets, _ in parts]),
+    }
+    features = EEGFeatures(data, tensor_type=tensor_type)
+    reports = [report for _, _, report in parts]
+    features.report = reports if several else reports[0]
+    return features
+
+
 def _as_recording(
     source: Any, ch_names: Sequence[str] | None, rate: float | None, unit: str | None, bads: Iterable[str]
 ) -> Recording:
@@ -246,20 +257,12 @@ def _from_array(
     if len(selection.indices) < len(ch_names):
         signal = signal[selection.indices]
     scale = microvolts_per(unit)
-    signal = (
-        signal
-        if scale == 1
-        else signal * signal.dtype.type(scale)
-        if signal.dtype.kind == "f"
-        else signal * scale
-    )
+    signal = signal if scale == 1 else signal * signal.dtype.type(scale) if signal.dtype.kind == "f" else signal * scale
     return Recording(signal, rate, selection, stated_bads(bads, ch_names, selection), [], unit)
 
 
 def _is_list_of_recordings(source: Any) -> bool:
-    return isinstance(source, list | tuple) and any(
-        is_raw(item) or getattr(item, "ndim", 0) == 2 for item in source
-    )
+    return isinstance(source, list | tuple) and any(is_raw(item) or getattr(item, "ndim", 0) == 2 for item in source)
 
 
 def _per_recording(ch_names: Any, rate: Any, count: int, several: bool) -> tuple[list, list]:
@@ -296,11 +299,7 @@ def _check_kept(kept: np.ndarray, starts: np.ndarray) -> None:
 
 
 def _positive(name: str, seconds: float) -> float:
-    if (
-        isinstance(seconds, bool)
-        or not isinstance(seconds, int | float | np.number)
-        or not 0 < seconds < np.inf
-    ):
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float | np.number) or not 0 < seconds < np.inf:
         raise SignalError(
             f"{name} must be a positive number of seconds, found {seconds!r}",
             value=seconds,

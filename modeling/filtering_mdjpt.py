@@ -125,9 +125,7 @@ def _reflect(signal: np.ndarray, pad: int) -> np.ndarray:
     return np.pad(signal, widths, mode="reflect", reflect_type="odd")
 
 
-def band_pass(
-    signal: np.ndarray, rate: float, low: float = LOW_CUTOFF, high: float = HIGH_CUTOFF
-) -> np.ndarray:
+def band_pass(signal: np.ndarray, rate: float, low: float = LOW_CUTOFF, high: float = HIGH_CUTOFF) -> np.ndarray:
     """Zero-phase Butterworth band-pass, half amplitude at both edges; 50 Hz falls by more than 40 dB.
 
     Order 4 at the low and 20 at the high edge, counting both directions.

@@ -19,10 +19,11 @@ from torch import nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .configuration_mdjpt import MDJPTConfig
+from .kernels_mdjpt import positive_features, token_conv
 
-#: Elements of one activation that are worked on at a time: about half a megabyte stays in a CPU core's cache; on an
+#: Elements of one activation that are worked on at a time: about two megabytes stay in a CPU core's cache; on an
 #: accelerator the bound only keeps memory finite.
-CPU_CHUNK_ELEMENTS = 2**17
+CPU_CHUNK_ELEMENTS = 2**19
 ACCELERATOR_CHUNK_ELEMENTS = 2**27
 
 
@@ -55,7 +56,8 @@ def group_normalise(values: torch.Tensor, membership: torch.Tensor | None, eps: 
             membership = membership.to(values.dtype)
             count = count * membership.sum(dim=1).view(-1, *[1] * (values.dim() - 1))
         centred = values - _sum_over_group(values, membership) / count
-        variance = _sum_over_group(centred.square(), membership) / (count - 1)
+        # A group of one token has no spread either: it becomes zero, like its centred value.
+        variance = _sum_over_group(centred.square(), membership) / (count - 1).clamp_min(1)
         # A dead map has no spread; the floor keeps the gradient of the root finite and is far below eps.
         std = variance.clamp_min(1e-16).sqrt()
         return (centred / (std + eps)).to(dtype)
@@ -70,10 +72,7 @@ def _sum_over_group(values: torch.Tensor, membership: torch.Tensor | None) -> to
 
 
 class TokenConv(nn.Module):
-    """Depth-wise convolution over tokens, 3 taps, zero padding, tokens before features: `(sequences, tokens, size)`.
-
-    Written as three shifted products: on the layout the linear layers use, no transposition is needed.
-    """
+    """Depth-wise convolution over tokens, 3 taps, zero padding: `(sequences, tokens, size)`, see [`token_conv`]."""
 
     def __init__(self, size: int):
         super().__init__()
@@ -81,11 +80,7 @@ class TokenConv(nn.Module):
         self.bias = nn.Parameter(torch.empty(size))
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        previous, current, following = self.weight.squeeze(1).unbind(dim=1)  # each (size,)
-        padded = F.pad(tokens, (0, 0, 1, 1))
-        mixed = torch.addcmul(self.bias, tokens, current)
-        mixed = torch.addcmul(mixed, padded[:, :-2], previous)
-        return torch.addcmul(mixed, padded[:, 2:], following)
+        return token_conv(tokens, self.weight, self.bias)
 
 
 class LinearAttention(nn.Module):
@@ -101,7 +96,9 @@ class LinearAttention(nn.Module):
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         S, N, D = tokens.shape
         q, k, v = self.qkv(tokens).view(S, N, 3, self.num_heads, D // self.num_heads).unbind(dim=2)
-        q, k, v = (part.transpose(1, 2) for part in (F.elu(q) + 1, F.elu(k) + 1, v))  # (S, heads, N, head)
+        q, k, v = (
+            part.transpose(1, 2) for part in (positive_features(q), positive_features(k), v)
+        )  # (S, heads, N, head)
         summary = k.transpose(-1, -2) @ v  # (S, heads, head, head): Σ_j φ(k_j) v_jᵀ
         weight = q @ k.sum(dim=2).unsqueeze(-1)  # (S, heads, N, 1): φ(q_i)ᵀ Σ_j φ(k_j)
         attended = (q @ summary) / (weight + self.eps)
@@ -177,8 +174,7 @@ class ChannelEncoder(nn.Module):
         B, C, _ = windows.shape
         sequences = windows.flatten(0, 1).unfold(-1, self.patch_length, self.patch_stride)  # (B*C, N, patch)
         N = sequences.shape[1]
-        chunks = sequences.split(self._chunk_length(sequences))
-        features = torch.cat([self._encode(chunk) for chunk in chunks])  # (B*C, N, features)
+        features = self._encode_in_chunks(sequences)  # (B*C, N, features)
         return features.view(B, C, N, -1).permute(0, 3, 1, 2)  # (B, features, C, N)
 
     def _encode(self, sequences: torch.Tensor) -> torch.Tensor:
@@ -187,16 +183,17 @@ class ChannelEncoder(nn.Module):
             tokens = layer(tokens)
         return self.read_out(tokens)
 
-    def _chunk_length(self, sequences: torch.Tensor) -> int:
-        """Sequences per chunk. A compiler plans memory itself, and a traced graph must not depend on the batch."""
+    def _encode_in_chunks(self, sequences: torch.Tensor) -> torch.Tensor:
+        """A compiler plans memory itself, and a traced graph must not depend on the batch: no chunks there."""
         if torch.compiler.is_compiling():
-            return sequences.shape[0]
+            return self._encode(sequences)
         budget = CPU_CHUNK_ELEMENTS if sequences.device.type == "cpu" else ACCELERATOR_CHUNK_ELEMENTS
-        return max(1, budget // (sequences.shape[1] * self.read_in.out_features))
+        length = max(1, budget // (sequences.shape[1] * self.read_in.out_features))
+        return torch.cat([self._encode(chunk) for chunk in sequences.split(length)])
 
 
 class SpatialProjection(nn.Module):
-    """Recorded to virtual channels, the same for every feature and token, then ReLU: `(B, f, C, N)` -> `(B, f, S, N)`."""
+    """Recorded to virtual channels, then ReLU: `(B, f, C, N)` -> `(B, f, S, N)`."""
 
     def __init__(self, config: MDJPTConfig):
         super().__init__()
@@ -239,7 +236,7 @@ class SpatiotemporalDynamics(nn.Module):
         return (torch.stack(maps, dim=1) + self.bias[..., None]).view(B, L * f * m, N)
 
     def _sum_taps(self, taps: torch.Tensor, dilation: int) -> torch.Tensor:
-        """`(B, f, m, taps, N)` -> `(B, f, m, N)`: tap k reads the token `(k - centre) * dilation` away, zeros outside."""
+        """`(B, f, m, taps, N)` -> `(B, f, m, N)`: tap k reads `(k - centre) * dilation` tokens away."""
         N, centre = taps.shape[-1], self.taps // 2
         reach = centre * dilation
         padded = F.pad(taps, (reach, reach))

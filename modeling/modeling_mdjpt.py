@@ -120,9 +120,7 @@ class MDJPTModel(MDJPTPreTrainedModel):
         self.dynamics = SpatiotemporalDynamics(config)
         self.post_init()
 
-    def forward(
-        self, input_values: torch.Tensor, group_ids: torch.Tensor | None = None, **kwargs
-    ) -> MDJPTModelOutput:
+    def forward(self, input_values: torch.Tensor, group_ids: torch.Tensor | None = None, **kwargs) -> MDJPTModelOutput:
         """Encode windows.
 
         Args:
@@ -188,7 +186,10 @@ class MDJPTModel(MDJPTPreTrainedModel):
         return self.channel_encoder(windows)
 
     def _check_input(self, input_values: torch.Tensor, group_ids: torch.Tensor | None) -> None:
-        channels, shortest = self.config.num_channels, max(self.config.sampling_rate, self.config.patch_length)
+        channels, shortest = (
+            self.config.num_channels,
+            max(self.config.sampling_rate, self.config.patch_length),
+        )
         if input_values.dim() != 3 or input_values.shape[1] != channels or input_values.shape[2] < shortest:
             raise SignalError(
                 f"input_values must have shape (batch, {channels}, at least {shortest} samples), "

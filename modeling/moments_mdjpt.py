@@ -41,6 +41,7 @@ class GroupMoments:
         """z-score a batch with the moments of its groups; the same shape and dtype come back."""
         index = groups.tolist()
         mean = torch.stack([self.mean[group] for group in index]).unsqueeze(-1)
-        variance = torch.stack([self.squares[group] / (self.count[group] - 1) for group in index]).unsqueeze(-1)
-        scale = variance.clamp_min(1e-16).sqrt() + self.eps
-        return ((values - mean.to(values.dtype)) / scale.to(values.dtype)).to(values.dtype)
+        variances = [self.squares[group] / max(1, self.count[group] - 1) for group in index]
+        scale = torch.stack(variances).unsqueeze(-1).clamp_min(1e-16).sqrt() + self.eps
+        precise = values if values.dtype == torch.float64 else values.float()  # as in group_normalise
+        return ((precise - mean.to(precise.dtype)) / scale.to(precise.dtype)).to(values.dtype)

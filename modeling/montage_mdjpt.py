@@ -97,8 +97,8 @@ def select_channels(ch_names: Sequence[str], ch_types: Sequence[str] | None = No
         ch_types: MNE channel types in the same order; all "eeg" if not given.
 
     Raises:
-        MontageError: If no name is a known electrode, two channels mean the same electrode, or the names count
-            an amplifier's inputs.
+        MontageError: If no name is a known electrode, two channels mean the same electrode, or the names are
+            those of an amplifier's inputs.
     """
     _check_not_inputs(ch_names)
     selection = ChannelSelection()

@@ -72,6 +72,4 @@ zy601qp7r2s3th4giuvjwxXYkZlmanoOPbQcdfeRFSGTHUWVIJKLNDMAEBC
 """
 
 #: Row i holds the indices of the other 59 standard channels, nearest first.
-RELEASED_NEIGHBOURS: list[list[int]] = [
-    [_ALPHABET.index(character) for character in line] for line in _RANKING.split()
-]
+RELEASED_NEIGHBOURS: list[list[int]] = [[_ALPHABET.index(character) for character in line] for line in _RANKING.split()]

@@ -95,17 +95,27 @@ def clean(
         MontageError: If `bads` names a channel that is not there.
     """
     check_signal(signal, ch_names)
-    if signal.shape[1] < check_rate(rate):
-        raise SignalError(
-            f"filtering needs at least 1 s, found {signal.shape[1] / rate:.3g} s",
-            value=signal.shape[1] / rate,
-            remedy="Give a longer stretch of the recording",
-        )
+    _check_duration(signal.shape[1] / check_rate(rate))
     cleaned = Cleaned(_resample_and_filter(signal, float(rate), target, band), list(ch_names), target)
     if rate != target:
         cleaned.notes.append(f"resampled from {rate:g} to {target:g} Hz")
     check_amplitude(_recorded_channels(cleaned.signal), unit=unit, plausible=PLAUSIBLE_FILTERED)
     _repair(cleaned, _indices(bads, cleaned.ch_names))
+    _refer(cleaned)
+    return cleaned
+
+
+def _check_duration(seconds: float) -> None:
+    if seconds < 1:
+        raise SignalError(
+            f"filtering needs at least 1 s, found {seconds:.3g} s",
+            value=seconds,
+            remedy="Give a longer stretch of the recording",
+        )
+
+
+def _refer(cleaned: Cleaned) -> None:
+    """Average reference in place, with a note where it is not done; an error if nothing is left."""
     count = len(cleaned.ch_names)
     if count < MIN_REFERENCE_CHANNELS:
         cleaned.notes.append(f"kept the recorded reference: {count} channels are too few to average")
@@ -116,12 +126,9 @@ def clean(
             value=cleaned.ch_names,
             remedy="Check how the recording was exported",
         )
-    return cleaned
 
 
-def _resample_and_filter(
-    signal: np.ndarray, rate: float, target: float, band: tuple[float, float]
-) -> np.ndarray:
+def _resample_and_filter(signal: np.ndarray, rate: float, target: float, band: tuple[float, float]) -> np.ndarray:
     result = np.empty((signal.shape[0], resampled_length(signal.shape[1], rate, target)), dtype=np.float32)
     for start in range(0, signal.shape[0], _CHUNK):
         chunk = slice(start, start + _CHUNK)
@@ -201,9 +208,7 @@ def check_amplitude(
     low, high = plausible
     if low <= amplitude <= high:
         return amplitude
-    likely = (
-        "volts or millivolts stored as µV" if amplitude < low else "µV read as volts, or no head attached"
-    )
+    likely = "volts or millivolts stored as µV" if amplitude < low else "µV read as volts, or no head attached"
     raise UnitError(
         f"{where}: " * bool(where)
         + f"typical amplitude {amplitude:.3g} µV lies outside {low} to {high} µV ({likely}?), unit {unit!r}",
@@ -359,9 +364,7 @@ def _repair_notes(found: list[str], rebuilt: list[str], bads: list[str]) -> list
         notes.append(f"interpolated {', '.join(rebuilt)}")
     removed = [name for name in bads if name not in rebuilt]
     if removed:
-        notes.append(
-            f"removed {', '.join(removed)}: bad, and without the places or neighbours to interpolate"
-        )
+        notes.append(f"removed {', '.join(removed)}: bad, and without the places or neighbours to interpolate")
     return notes
 
 

@@ -42,9 +42,7 @@ def test_basic_is_the_shared_cleaning():
     assert (prepared.id, prepared.notes, prepared.ch_names) == ("basic-1", cleaned.notes, cleaned.ch_names)
 
 
-@pytest.mark.parametrize(
-    ("preset", "problem"), [("paper", "not available in this version yet"), ("best", "unknown")]
-)
+@pytest.mark.parametrize(("preset", "problem"), [("paper", "not available in this version yet"), ("best", "unknown")])
 def test_presets_that_are_not_there(preset, problem):
     for call in (lambda: preprocess(eeg(), NAMES, 200, preset), lambda: preset_settings(preset)):
         with pytest.raises(ConfigurationError, match=problem) as error:

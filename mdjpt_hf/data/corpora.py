@@ -16,7 +16,16 @@ from mdjpt_hf.modeling.montage_mdjpt import channel_projection
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
 from mdjpt_hf.schema import TRIAL_FEATURES
 
-_IDENTITY = ("subject", "session", "trial", "stimulus", "label", "valence_class", "n_samples", "sampling_rate")
+_IDENTITY = (
+    "subject",
+    "session",
+    "trial",
+    "stimulus",
+    "label",
+    "valence_class",
+    "n_samples",
+    "sampling_rate",
+)
 
 
 @dataclass

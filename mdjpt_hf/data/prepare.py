@@ -173,7 +173,13 @@ class _ScaleCollector:
         mean, std = robust_scale(np.concatenate(self._parts)[None])
         dataset, subject, session = self._identity
         self._scales.append(
-            {"dataset": dataset, "subject": subject, "session": session, "mean": float(mean), "std": float(std)}
+            {
+                "dataset": dataset,
+                "subject": subject,
+                "session": session,
+                "mean": float(mean),
+                "std": float(std),
+            }
         )
         self._parts, self._identity = [], None
 
@@ -193,7 +199,13 @@ def _finish(staging: Path, units: list[str], metadata: dict[str, Any], key: str)
     write_dataset_files(staging, [shard["file"] for shard in shards], fingerprint)
     write_json(staging / REPORT_FILE, report)
     recordings = [recording for unit in built for recording in unit["recordings"]]
-    corpus = {"key": key, "package_version": __version__, **metadata, "shards": shards, "recordings": recordings}
+    corpus = {
+        "key": key,
+        "package_version": __version__,
+        **metadata,
+        "shards": shards,
+        "recordings": recordings,
+    }
     write_json(staging / CORPUS_FILE, corpus)
     return report
 

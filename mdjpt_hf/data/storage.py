@@ -51,9 +51,7 @@ def write_shard(path: Path, trials: Iterable[Trial]) -> list[dict[str, Any]]:
 def _record_batch(row: dict[str, Any]) -> pa.RecordBatch:
     schema = TRIAL_FEATURES.arrow_schema
     signal = pa.LargeListArray.from_arrays(np.array([0, len(row["signal"])]), pa.array(row["signal"]))
-    columns = [
-        signal if field.name == "signal" else pa.array([row[field.name]], type=field.type) for field in schema
-    ]
+    columns = [signal if field.name == "signal" else pa.array([row[field.name]], type=field.type) for field in schema]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 

@@ -81,8 +81,7 @@ def differential_entropy(signal: np.ndarray, sampling_rate: float) -> np.ndarray
     frequencies = np.fft.rfftfreq(samples, 1 / sampling_rate)
     scale = 2 / (samples * (window**2).sum())  # Parseval, one-sided
     powers = [
-        scale * spectrum[:, (frequencies >= low) & (frequencies < high)].sum(axis=-1)
-        for low, high in BANDS.values()
+        scale * spectrum[:, (frequencies >= low) & (frequencies < high)].sum(axis=-1) for low, high in BANDS.values()
     ]
     return 0.5 * np.log(2 * np.pi * np.e * np.maximum(np.stack(powers, axis=-1), 1e-12)).ravel()
 

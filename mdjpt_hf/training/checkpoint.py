@@ -6,6 +6,7 @@ import shutil
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -76,7 +77,7 @@ class CheckpointFolder:
         for folder in reversed(self._folders()):
             try:
                 return self._load(folder)
-            except (OSError, ValueError, KeyError, RuntimeError) as error:
+            except (OSError, ValueError, KeyError, RuntimeError, UnpicklingError) as error:
                 if isinstance(error, CheckpointError):
                     raise
                 warnings.warn(f"{folder} is damaged ({error}); using the one before it", stacklevel=2)

@@ -17,7 +17,15 @@ from mdjpt_hf.version import __version__
 RUN_FILE = "run.yaml"
 
 #: Fields that change where or how fast a run goes, not what comes out; a resumed run may differ in them.
-_FREE_FIELDS = {"name", "output_dir", "num_workers", "log_steps", "keep_checkpoints", "trackers", "comparison"}
+_FREE_FIELDS = {
+    "name",
+    "output_dir",
+    "num_workers",
+    "log_steps",
+    "keep_checkpoints",
+    "trackers",
+    "comparison",
+}
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,14 @@ class RunConfig:
     def __post_init__(self) -> None:
         for name in ("data", "departures", "trackers"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name in ("steps", "steps_per_epoch", "pairs_per_dataset", "log_steps", "eval_steps", "checkpoint_steps"):
+        for name in (
+            "steps",
+            "steps_per_epoch",
+            "pairs_per_dataset",
+            "log_steps",
+            "eval_steps",
+            "checkpoint_steps",
+        ):
             self._require(getattr(self, name) >= 1, name, "must be at least 1")
         self._require(self.keep_checkpoints >= 2, "keep_checkpoints", "must be at least 2, so that one can be damaged")
         self._require(self.objective == "mdjpt", "objective", "must be 'mdjpt', the one objective of this version")
@@ -105,9 +120,7 @@ class RunConfig:
         if unknown:
             raise ConfigurationError(f"model has no field {unknown}", value=unknown, remedy="See MDJPTConfig")
         try:
-            return MDJPTConfig.preset(
-                self.model.get("preset", "base"), package_version=__version__, **overrides
-            )
+            return MDJPTConfig.preset(self.model.get("preset", "base"), package_version=__version__, **overrides)
         except Exception as error:  # strict dataclasses raise their own types
             raise ConfigurationError(f"model settings do not work: {error}", value=overrides) from error
 
@@ -120,8 +133,7 @@ class RunConfig:
     def save(self, folder: Path) -> None:
         """Write the settings beside the weights, as `--config` reads them back."""
         fields = {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in dataclasses.asdict(self).items()
+            name: list(value) if isinstance(value, tuple) else value for name, value in dataclasses.asdict(self).items()
         }
         (folder / RUN_FILE).write_text(yaml.safe_dump(fields, sort_keys=False))
 

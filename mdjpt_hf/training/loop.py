@@ -80,9 +80,7 @@ class Pretrainer:
             rank=accelerator.process_index,
             world_size=accelerator.num_processes,
         )
-        optimizer = torch.optim.Adam(
-            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-        )
+        optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         self.forward: Callable[..., Any] = torch.compile(self.model) if config.compile else self.model
         self.history: list[dict[str, Any]] = []
@@ -104,9 +102,7 @@ class Pretrainer:
             pin_memory=self.accelerator.device.type == "cuda",
         )
         window = _RunningMeans(self.names)
-        bar = tqdm(
-            total=len(self.steps), initial=done, desc="pretrain", unit="step", disable=not self._is_main
-        )
+        bar = tqdm(total=len(self.steps), initial=done, desc="pretrain", unit="step", disable=not self._is_main)
         with bar:
             for step, batch in enumerate(loader, start=done + 1):
                 window.add(*self._step(step, batch))
@@ -171,7 +167,10 @@ class Pretrainer:
             results = retrieval_accuracy(model, self.held_out, self.config.seed)
             accuracy = float(np.mean([result[0] for result in results.values()]))
             chance = float(np.mean([result[1] for result in results.values()]))
-            entry = {"retrieval": accuracy, **{f"retrieval/{name}": result[0] for name, result in results.items()}}
+            entry = {
+                "retrieval": accuracy,
+                **{f"retrieval/{name}": result[0] for name, result in results.items()},
+            }
             self.history.append({"step": step, **entry})
             self.accelerator.log(entry, step=step)
             tqdm.write(f"step {step}: held-out pair retrieval {accuracy:.3f} (chance {chance:.3f})")

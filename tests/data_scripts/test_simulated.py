@@ -123,16 +123,12 @@ def test_raters_agree_with_the_truth_and_differ_from_each_other():
 
 def test_the_order_is_the_subjects_own_and_counts_from_0():
     builder = SimulatedCorpora(corpora=["sim-62"])
-    orders = [
-        builder.presentation("sim-62", subject, session) for subject in ("s01", "s02") for session in (1, 2)
-    ]
+    orders = [builder.presentation("sim-62", subject, session) for subject in ("s01", "s02") for session in (1, 2)]
     assert all(sorted(order) == list(range(15)) for order in orders)
     assert len({tuple(order) for order in orders}) == 4
     trials = [trial for trial in one_subject("sim-62") if trial.session == 2]
     order = small(corpora=["sim-62"]).presentation("sim-62", "s01", 2)
-    assert [(trial.trial, trial.stimulus) for trial in trials] == [
-        (i, stimulus_id(j)) for i, j in enumerate(order)
-    ]
+    assert [(trial.trial, trial.stimulus) for trial in trials] == [(i, stimulus_id(j)) for i, j in enumerate(order)]
 
 
 def test_sessions_share_stimuli_in_sim_62_and_have_their_own_in_sim_60():
@@ -178,14 +174,10 @@ def test_the_field_is_mnes_and_linear_in_orientation():
     head = head_model()
     index = head.dipoles.index("P3")
     orientation = np.array([0.6, -0.48, 0.64])
-    dipole = mne.Dipole(
-        times=[0.0], pos=head.sources[[index]], amplitude=[1e-9], ori=orientation[None], gof=[100.0]
-    )
+    dipole = mne.Dipole(times=[0.0], pos=head.sources[[index]], amplitude=[1e-9], ori=orientation[None], gof=[100.0])
     info = recording_info(dict(zip(head.electrodes, head.positions, strict=True)))
     forward, _ = mne.make_forward_dipole(dipole, head.sphere, info, verbose="ERROR")
-    np.testing.assert_allclose(
-        head.leadfield[:, index] @ orientation, forward["sol"]["data"][:, 0], rtol=1e-5
-    )
+    np.testing.assert_allclose(head.leadfield[:, index] @ orientation, forward["sol"]["data"][:, 0], rtol=1e-5)
 
 
 def test_named_dipoles_lie_under_their_electrodes_and_eyes_and_muscles_outside():
@@ -234,9 +226,7 @@ def test_the_spectrum_falls_with_an_alpha_peak_that_is_occipital():
         return density[name][(frequencies >= low) & (frequencies <= high)].mean()
 
     assert at("Oz", 9, 11) > 3 * np.sqrt(at("Oz", 4, 6) * at("Oz", 16, 20))
-    assert min(at(name, 9, 11) for name in ("O1", "Oz", "O2")) > max(
-        at(name, 9, 11) for name in ("Cz", "C3", "C4")
-    )
+    assert min(at(name, 9, 11) for name in ("O1", "Oz", "O2")) > max(at(name, 9, 11) for name in ("Cz", "C3", "C4"))
     for name in names:
         assert at(name, 1, 3) > 3 * at(name, 16, 20) > 3 * at(name, 40, 46)
 
@@ -249,9 +239,7 @@ def test_blinks_are_frontal_and_as_large_as_blinks():
         names = list(builder.specs["sim-62"].amplifier.ch_names)
         slow = signal.sosfiltfilt(signal.butter(2, [1, 10], "bandpass", fs=200.0, output="sos"), raw.signal)
         slow -= np.median(slow, axis=0)
-        frontal = slow[[names.index(name) for name in ("Fp1", "Fpz", "Fp2") if name not in raw.bads]].mean(
-            axis=0
-        )
+        frontal = slow[[names.index(name) for name in ("Fp1", "Fpz", "Fp2") if name not in raw.bads]].mean(axis=0)
         peaks, _ = signal.find_peaks(frontal, height=40, distance=80)
         assert 0.05 < len(peaks) / (slow.shape[1] / 200) < 0.5  # per s
         blink = slow[:, peaks].mean(axis=1)
@@ -349,9 +337,7 @@ def test_emotion_is_in_the_band_power_the_truth_says(channels, band, rhythm):
 def test_frontal_asymmetry_follows_valence():
     courses = SimulatedCorpora(corpora=["sim-30"], stimuli=9).truth("sim-30").courses
     valence = np.array([courses[stimulus].mean_valence for stimulus in cohort()])
-    asymmetry = mean_effect(
-        lambda trial: log_band_power(trial, "F4", 8, 12) - log_band_power(trial, "F3", 8, 12)
-    )
+    asymmetry = mean_effect(lambda trial: log_band_power(trial, "F4", 8, 12) - log_band_power(trial, "F3", 8, 12))
     found, chance = matching(asymmetry, valence)
     assert found > max(0.8, chance)
     assert np.polyfit(valence, asymmetry, 1)[0] > 0.3  # log units per unit of valence
@@ -360,9 +346,7 @@ def test_frontal_asymmetry_follows_valence():
 def test_a_lower_level_has_less_emotion():
     def spread(difficulty: str) -> np.ndarray:
         truth = small(corpora=["sim-30"], difficulty=difficulty).truth("sim-30")
-        return np.array(
-            [np.ptp([np.abs(x).max() for x in part.values()]) for part in (truth.log_power, truth.locked)]
-        )
+        return np.array([np.ptp([np.abs(x).max() for x in part.values()]) for part in (truth.log_power, truth.locked)])
 
     assert (spread("easy") > spread("mid")).all() and (spread("mid") > spread("hard")).all()
 
@@ -388,9 +372,7 @@ def intersubject_correlation(names: tuple[str, ...], advance: np.ndarray) -> np.
         waves = [signal.sosfiltfilt(band, trial.signal[rows], axis=1) for trial in trials]
         waves = [np.roll(wave, -round(s * RATE), axis=1) for wave, s in zip(waves, advance, strict=True)]
         pairs = np.triu_indices(len(waves), 1)
-        result.append(
-            np.mean([np.corrcoef([w[row] for w in waves])[pairs].mean() for row in range(len(rows))])
-        )
+        result.append(np.mean([np.corrcoef([w[row] for w in waves])[pairs].mean() for row in range(len(rows))]))
     return np.array(result)
 
 

@@ -19,14 +19,13 @@ from mdjpt_hf.preprocessing import preprocess
 NAMES = ["Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2", "T7", "T8", "Cz", "AF7"]
 
 
-def eeg(channels=len(NAMES), rate=250.0, seconds=15.0, seed=0):
+def eeg(channels=14, rate=250.0, seconds=15.0, seed=0):
     """Tones with a frequency of its own for each channel, about 10 µV."""
     rng = np.random.default_rng(seed)
     time = np.arange(round(seconds * rate)) / rate
     tones = [np.sin(2 * np.pi * (4 + 0.3 * channel) * time) for channel in range(channels)]
     noise = [
-        sum(np.sin(2 * np.pi * f * time + rng.uniform(0, 6)) for f in rng.uniform(1, 40, 6))
-        for _ in range(channels)
+        sum(np.sin(2 * np.pi * f * time + rng.uniform(0, 6)) for f in rng.uniform(1, 40, 6)) for _ in range(channels)
     ]
     return 10 * np.array(tones) + 3 * np.array(noise)
 
@@ -47,10 +46,7 @@ def test_shapes_types_and_keys(extractor):
     assert list(inputs.keys()) == ["input_values", "group_ids", "window_onsets"]
     assert inputs["input_values"].shape == (6, 60, 625) and inputs["input_values"].dtype == torch.float32
     assert inputs["group_ids"].tolist() == [0] * 6 and inputs["group_ids"].dtype == torch.int64
-    assert (
-        inputs["window_onsets"].tolist() == [0, 2, 4, 6, 8, 10]
-        and inputs["window_onsets"].dtype == torch.float32
-    )
+    assert inputs["window_onsets"].tolist() == [0, 2, 4, 6, 8, 10] and inputs["window_onsets"].dtype == torch.float32
     for tensors in (None, "np"):
         arrays = extractor(eeg(), NAMES, 250, return_tensors=tensors)
         assert [array.dtype for array in arrays.values()] == [np.float32, np.int64, np.float32]
@@ -78,7 +74,7 @@ def test_each_channel_arrives_in_its_place_at_its_time(extractor):
     time = np.arange(15 * 250) / 250
     signal = np.random.default_rng(0).normal(0, 3, (len(NAMES), len(time)))
     burst = NAMES.index("P4")
-    signal[burst] += 60 * np.sin(2 * np.pi * 10 * time) * (np.abs(time - 7.0) < 0.5)
+    signal[burst] += 30 * np.sin(2 * np.pi * 10 * time) * (np.abs(time - 7.0) < 0.5)
     inputs = extractor(signal, NAMES, 250, stride_seconds=1.0)
     power = inputs["input_values"] ** 2
     recorded = [STANDARD_CHANNELS.index(name) for name in NAMES if name in STANDARD_CHANNELS]
@@ -98,7 +94,7 @@ def test_values_are_the_basic_preparation_scaled_and_projected(extractor):
     for window, onset in zip(inputs["input_values"], inputs["window_onsets"], strict=True):
         start = round(float(onset) * 125)
         np.testing.assert_allclose(window, wanted[:, start : start + 625], atol=1e-3)
-    assert (inputs.report.mean, inputs.report.std) == pytest.approx((mean, std), rel=1e-4)
+    assert (inputs.report.mean, inputs.report.std) == pytest.approx((mean, std), rel=1e-4, abs=1e-6)
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("uV", 1), ("mV", 1e-3), ("V", 1e-6)])
@@ -136,9 +132,7 @@ def test_order_of_channels_does_not_matter(extractor):
 
 @pytest.mark.parametrize("channels", [1, 2, 7, 8, 32, 64, 128])
 def test_any_number_of_channels(extractor, channels):
-    places = [*STANDARD_CHANNELS, *(name for name in _electrodes() if name not in STANDARD_CHANNELS)][
-        :channels
-    ]
+    places = [*STANDARD_CHANNELS, *(name for name in _electrodes() if name not in STANDARD_CHANNELS)][:channels]
     inputs = extractor(eeg(channels, seconds=6.0), places, 250)
     assert inputs["input_values"].shape == (1, 60, 625)
     assert np.isfinite(inputs["input_values"]).all()
@@ -169,9 +163,7 @@ def test_offsets_of_60_millivolts_change_nothing(extractor):
 def test_other_number_types(extractor, dtype):
     values = extractor((eeg() * 10).astype(dtype), NAMES, 250)["input_values"]
     np.testing.assert_allclose(values, extractor(eeg() * 10, NAMES, 250)["input_values"], atol=0.03)
-    np.testing.assert_array_equal(
-        extractor(torch.tensor(eeg()), NAMES, 250)["input_values"].shape, (6, 60, 625)
-    )
+    np.testing.assert_array_equal(extractor(torch.tensor(eeg()), NAMES, 250)["input_values"].shape, (6, 60, 625))
 
 
 def test_channels_of_other_kinds_are_dropped(extractor):
@@ -180,9 +172,7 @@ def test_channels_of_other_kinds_are_dropped(extractor):
     signal = np.vstack([eeg(), 5 * eeg(5, seed=3)])
     inputs = extractor(as_raw(signal, names, types=types))
     assert set(inputs.report.dropped) == {"EOG L", "ECG ECG", "EEG A2-A1", "M1", "STI"}
-    np.testing.assert_allclose(
-        inputs["input_values"], extractor(eeg(), NAMES, 250)["input_values"], atol=1e-4
-    )
+    np.testing.assert_allclose(inputs["input_values"], extractor(eeg(), NAMES, 250)["input_values"], atol=1e-4)
 
 
 def test_bads_of_the_recording_and_of_the_call_are_interpolated(extractor):
@@ -190,7 +180,7 @@ def test_bads_of_the_recording_and_of_the_call_are_interpolated(extractor):
     signal[[3, 5]] = 4 * eeg(2, seed=9)
     raw = as_raw(signal, NAMES)
     raw.info["bads"] = ["F4"]
-    inputs = extractor(raw, bads=["c4"] and ["C4"])
+    inputs = extractor(raw, bads=["C4"])
     assert inputs.report.bads == inputs.report.interpolated == ["F4", "C4"]
     prepared = preprocess(signal, NAMES, 250.0, bads=["F4", "C4"])
     mean, std = robust_scale(prepared.signal)
@@ -211,9 +201,7 @@ def test_stretches_marked_bad_are_left_out(extractor, tmin):
     signal = eeg(seconds=33.0)
     blink = (np.arange(signal.shape[1]) / 250 >= 16.0) & (np.arange(signal.shape[1]) / 250 < 17.0)
     signal[:, blink] += 100
-    raw = as_raw(signal, NAMES).set_annotations(
-        mne.Annotations([16.0, 30.0], [1.0, 2.0], ["BAD_blink", "eyes"])
-    )
+    raw = as_raw(signal, NAMES).set_annotations(mne.Annotations([16.0, 30.0], [1.0, 2.0], ["BAD_blink", "eyes"]))
     inputs = extractor(raw.crop(tmin))
     onsets = inputs["window_onsets"] + tmin
     assert inputs.report.windows_rejected > 0
@@ -273,10 +261,10 @@ def test_missing_or_contradicting_arguments(extractor):
         extractor(as_raw(eeg(), NAMES), NAMES[::-1])
     with pytest.raises(SignalError, match="stride_seconds"):
         extractor(eeg(), NAMES, 250, stride_seconds=0)
+    signal = eeg()
+    signal[2, 8] = np.nan
     with pytest.raises(SignalError, match="channel F3, sample 8"):
-        extractor(
-            np.where(np.arange(3750) == 8, np.nan, eeg()) * (np.arange(14) == 2)[:, None] + eeg(), NAMES, 250
-        )
+        extractor(signal, NAMES, 250)
 
 
 def test_too_short_a_recording_says_how_long_it_is(extractor):
@@ -301,9 +289,7 @@ def test_impossible_settings_are_refused(setting):
 
 
 def test_settings_act():
-    one_second = MDJPTFeatureExtractor(
-        window_seconds=1.0, stride_seconds=0.5, montage="released", band=[2.0, 30.0]
-    )
+    one_second = MDJPTFeatureExtractor(window_seconds=1.0, stride_seconds=0.5, montage="released", band=[2.0, 30.0])
     inputs = one_second(eeg(), NAMES, 250)
     assert inputs["input_values"].shape == (29, 60, 125)
     time = np.arange(15 * 250) / 250

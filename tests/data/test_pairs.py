@@ -1,0 +1,145 @@
+"""Pairs and batches: aligned, balanced, repeatable, and refused where impossible."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mdjpt_hf.data.batches import PretrainingSteps
+from mdjpt_hf.data.corpora import TrialSet, open_corpora
+from mdjpt_hf.data.pairs import PairSampler
+from mdjpt_hf.errors import PairingError
+from mdjpt_hf.modeling.objectives_mdjpt import find_positives
+from mdjpt_hf.training.retrieval import hold_out_subjects
+
+
+def trial_set(shown: dict[tuple[str, int], list[tuple[str, int]]]) -> TrialSet:
+    """Trials without signals: (subject, session) -> (stimulus, samples)."""
+    rows = [(s, n, stimulus, samples) for (s, n), seen in shown.items() for stimulus, samples in seen]
+    return TrialSet(
+        name="toy",
+        folder="nowhere",
+        rows=np.arange(len(rows)),
+        subject=np.array([row[0] for row in rows]),
+        session=np.array([row[1] for row in rows]),
+        trial=np.zeros(len(rows), int),
+        stimulus=np.array([row[2] for row in rows]),
+        label=np.zeros(len(rows), int),
+        valence_class=np.zeros(len(rows), int),
+        n_samples=np.array([row[3] for row in rows]),
+        sampling_rate=125.0,
+        ch_names=[("Cz",)] * len(rows),
+    )
+
+
+corpora = st.dictionaries(
+    st.tuples(st.sampled_from(["a", "b", "c", "d"]), st.integers(0, 2)),
+    st.lists(st.tuples(st.sampled_from("uvwxyz"), st.integers(80, 300)), min_size=1, max_size=8),
+    min_size=1,
+    max_size=9,
+)
+
+
+@given(shown=corpora, seed=st.integers(0, 2**31))
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+def test_every_drawn_pair_is_two_subjects_of_a_session_at_the_same_moments(shown, seed):
+    trials = trial_set(shown)
+    try:
+        sampler = PairSampler(trials, 100)
+    except PairingError:
+        return
+    pair = sampler.draw(np.random.default_rng(seed))
+    first, second = pair.first, pair.second
+    assert len(set(trials.subject[first])) == len(set(trials.subject[second])) == 1
+    assert trials.subject[first[0]] != trials.subject[second[0]]
+    assert len({*trials.session[first], *trials.session[second]}) == 1
+    np.testing.assert_array_equal(trials.stimulus[first], trials.stimulus[second])
+    assert len(set(trials.stimulus[first])) == len(first) >= 2
+    assert (pair.start >= 0).all()
+    assert (pair.start + 100 <= np.minimum(trials.n_samples[first], trials.n_samples[second])).all()
+
+
+@given(shown=corpora)
+@settings(max_examples=200, deadline=None)
+def test_a_corpus_is_refused_exactly_when_no_two_subjects_share_two_stimuli(shown):
+    usable = {key: {stimulus for stimulus, samples in seen if samples >= 100} for key, seen in shown.items()}
+    possible = any(s < t and n == m and len(usable[s, n] & usable[t, m]) >= 2 for s, n in usable for t, m in usable)
+    if possible:
+        PairSampler(trial_set(shown), 100)
+    else:
+        with pytest.raises(PairingError):
+            PairSampler(trial_set(shown), 100)
+
+
+@pytest.mark.parametrize(
+    ("shown", "reason"),
+    [
+        ({("a", 1): [("u", 300), ("v", 300)]}, "it has 1 subject"),
+        ({("a", 1): [("u", 300), ("v", 300)], ("b", 1): [("x", 300), ("v", 300)]}, "no two of its 2 subjects share 2"),
+        ({("a", 1): [("u", 300), ("v", 300)], ("b", 2): [("u", 300), ("v", 300)]}, "no two of its 2 subjects share 2"),
+        ({("a", 1): [("u", 50), ("v", 50)], ("b", 1): [("u", 50), ("v", 50)]}, "shorter than a window of 0.8 s"),
+    ],
+)
+def test_impossible_corpora_say_why(shown, reason):
+    with pytest.raises(PairingError, match=reason):
+        PairSampler(trial_set(shown), 100)
+
+
+def test_all_pairs_of_subjects_and_both_orders_are_drawn():
+    shown = {(subject, 1): [("u", 300), ("v", 300)] for subject in "abc"}
+    trials = trial_set(shown)
+    sampler = PairSampler(trials, 100)
+    drawn = [sampler.draw(np.random.default_rng(seed)) for seed in range(200)]
+    seen = {(trials.subject[pair.first[0]], trials.subject[pair.second[0]]) for pair in drawn}
+    assert seen == {(s, t) for s in "abc" for t in "abc" if s != t}
+    assert {0, 200} <= {int(start) for pair in drawn for start in pair.start} | {0, 200}
+    assert max(int(pair.start.max()) for pair in drawn) > 150  # the whole trial is used
+
+
+@pytest.fixture
+def samplers(prepared):
+    other = {(f"p{n}", s): [f"v{k}" for k in range(2 + n % 2 * 3)] for n in range(4) for s in (1, 2)}
+    trial_sets = open_corpora([prepared("one"), prepared("two", shown=other, ch_names=["C3", "C4", "Cz"])])
+    return [PairSampler(trials, 600) for trials in trial_sets]
+
+
+def test_a_step_has_exactly_one_positive_per_window_and_groups_unique_across_datasets(samplers):
+    batch = PretrainingSteps(samplers, 3, 10, seed=1, pairs_per_dataset=2)[1]
+    positives, softmax_over = find_positives(batch["group_ids"], batch["dataset_ids"], batch["stimulus_ids"])
+    assert (positives.sum(dim=1) == 1).all()
+    assert len(batch["group_ids"].unique()) == 2 * 2 * 2
+    for group in batch["group_ids"].unique():
+        assert len(batch["dataset_ids"][batch["group_ids"] == group].unique()) == 1
+    assert batch["input_values"].shape[1:] == (60, 600)
+    assert (softmax_over.sum(dim=1) + 1 >= 4).all()
+
+
+def test_a_step_depends_only_on_its_number_and_the_seed(samplers):
+    forwards = PretrainingSteps(samplers, 6, 2, seed=7)
+    backwards = PretrainingSteps(samplers, 6, 2, seed=7)
+    late = [backwards[step] for step in reversed(range(6))][::-1]
+    for step in range(6):
+        assert all(torch.equal(forwards[step][name], late[step][name]) for name in late[step])
+    assert not torch.equal(forwards[0]["input_values"], forwards[2]["input_values"])  # another epoch, other pairs
+    other = PretrainingSteps(samplers, 6, 2, seed=8)
+    assert not torch.equal(forwards[0]["input_values"], other[0]["input_values"])
+
+
+def test_two_processes_together_see_what_one_sees(samplers):
+    alone = PretrainingSteps(samplers, 2, 10, seed=3, pairs_per_dataset=4)[1]
+    parts = [PretrainingSteps(samplers, 2, 10, 3, 4, rank=rank, world_size=2)[1] for rank in range(2)]
+    together = torch.cat([part["input_values"] for part in parts])
+    assert len(together) == len(alone["input_values"])
+    order = [int((alone["input_values"] == window).all(dim=(1, 2)).nonzero()[0]) for window in together]
+    assert sorted(order) == list(range(len(together)))
+
+
+def test_held_out_subjects_are_disjoint_and_small_corpora_keep_all(prepared):
+    shown = {(f"p{n}", 1): ["u", "v"] for n in range(6)}
+    (trials,) = open_corpora([prepared("six", shown=shown)])
+    seen, unseen = hold_out_subjects(trials, 2, seed=0)
+    assert len(set(seen.subject)) == 4 and len(set(unseen.subject)) == 2
+    assert not set(seen.subject) & set(unseen.subject)
+    (few,) = open_corpora([prepared("few")])
+    assert hold_out_subjects(few, 2, seed=0) == (few, None)

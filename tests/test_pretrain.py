@@ -1,0 +1,172 @@
+"""The real command: it trains, dies at any moment, resumes to the same bits, and agrees with itself on two processes."""
+
+import hashlib
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.training import loop
+from mdjpt_hf.training.config import RunConfig
+
+ROOT = Path(__file__).parents[1]
+CORPORA = {
+    "one": {"shown": {(f"s{n}", 1): [f"clip{k}" for k in range(4)] for n in range(7)}},
+    "two": {"shown": {(f"p{n}", 1): [f"film{k}" for k in range(3)] for n in range(4)}, "ch_names": ["C3", "C4", "Cz"]},
+}
+SETTINGS = {
+    "name": "test",
+    "model": {"preset": "tiny", "hidden_size": 8, "feature_size": 4, "spatial_channels": 6, "intermediate_size": 12},
+    "steps": 12,
+    "steps_per_epoch": 5,
+    "log_steps": 2,
+    "eval_steps": 5,
+    "checkpoint_steps": 2,
+    "num_threads": 1,
+    "trackers": [],
+}
+
+
+@pytest.fixture
+def run(prepared, tmp_path):
+    """Starts the real script on two small corpora; returns the process, already finished unless told otherwise."""
+    data = [str(prepared(name, **arguments)) for name, arguments in CORPORA.items()]
+    (tmp_path / "test.yaml").write_text(yaml.safe_dump({**SETTINGS, "data": data}))
+
+    def start(output: str, *options: str, processes: int = 1, wait: bool = True):
+        launcher = [sys.executable]
+        if processes > 1:
+            launcher += ["-m", "torch.distributed.run", "--nproc_per_node", str(processes), "--master_port", _port()]
+        script = [str(ROOT / "pretrain.py"), "--config", str(tmp_path / "test.yaml")]
+        command = [*launcher, *script, "--output-dir", str(tmp_path / output), *options]
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if not wait:
+            return process
+        output_text = process.communicate(timeout=300)[0]
+        return subprocess.CompletedProcess(command, process.returncode, output_text)
+
+    return start
+
+
+def _port() -> str:
+    return str(random.SystemRandom().randint(20000, 60000))
+
+
+def weights(folder: Path) -> str:
+    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+
+
+def kill_after(process: subprocess.Popen, ready) -> None:
+    """SIGKILL the run with all its processes as soon as `ready()`; it must not have finished by then."""
+    while not ready():
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.002)
+    launcher = psutil.Process(process.pid)
+    for victim in (launcher, *launcher.children(recursive=True)):
+        victim.kill()
+    process.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("processes", "workers"), [(1, 0), (1, 2), (2, 0)])
+def test_a_killed_run_resumes_to_bit_identical_weights(run, tmp_path, processes, workers):
+    options = ("--num-workers", str(workers))
+    finished = run("whole", *options, processes=processes)
+    assert finished.returncode == 0, finished.stdout
+    killed = tmp_path / "killed"
+    # Killed twice: in the middle of a step, and while a checkpoint is being written.
+    process = run("killed", *options, processes=processes, wait=False)
+    kill_after(process, lambda: (killed / "checkpoints" / "step-00000004").exists())
+    process = run("killed", "--resume", *options, processes=processes, wait=False)
+    kill_after(process, lambda: any((killed / "checkpoints").glob(".step-*8.partial")) or _beyond(killed, 8))
+    resumed = run("killed", "--resume", *options, processes=processes)
+    assert resumed.returncode == 0, resumed.stdout
+    assert "resumed after step" in resumed.stdout
+    assert weights(killed) == weights(tmp_path / "whole")
+
+
+def _beyond(folder: Path, step: int) -> bool:
+    return (folder / "checkpoints" / f"step-{step:08d}").exists()
+
+
+@pytest.mark.slow
+def test_resuming_copes_with_nothing_and_with_a_truncated_checkpoint(run, tmp_path):
+    first = run("run", "--resume")  # nothing to resume: from the beginning
+    assert first.returncode == 0, first.stdout
+    expected = weights(tmp_path / "run")
+    newest = sorted((tmp_path / "run" / "checkpoints").glob("step-*"))[-1] / "model.safetensors"
+    newest.write_bytes(newest.read_bytes()[:100])
+    again = run("run", "--resume")
+    assert again.returncode == 0, again.stdout
+    assert "is damaged" in again.stdout and "resumed after step 10" in again.stdout
+    assert weights(tmp_path / "run") == expected
+
+
+@pytest.mark.slow
+def test_an_occupied_folder_and_other_settings_are_refused(run, tmp_path):
+    assert run("run").returncode == 0
+    occupied = run("run")
+    assert occupied.returncode == 1 and "already holds a run" in occupied.stdout
+    assert "Traceback" not in occupied.stdout
+    other = run("run", "--resume", "--seed", "9")
+    assert other.returncode == 1 and "CheckpointError" in other.stdout and "other settings" in other.stdout
+
+
+@pytest.mark.slow
+def test_what_a_run_leaves_behind(run, tmp_path):
+    finished = run("run", "--set", "trackers=[tensorboard]")
+    assert finished.returncode == 0, finished.stdout
+    folder = tmp_path / "run"
+    for line in ("one: 7 subjects, 2 of them held out", "two: 4 subjects, 12 trials", "parameters", "min an epoch"):
+        assert line in finished.stdout
+    assert "held-out pair retrieval" in finished.stdout
+    history = json.loads((folder / "history.json").read_text())
+    logged = [entry for entry in history if "loss" in entry]
+    assert {"isa/one", "isa/two", "cda", "windows/s"} <= set(logged[0])
+    assert [entry["step"] for entry in logged] == [2, 4, 6, 8, 10, 12]
+    assert list((folder / "logs").rglob("events.out.tfevents*"))
+    assert (folder / "loss.png").read_bytes()[:4] == b"\x89PNG"
+    from transformers import AutoFeatureExtractor, AutoModel
+
+    model = AutoModel.from_pretrained(folder)
+    assert model.config.hidden_size == 8 and model.config.package_version
+    assert AutoFeatureExtractor.from_pretrained(folder).sampling_rate == 125
+
+
+def test_processes_that_do_not_know_of_each_other_are_refused(monkeypatch):
+    """A launcher that starts two processes which Accelerate does not join would train two separate models."""
+
+    class Alone:
+        num_processes = 1
+
+        def __init__(self, **arguments):
+            pass
+
+    monkeypatch.setattr(loop, "Accelerator", Alone)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigurationError, match="2 processes were started, but this one sees 1"):
+        loop.make_accelerator(RunConfig(), "logs")
+
+
+@pytest.mark.slow
+def test_the_default_run_compares_on_a_simulated_corpus_it_never_saw(tmp_path):
+    small = ["simulation.subjects=6", "simulation.stimuli=6", "simulation.trial_seconds=10", "steps=2"]
+    settings = [part for text in (*small, "num_threads=1") for part in ("--set", text)]
+    command = [sys.executable, str(ROOT / "pretrain.py"), "--output-dir", str(tmp_path / "demo"), *settings]
+    finished = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    record = json.loads((tmp_path / "demo" / "comparison.json").read_text())
+    assert record["data"] == "simulated" and record["corpus"] == "sim-30" and len(record["subjects"]) == 6
+    assert "sim-30:" not in finished.stdout.split("comparing on")[0]  # not among the training corpora
+    for word in ("Simulated data", "few-shot, new stimuli", "stimulus excluded", "null", "differs from the paper"):
+        assert word in finished.stdout
+    for row in record["results"].values():
+        assert set(row) == {"pre-trained", "random weights", "DE"}
+        assert all(scores["null"]["low"] <= scores["null"]["high"] for scores in row.values())

@@ -1,0 +1,118 @@
+"""Settings of a run: presets, overrides, refusals, and what counts as the same run."""
+
+import dataclasses
+
+import pytest
+import yaml
+
+from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.training.config import RunConfig, load_run_config, parse_setting, preset_names
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_shipped_presets_load_and_build_their_network(name):
+    config = load_run_config(name)
+    assert config.name == name
+    assert config.model_config().num_maps > 0
+
+
+def test_the_paper_preset_is_the_paper():
+    config = load_run_config("paper")
+    model = config.model_config()
+    assert (config.steps, config.steps_per_epoch, config.learning_rate, config.weight_decay) == (
+        20480,
+        1024,
+        5e-4,
+        1e-4,
+    )
+    assert (model.hidden_size, model.num_hidden_layers, model.contrastive_temperature) == (128, 2, 0.07)
+    assert (model.block, model.covariance, model.cda_weight, config.departures) == ("mlla", "true", 0.01, ())
+
+
+def test_the_demo_names_every_departure_from_the_paper():
+    demo, paper = load_run_config("demo"), load_run_config("paper")
+    text = " ".join(demo.departures)
+    assert demo.model["preset"] in text
+    assert f"{demo.steps} steps" in text
+    for mine, theirs in (
+        (demo.learning_rate, paper.learning_rate),
+        (demo.model_config().contrastive_temperature, paper.model_config().contrastive_temperature),
+    ):
+        if mine != theirs:
+            assert any(
+                float(word.strip(",")) == mine for line in demo.departures for word in line.split() if _number(word)
+            )
+    assert demo.model_config().block == "mlla"
+
+
+def _number(word: str) -> bool:
+    try:
+        float(word.strip(","))
+    except ValueError:
+        return False
+    return True
+
+
+def test_overrides_replace_and_groups_merge(tmp_path):
+    config = load_run_config("demo", seed=7, data=["a", "b"], model={"hidden_size": 16}, steps=None)
+    assert (config.seed, config.data, config.steps) == (7, ("a", "b"), load_run_config("demo").steps)
+    assert config.model["preset"] == "tiny" and config.model_config().hidden_size == 16
+
+
+def test_a_saved_run_reads_back_the_same(tmp_path):
+    config = load_run_config("demo", seed=3, data=["x"])
+    config.save(tmp_path)
+    assert load_run_config(str(tmp_path / "run.yaml")) == config
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 0}, "steps must be at least 1, found 0"),
+        ({"keep_checkpoints": 1}, "keep_checkpoints must be at least 2"),
+        ({"objective": "masked"}, "objective must be 'mdjpt'"),
+        ({"mixed_precision": "int8"}, "mixed_precision must be"),
+        ({"held_out_subjects": 1}, "held_out_subjects must be 0, or at least 2"),
+        ({"model": {"preset": "huge"}}, "preset must be one of"),
+        ({"stepps": 5}, r"unknown settings \['stepps'\]"),
+    ],
+)
+def test_refusals_name_the_setting_and_the_value(changes, message):
+    with pytest.raises(ConfigurationError, match=message):
+        load_run_config("demo", **changes)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [({"hidden": 5}, r"no field \['hidden'\]"), ({"hidden_size": 33}, "not a multiple"), ({"block": "x"}, "block")],
+)
+def test_model_settings_are_checked(model, message):
+    with pytest.raises(ConfigurationError, match=message):
+        load_run_config("demo", model=model).model_config()
+
+
+def test_unknown_sources_list_the_presets(tmp_path):
+    with pytest.raises(ConfigurationError, match="demo, paper"):
+        load_run_config("nothing")
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    with pytest.raises(ConfigurationError, match="not a mapping"):
+        load_run_config(str(tmp_path / "list.yaml"))
+
+
+def test_settings_from_the_command_line():
+    assert parse_setting("steps=50") == {"steps": 50}
+    assert parse_setting("model.block=released") == {"model": {"block": "released"}}
+    assert parse_setting("learning_rate=1.0e-3") == {"learning_rate": 1e-3}
+    with pytest.raises(ConfigurationError, match="not key=value"):
+        parse_setting("steps")
+
+
+def test_the_key_covers_all_that_changes_the_weights():
+    config = RunConfig()
+    for field in dataclasses.fields(RunConfig):
+        if field.name in ("seed", "steps", "learning_rate", "pairs_per_dataset", "held_out_subjects"):
+            changed = dataclasses.replace(config, **{field.name: getattr(config, field.name) * 2 + 2})
+            assert changed.key(1) != config.key(1), field.name
+    assert config.key(1) != config.key(2)
+    assert dataclasses.replace(config, output_dir="elsewhere", num_workers=4).key(1) == config.key(1)
+    assert yaml.safe_load("a: 1") == {"a": 1}

@@ -1,0 +1,68 @@
+"""Two processes compute what one computes on the same global batch."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
+from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
+
+CONFIG = {"hidden_size": 8, "feature_size": 3, "spatial_channels": 5, "intermediate_size": 12, "cda_weight": 0.7}
+PAIRS, DATASETS, CLIPS = 2, 2, 3
+
+
+def build_model() -> MDJPTForPreTraining:
+    torch.manual_seed(0)
+    return MDJPTForPreTraining(MDJPTConfig.preset("tiny", **CONFIG)).double()
+
+
+def global_batch() -> dict[str, torch.Tensor]:
+    """Two datasets x two pairs x two subjects x three clips; rows of pair p belong to process p."""
+    generator = torch.Generator().manual_seed(1)
+    rows = [(d, p, s, c) for p in range(PAIRS) for d in range(DATASETS) for s in range(2) for c in range(CLIPS)]
+    dataset, pair, subject, clip = torch.tensor(rows).T
+    return {
+        "input_values": torch.randn(len(rows), 60, 625, generator=generator, dtype=torch.float64),
+        "group_ids": (dataset * PAIRS + pair) * 2 + subject,
+        "dataset_ids": dataset,
+        "stimulus_ids": pair * CLIPS + clip,
+    }
+
+
+def gradients(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    output = model(**batch)
+    output.loss.backward()
+    return torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+
+
+def main(folder: str) -> None:
+    """What each process runs: its own pairs, wrapped as in training."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo")
+    rank, batch = dist.get_rank(), global_batch()
+    half = len(batch["group_ids"]) // PAIRS
+    mine = {name: tensor[rank * half : (rank + 1) * half] for name, tensor in batch.items()}
+    torch.save(gradients(DistributedDataParallel(build_model()), mine), f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_the_gradient_of_two_processes_is_that_of_one(tmp_path):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(PAIRS)]
+    subprocess.run([*launcher, __file__, str(tmp_path)], check=True, capture_output=True)
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(PAIRS))
+    expected = gradients(build_model(), global_batch())
+    assert torch.equal(first, second)
+    assert (first - expected).norm() / expected.norm() < 1e-5
+    # Without the exchange of covariances the gradients would differ: the check has teeth.
+    alone = build_model()
+    half = {name: tensor[: len(tensor) // PAIRS] for name, tensor in global_batch().items()}
+    assert (gradients(alone, half) - expected).norm() / expected.norm() > 1e-2
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
