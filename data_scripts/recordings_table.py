@@ -179,7 +179,7 @@ def _with_trials(path: Path, rows: list[TableRow]) -> list[TableRow]:
     sessions = defaultdict(list)
     for row in rows:
         sessions[row.subject, row.session].append(row)
-    numbered = {}
+    numbered: dict[int, int] = {}
     for session in sessions.values():
         numbered |= _numbers(path, session)
     return [replace(row, trial=numbered[row.line]) for row in rows]

@@ -240,7 +240,8 @@ class SpatiotemporalDynamics(nn.Module):
         N, centre = taps.shape[-1], self.taps // 2
         reach = centre * dilation
         padded = F.pad(taps, (reach, reach))
-        return sum(padded[..., tap, tap * dilation : tap * dilation + N] for tap in range(self.taps))
+        shifted = [padded[..., tap, tap * dilation : tap * dilation + N] for tap in range(self.taps)]
+        return torch.stack(shifted).sum(dim=0)
 
     def _attention(self, maps: torch.Tensor) -> torch.Tensor:
         """Softmax over maps at every token, looking back in time only."""

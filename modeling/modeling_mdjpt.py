@@ -87,7 +87,7 @@ class MDJPTPreTrainedModel(PreTrainedModel):
     config: MDJPTConfig
     base_model_prefix = "mdjpt"
     main_input_name = "input_values"
-    input_modalities = ("time",)
+    input_modalities = ["time"]
     supports_gradient_checkpointing = True
     _no_split_modules = [MLLALayer.__name__, ReleasedLayer.__name__]
 
@@ -105,9 +105,8 @@ class MDJPTPreTrainedModel(PreTrainedModel):
 
 def _uniform(module: nn.Module, fan_in: int) -> None:
     bound = fan_in**-0.5
-    init.uniform_(module.weight, -bound, bound)
-    if module.bias is not None:
-        init.uniform_(module.bias, -bound, bound)
+    for parameter in module.parameters(recurse=False):
+        init.uniform_(parameter, -bound, bound)
 
 
 class MDJPTModel(MDJPTPreTrainedModel):
@@ -277,7 +276,7 @@ class MDJPTForSequenceClassification(MDJPTPreTrainedModel):
 
     def __init__(self, config: MDJPTConfig):
         super().__init__(config)
-        self.num_labels = config.num_labels
+        self.num_labels: int = len(config.id2label or {})
         self.mdjpt = MDJPTModel(config)
         sizes = [config.num_maps, *config.classifier_hidden_sizes]
         hidden = [
@@ -285,7 +284,7 @@ class MDJPTForSequenceClassification(MDJPTPreTrainedModel):
             for size, following in zip(sizes[:-1], sizes[1:], strict=True)
             for layer in (nn.Linear(size, following), nn.ReLU(), nn.Dropout(config.classifier_dropout))
         ]
-        self.classifier = nn.Sequential(*hidden, nn.Linear(sizes[-1], config.num_labels))
+        self.classifier = nn.Sequential(*hidden, nn.Linear(sizes[-1], self.num_labels))
         self.post_init()
 
     def forward(

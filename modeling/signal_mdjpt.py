@@ -305,7 +305,7 @@ def _spline(cosine: np.ndarray) -> np.ndarray:
 
 def _on_sphere(ch_names: Sequence[str]) -> np.ndarray:
     """Unit vectors `(channels, 3)` from the middle of the head to the electrodes."""
-    directions = np.array([ELECTRODES[canonical_name(name)] for name in ch_names]) - _head_centre()
+    directions = np.array([ELECTRODES[str(canonical_name(name))] for name in ch_names]) - _head_centre()
     return directions / np.linalg.norm(directions, axis=1, keepdims=True)
 
 

@@ -1,4 +1,4 @@
-"""The real command: it trains, dies at any moment, resumes to the same bits, and agrees with itself on two processes."""
+"""The real command: it trains, dies at any moment, resumes to the same bits, on one process and on two."""
 
 import hashlib
 import json

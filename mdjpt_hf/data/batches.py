@@ -63,7 +63,10 @@ def collate_pairs(samplers: Sequence[PairSampler], drawn: list[tuple[int, int, P
     Returns:
         `input_values` `(batch, 60, samples)`; `group_ids`, `dataset_ids`, `stimulus_ids` `(batch,)` int64.
     """
-    windows, groups, datasets, stimuli = [], [], [], []
+    windows: list[np.ndarray] = []
+    groups: list[int] = []
+    datasets: list[int] = []
+    stimuli: list[int] = []
     clips = 0
     for dataset, _, pair in drawn:
         trials, length, n = samplers[dataset].trials, samplers[dataset].length, len(pair.start)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -185,7 +186,7 @@ def _open(folder: Path, montage: str) -> list[TrialSet]:
 
 def _trial_set(folder: Path, table: pa.Table, rows: np.ndarray, name: str, label_names, montage: str) -> TrialSet:
     part = table.take(pa.array(rows))
-    columns = {column: np.array(part.column(column).to_pylist()) for column in _IDENTITY}
+    columns: dict[str, Any] = {column: np.array(part.column(column).to_pylist()) for column in _IDENTITY}
     rates = np.unique(columns.pop("sampling_rate"))
     if len(rates) > 1:
         raise CorpusError(

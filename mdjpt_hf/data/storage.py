@@ -58,7 +58,7 @@ def _record_batch(row: dict[str, Any]) -> pa.RecordBatch:
 def write_dataset_files(folder: Path, shards: list[str], fingerprint: str) -> None:
     """Add the two small files that make a folder of shards a dataset for `load_from_disk`."""
     DatasetInfo(features=TRIAL_FEATURES).write_to_directory(str(folder))
-    state = {
+    state: dict[str, Any] = {
         "_data_files": [{"filename": shard} for shard in shards],
         "_fingerprint": fingerprint[:16],
         "_format_columns": None,

@@ -93,7 +93,7 @@ def few_shot_splits(windows: LabelledWindows, count: int, seed: int, new_stimuli
 
 
 def _half_of_stimuli(windows: LabelledWindows, rng: np.random.Generator) -> np.ndarray:
-    shown = []
+    shown: list[str] = []
     for label in np.unique(windows.label):
         stimuli = rng.permutation(np.unique(windows.stimulus[windows.label == label]))
         shown.extend(stimuli[: (len(stimuli) + 1) // 2])

@@ -217,13 +217,13 @@ class _RunningMeans:
         self._reset()
 
     def _reset(self) -> None:
-        self.sums: torch.Tensor | None = None
+        self.sums = torch.zeros(2 + len(self.names))
         self.steps, self.windows, self.since = 0, 0, time.perf_counter()
 
     def add(self, output, dataset_ids: torch.Tensor) -> None:
         per_dataset = [output.isa_terms[dataset_ids == dataset].mean() for dataset in range(len(self.names))]
         values = torch.stack([output.loss.detach(), output.cda_loss.detach(), *per_dataset]).float()
-        self.sums = values if self.sums is None else self.sums + values
+        self.sums = self.sums.to(values.device) + values
         self.steps += 1
         self.windows += len(dataset_ids)
 

@@ -1,0 +1,1 @@
+"""Cards and notes that ship with the package: one file per kind of checkpoint."""
