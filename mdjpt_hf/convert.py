@@ -46,7 +46,9 @@ _ENCODER, _BLOCK = "MLLA.encoder", "MLLA.encoder.blocks.{}"
 _KERNEL = re.compile(r"cnn_encoder\.msConv(\d+)\.")
 _LAYER = re.compile(r"MLLA\.encoder\.blocks\.(\d+)\.")
 
-#: Our module -> the checkpoint's, each with `weight` and `bias`.
+_KINDS = ("weight", "bias")
+
+#: Our module -> the checkpoint's, each with both kinds of parameter.
 _MODULES = {
     "mdjpt.channel_encoder.read_in": f"{_ENCODER}.read_in",
     "mdjpt.spatial_projection": "uni_mlp.fc",
@@ -231,7 +233,9 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), Mapping):
         held = f"a dict with {_some(map(repr, checkpoint))}" if isinstance(checkpoint, dict) else type(checkpoint)
         raise CheckpointError(
-            f"holds no 'state_dict', found {held}", path=path, remedy="Give a checkpoint as Lightning saves it"
+            f"holds no 'state_dict', found {held}",
+            path=path,
+            remedy="Give a checkpoint as Lightning saves it",
         )
     return checkpoint
 
@@ -447,9 +451,6 @@ def _sources(config: MDJPTConfig) -> dict[str, list[str]]:
         kernels = range(1, len(config.dilations) + 1)
         sources[f"mdjpt.dynamics.{kind}"] = [f"cnn_encoder.msConv{number}.{kind}" for number in kernels]
     return sources
-
-
-_KINDS = ("weight", "bias")
 
 
 def _reasons(num_layers: int, layout: dict[str, Shape]) -> dict[str, str]:

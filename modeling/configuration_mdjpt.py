@@ -21,18 +21,18 @@ AUTO_MAP = {
 PRESETS: dict[str, dict[str, Any]] = {
     "base": {},
     "tiny": {
-        "patch_stride": 16,
-        "hidden_size": 32,
+        "patch_stride": 20,
+        "hidden_size": 24,
         "num_hidden_layers": 1,
         "num_attention_heads": 4,
-        "intermediate_size": 64,
+        "intermediate_size": 48,
         "feature_size": 16,
         "spatial_channels": 32,
         "filters_per_feature": 2,
         "dilations": [1, 2, 3, 5],
-        "map_attention_kernel": 6,
-        "map_attention_pool": 6,
-        "projector_pool": 6,
+        "map_attention_kernel": 5,
+        "map_attention_pool": 5,
+        "projector_pool": 5,
     },
 }
 

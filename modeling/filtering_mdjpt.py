@@ -69,6 +69,7 @@ def resample(signal: np.ndarray, rate: float, target: float = TARGET_RATE) -> np
 
 
 def resampled_length(n_samples: int, rate: float, target: float) -> int:
+    """Samples that `n_samples` at `rate` Hz become at `target` Hz."""
     return ceil(n_samples * target / rate - 1e-6)
 
 

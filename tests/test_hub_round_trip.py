@@ -147,7 +147,7 @@ STRANGER = """
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, pretrained, classifier):
-    """Two saved folders, and what a process without the package made of them."""
+    """Two saved folders, and what the process without the package is given to run them on."""
     folder = tmp_path_factory.mktemp("hub")
     for name, model in (("pretrained", pretrained), ("classifier", classifier)):
         model.save_pretrained(folder / name)
@@ -159,6 +159,7 @@ def folder(tmp_path_factory, pretrained, classifier):
 
 @pytest.fixture(scope="module")
 def stranger(folder):
+    """What a fresh process without the package made of the two folders."""
     places = {"HF_HOME": str(folder / "home"), "HF_MODULES_CACHE": str(folder / "modules")}
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "HF_HUB_OFFLINE": "1", **places}
     command = [sys.executable, "-I", "-c", textwrap.dedent(STRANGER), str(folder)]
@@ -271,26 +272,17 @@ def test_gradients_in_mixed_precision():
     assert all(p.grad.isfinite().all() and p.grad.abs().max() > 0 for p in model.parameters())
 
 
-@torch.no_grad()
-@pytest.mark.parametrize("block", ["mlla", "released"])
-def test_compiled_whole_and_equal(block):
+@pytest.mark.parametrize(("block", "ids"), [("mlla", IDS["group_ids"]), ("released", None)])
+def test_compiled_whole_and_equal(block, ids):
     model = build(MDJPTModel, block=block)
-    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
-    for group_ids in (None, IDS["group_ids"]):
-        found, wanted = compiled(windows(), group_ids), model(windows(), group_ids)
-        for name, value in wanted.items():
-            torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-5)
-
-
-def test_compiled_gradients():
-    model = build(MDJPTModel)
-    model(windows(), IDS["group_ids"]).pooler_output.square().sum().backward()
-    wanted = {name: p.grad.clone() for name, p in model.named_parameters()}
-    model.zero_grad()
-    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
-    compiled(windows(), IDS["group_ids"]).pooler_output.square().sum().backward()
-    for name, p in model.named_parameters():
-        torch.testing.assert_close(p.grad, wanted[name], rtol=1e-4, atol=1e-5)
+    compiled, results = torch.compile(model, backend="aot_eager", fullgraph=True), []
+    for forward in (model, compiled):
+        model.zero_grad()
+        found = forward(windows(), ids)
+        found.pooler_output.square().sum().backward()
+        results.append(dict(found) | {name: p.grad for name, p in model.named_parameters()})
+    for name, wanted in results[0].items():
+        torch.testing.assert_close(results[1][name], wanted, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()

@@ -55,7 +55,7 @@ class TrialSet:
     ch_names: list[tuple[str, ...]]
     label_names: tuple[str, ...] = ()
     montage: str = "positions"
-    _projections: dict[tuple[str, ...], np.ndarray] = field(default_factory=dict, repr=False)
+    _projections: dict[tuple[str, ...], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -86,13 +86,17 @@ class TrialSet:
     def window(self, index: int, start: int, length: int) -> np.ndarray:
         """One scaled window on the standard channels, `(60, length)` float32."""
         mean, std = self.scales[index]
-        projection = self._projection(self.ch_names[index])
-        window = (projection / np.float32(std)) @ self.signal(index)[:, start : start + length]
-        return window - (projection.sum(axis=1, keepdims=True) * np.float32(mean / std))
+        projection, weight = self._projection(self.ch_names[index])
+        window = projection @ self.signal(index)[:, start : start + length]
+        window -= weight * np.float32(mean)
+        window *= np.float32(1 / std)
+        return window
 
-    def _projection(self, ch_names: tuple[str, ...]) -> np.ndarray:
+    def _projection(self, ch_names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """The projection `(60, channels)`, and what a constant becomes under it, `(60, 1)`."""
         if ch_names not in self._projections:
-            self._projections[ch_names] = channel_projection(list(ch_names), self.montage).astype(np.float32)
+            projection = channel_projection(list(ch_names), self.montage).astype(np.float32)
+            self._projections[ch_names] = projection, projection.sum(axis=1, keepdims=True)
         return self._projections[ch_names]
 
     def select(self, keep: np.ndarray) -> "TrialSet":

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mdjpt_hf.data.corpora import TrialSet
+from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,7 @@ def index_windows(n_samples: np.ndarray, length: int, stride: int) -> WindowInde
 def read_windows(trials: TrialSet, index: WindowIndex, chosen: np.ndarray | None = None) -> np.ndarray:
     """Scaled windows on the standard channels, `(windows, 60, length)` float32; `chosen` picks a subset."""
     chosen = np.arange(len(index)) if chosen is None else chosen
-    windows = np.empty((len(chosen), _num_standard(trials), index.length), dtype=np.float32)
+    windows = np.empty((len(chosen), len(STANDARD_CHANNELS), index.length), dtype=np.float32)
     for position, window in enumerate(chosen):
         windows[position] = trials.window(int(index.trial[window]), int(index.start[window]), index.length)
     return windows
-
-
-def _num_standard(trials: TrialSet) -> int:
-    return len(trials._projection(trials.ch_names[0]))

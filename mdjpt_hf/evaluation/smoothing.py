@@ -1,4 +1,4 @@
-"""Normalisation and smoothing of features over time, as published results use them (METHOD: arXiv 2510.22197).
+"""Normalisation and smoothing of features over time, as published results use them (arXiv 2510.22197).
 
 Both work on the features of windows in presentation order and touch no labels. `online_normalise` runs over a session
 and is causal; `lds_smooth` runs over a trial and looks ahead, unless told not to.
@@ -41,7 +41,9 @@ def online_normalise(features: Any, prior_mean: Any, prior_variance: Any, decay:
         ConfigurationError: If the decay is out of range.
     """
     if not 0 < decay <= 1:
-        raise ConfigurationError(f"decay must lie in (0, 1], found {decay}", value=decay, remedy="METHOD: 0.99")
+        raise ConfigurationError(
+            f"decay must lie in (0, 1], found {decay}", value=decay, remedy="Published results use 0.99"
+        )
     values = _sequence(features)
     prior_mean, prior_variance = _prior(prior_mean, values), _prior(prior_variance, values)
     if (prior_variance < 0).any():

@@ -80,6 +80,8 @@ class Pretrainer:
             rank=accelerator.process_index,
             world_size=accelerator.num_processes,
         )
+        if config.recompute:
+            model.activation_checkpointing_enable()
         optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         self.forward: Callable[..., Any] = torch.compile(self.model) if config.compile else self.model

@@ -12,6 +12,7 @@ from mdjpt_hf import (
 )
 from mdjpt_hf.errors import SignalError
 from mdjpt_hf.modeling.configuration_mdjpt import PRESETS
+from mdjpt_hf.modeling.layers_mdjpt import group_membership
 from mdjpt_hf.modeling.objectives_mdjpt import cross_dataset_alignment, inter_subject_alignment
 
 #: Small, with sizes that all differ; a window of 3.5 s is 70 samples and 16 tokens.
@@ -183,6 +184,15 @@ def test_groups_are_normalised_apart(model, pretraining):
     agree(model(batch[mine], groups[mine]).pooler_output, model(batch, groups).pooler_output[mine])
     agree(pretraining(batch[mine], groups[mine]).embeddings, pretraining(batch, groups).embeddings[mine])
     assert (model(batch, groups).pooler_output - model(batch).pooler_output).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_the_projector_normalises_by_group_too(pretraining):
+    batch, groups = windows(6), torch.tensor([5, 3, 5, 5, 3, 3])
+    maps = pretraining.mdjpt(batch, groups).last_hidden_state.transpose(1, 2)
+    found = pretraining(batch, groups).embeddings
+    agree(found, pretraining.projector(maps, group_membership(groups, maps)))
+    assert (found - pretraining.projector(maps, None)).abs().max() > 1e-3
 
 
 @torch.no_grad()
