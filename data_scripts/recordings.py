@@ -16,6 +16,7 @@ The table is CSV (or TSV) with a header; each line is one trial:
 
 import glob
 import hashlib
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,7 @@ from mdjpt_hf.schema import RATINGS, Trial
 
 # what MNE warns of when a file ends before its header says so
 _TRUNCATION = ("does not match the file size", "truncated", "corrupt", "incomplete")
+_ASCII = re.compile(rb"DataFormat\s*=\s*ASCII", re.IGNORECASE)
 _POINTER_MARKS = (b"/annex/objects/", b"version https://git-lfs")
 
 
@@ -97,14 +99,15 @@ class Recordings(CorpusBuilder):
         return list(dict.fromkeys(row.subject for row in self.rows))
 
     def read_unit(self, unit: str, report: UnitReport) -> Iterator[Trial]:
-        """Yield the trials of one subject, file by file.
+        """Yield the trials of one subject, session by session and file by file.
 
         Raises:
             CorpusError: If a file cannot be read or is shorter than the table says.
             MDJPTError: What the signal path raises (montage, rate, unit, signal), with the file in front.
         """
         rows = [row for row in self.rows if row.subject == unit]
-        for file in dict.fromkeys(row.file for row in rows):
+        # session by session: signals are scaled by what comes one after the other with the same identity
+        for session, file in sorted(dict.fromkeys((row.session, row.file) for row in rows), key=lambda part: part[0]):
             recording, notes = self._read(file)
             prepared = preprocess(
                 recording.signal,
@@ -116,8 +119,8 @@ class Recordings(CorpusBuilder):
                 unit=recording.unit,
             )
             notes += [*recording.selection.notes(), *prepared.notes]
-            report.notes += [f"{file}: {note}" for note in notes]
-            for row in (row for row in rows if row.file == file):
+            report.notes += [line for note in notes if (line := f"{file}: {note}") not in report.notes]
+            for row in (row for row in rows if (row.session, row.file) == (session, file)):
                 yield self._trial(row, prepared)
                 if any(row.overlaps(start, end) for start, end in recording.bad_spans):
                     report.notes.append(f"{file}: the trial of line {row.line} overlaps a stretch marked bad")
@@ -157,7 +160,7 @@ class Recordings(CorpusBuilder):
                 raise located(error, str(path)) from error
             except Exception as error:  # readers of foreign formats raise anything at all
                 raise _unreadable(path, error) from error
-        messages = list(dict.fromkeys(str(warning.message) for warning in caught))
+        messages = list(dict.fromkeys(_without_path(str(warning.message), path) for warning in caught))
         _refuse_truncated(path, messages)
         _refuse_partial_sample(path, raw)
         return recording, [f"MNE warns: {message}" for message in messages]
@@ -167,7 +170,7 @@ class Recordings(CorpusBuilder):
         start = round(row.onset * rate)
         stop = n_samples if row.duration is None else start + round(row.duration * rate)
         # resampling rounds the length up or down by less than one sample
-        if start >= n_samples or stop > n_samples + 1:
+        if start >= min(stop, n_samples) or stop > n_samples + 1:
             raise CorpusError(
                 f"line {row.line}: the trial lasts from {row.onset:g} to {stop / rate:g} s, "
                 f"but {row.file} ends at {n_samples / rate:g} s",
@@ -232,8 +235,16 @@ def _is_pointer(path: Path) -> bool:
 def _refuse_partial_sample(path: Path, raw: mne.io.BaseRaw) -> None:
     """BrainVision headers do not count samples; a broken copy betrays itself by an incomplete last one."""
     width = {"short": 2, "int": 4, "single": 4}.get(raw.orig_format, 0) * len(raw.ch_names)
-    if path.suffix.lower() in (".vhdr", ".ahdr") and width and Path(raw.filenames[0]).stat().st_size % width:
+    binary = path.suffix.lower() in (".vhdr", ".ahdr") and not _ASCII.search(path.read_bytes())
+    if binary and width and Path(raw.filenames[0]).stat().st_size % width:
         _refuse_truncated(path, ["the signal file is truncated within a sample"])
+
+
+def _without_path(message: str, path: Path) -> str:
+    """A folder may be called `incomplete` or after a person: neither belongs into a message that is kept."""
+    for text in (str(path.resolve()), str(path.absolute()), str(path)):
+        message = message.replace(text, "the file")
+    return message
 
 
 def _refuse_truncated(path: Path, messages: list[str]) -> None:

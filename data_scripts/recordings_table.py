@@ -5,7 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from math import isfinite, nan
+from itertools import pairwise
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,9 @@ def read_table(path: Path) -> list[TableRow]:
     if not rows:
         raise CorpusError("the table has no trials", path=path, value=0, remedy="Write one line per trial")
     _check_unique(path, rows)
-    return _with_trials(path, rows)
+    rows = _with_trials(path, rows)
+    _check_overlaps(path, rows)
+    return rows
 
 
 @dataclass
@@ -79,19 +82,24 @@ class _Line:
     def text(self, column: str) -> str:
         return (self.values.get(column) or "").strip()
 
+    def optional(self, column: str) -> str:
+        """The text in a column, empty where it says that there is none."""
+        text = self.text(column)
+        return "" if text.lower() in ("nan", "n/a") else text
+
     def wrong(self, problem: str, value: Any, remedy: str) -> CorpusError:
         return CorpusError(f"line {self.number}: {problem}", path=self.path, value=value, remedy=remedy)
 
     def number_in(self, column: str, default: Any, kind: Callable = float, low: float = 0.0, high: float = 1e9) -> Any:
         """The number in a column, `default` where it is empty."""
-        text = self.text(column)
-        if not text or text.lower() in ("nan", "n/a"):
+        text = self.optional(column)
+        if not text:
             return default
         try:
             value = kind(text)
         except ValueError:
             value = nan
-        if not isfinite(value) or not low <= value <= high:
+        if not low <= value <= high:  # neither NaN nor infinity lies there
             wanted = "a whole number" if kind is int else "a number"
             limits = f"from {low:g} to {high:g}" if high < 1e9 else f"of at least {low:g}"
             raise self.wrong(
@@ -101,7 +109,7 @@ class _Line:
 
     def word(self, column: str, vocabulary: tuple[str, ...]) -> str | None:
         """The word in a column, None where it is empty."""
-        text = self.text(column)
+        text = self.optional(column)
         if text and text not in vocabulary:
             raise self.wrong(f"unknown {column} {text!r}", text, f"Use one of {', '.join(vocabulary)}")
         return text or None
@@ -115,7 +123,8 @@ def _check_columns(path: Path, columns: list[str]) -> None:
             f"the table lacks the columns {missing}, found {columns}",
             path=path,
             value=missing,
-            remedy=f"Needed are {', '.join(REQUIRED)}; possible are {', '.join(OPTIONAL)}",
+            remedy=f"Needed are {', '.join(REQUIRED)}; possible are {', '.join(OPTIONAL)}"
+            + ("; put commas between them, or tabs in a .tsv" if len(columns) == 1 else ""),
         )
     if len(set(columns)) < len(columns):
         twice = [name for name, count in Counter(columns).items() if count > 1]
@@ -150,7 +159,7 @@ def _parse(line: _Line) -> TableRow:
         trial=line.number_in("trial", -1, int),
         onset=line.number_in("onset", 0.0),
         duration=duration,
-        label=line.text("label"),
+        label=line.optional("label"),
         emotion=line.word("emotion", EMOTIONS),
         valence_class=line.word("valence_class", VALENCE_CLASSES),
         ratings={rating: line.number_in(rating, nan, high=1.0) for rating in RATINGS},
@@ -173,6 +182,24 @@ def _check_unique(path: Path, rows: list[TableRow]) -> None:
                     remedy="Remove one of them, or correct its ids or times",
                 )
             first[key(row)] = row.line
+
+
+def _check_overlaps(path: Path, rows: list[TableRow]) -> None:
+    """Refuse trials of one recording that share samples: a stretch of signal has one stimulus and one label."""
+    recordings = defaultdict(list)
+    for row in rows:
+        recordings[row.file, row.subject, row.session].append(row)
+    for trials in recordings.values():
+        trials.sort(key=lambda row: row.onset)
+        for row, following in pairwise(trials):
+            if row.duration is None or row.onset + row.duration > following.onset + 1e-6:
+                raise CorpusError(
+                    f"lines {row.line} and {following.line} overlap: {row.file} at {row.onset:g} s and "
+                    f"{following.onset:g} s",
+                    path=path,
+                    value=(row.line, following.line),
+                    remedy="Give durations that end before the next onset",
+                )
 
 
 def _with_trials(path: Path, rows: list[TableRow]) -> list[TableRow]:

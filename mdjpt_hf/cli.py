@@ -39,12 +39,11 @@ def pretrain(
 ) -> None:
     """Pre-train one encoder on several corpora at once; the same program as `accelerate launch pretrain.py`."""
     from mdjpt_hf.pretrain import pretrain as run
-    from mdjpt_hf.training.config import load_run_config, parse_setting
+    from mdjpt_hf.training.config import load_run_config, merge_settings, parse_setting
 
     overrides: dict[str, Any] = {}
     for text in settings or []:
-        for name, value in parse_setting(text).items():
-            overrides[name] = {**overrides.get(name, {}), **value} if isinstance(value, dict) else value
+        merge_settings(overrides, parse_setting(text))
     given = {
         "data": data,
         "output_dir": output_dir,
@@ -54,7 +53,7 @@ def pretrain(
         "learning_rate": learning_rate,
         "num_workers": num_workers,
     }
-    overrides.update({name: value for name, value in given.items() if value is not None})
+    merge_settings(overrides, given)
     run(load_run_config(config, **overrides), resume=resume)
 
 

@@ -156,7 +156,7 @@ def read_released_checkpoint(
     settings, inferred = _settings(sizes, config, path)
     sources, dropped = _sources(settings), _reasons(settings.num_hidden_layers, layout)
     report = ConversionReport(
-        source=str(path),
+        source=path.name,  # the folders above may carry a person's name
         origin=_origin(checkpoint),
         inferred=inferred,
         assumed={name: getattr(settings, name) for name in NOT_IN_SHAPES},

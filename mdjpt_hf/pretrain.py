@@ -1,5 +1,6 @@
 """A pre-training run from settings to a folder that `AutoModel.from_pretrained` opens."""
 
+import inspect
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from accelerate.utils import broadcast_object_list
 from mdjpt_hf.data.corpora import TrialSet, open_corpora
 from mdjpt_hf.data.pairs import PairSampler
 from mdjpt_hf.data.storage import write_json
-from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.errors import ConfigurationError, PairingError
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
 from mdjpt_hf.training.checkpoint import CheckpointFolder
@@ -40,9 +41,11 @@ def pretrain(config: RunConfig, resume: bool = False) -> Path:
         CheckpointError: If the folder holds a run with other settings.
     """
     started = time.perf_counter()
+    config.model_config()  # refuses bad settings before a folder is taken
     accelerator = make_accelerator(config, config.output_dir or "outputs")
     output_dir = _output_dir(config, resume, accelerator)
-    accelerator.project_configuration.set_directories(str(output_dir))
+    # Not set_directories(), which keeps the folder of logs chosen before the run's own was known.
+    accelerator.project_configuration.logging_dir = str(output_dir)
     accelerator.init_trackers(LOGS)
     trial_sets, unseen = _load_data(config, output_dir, accelerator)
     samplers, held_out = _samplers(config, trial_sets)
@@ -119,8 +122,14 @@ def _load_data(config: RunConfig, output_dir: Path, accelerator: Accelerator) ->
         _simulate(config, folder)
     accelerator.wait_for_everyone()
     trial_sets = _check_rates(config, open_corpora([folder], config.montage))
-    unseen = [trials for trials in trial_sets if trials.name == config.unseen_corpus]
-    return [trials for trials in trial_sets if trials not in unseen], unseen[0] if unseen else None
+    training = [trials for trials in trial_sets if trials.name != config.unseen_corpus]
+    if not training:
+        raise ConfigurationError(
+            f"no simulated corpus is left to train on beside the unseen {config.unseen_corpus!r}",
+            value=config.unseen_corpus,
+            remedy="Name more in simulation.corpora, or another unseen_corpus",
+        )
+    return training, next((trials for trials in trial_sets if trials.name == config.unseen_corpus), None)
 
 
 def _simulate(config: RunConfig, folder: Path) -> None:
@@ -128,6 +137,12 @@ def _simulate(config: RunConfig, folder: Path) -> None:
     from mdjpt_hf.data.prepare import prepare
     from mdjpt_hf.data_scripts.simulated import SimulatedCorpora
 
+    known = set(inspect.signature(SimulatedCorpora).parameters) - {"seed"}
+    unknown = sorted(set(config.simulation) - known)
+    if unknown:
+        raise ConfigurationError(
+            f"simulation has no settings {unknown}", value=unknown, remedy=f"Use some of {', '.join(sorted(known))}"
+        )
     builder = SimulatedCorpora(seed=config.seed, **config.simulation)
     prepare(builder, folder, workers=os.cpu_count() or 1)
 
@@ -149,10 +164,14 @@ def _samplers(config: RunConfig, trial_sets: list[TrialSet]) -> tuple[dict[str, 
     length = config.model_config().window_samples
     training, held_out = {}, {}
     for trials in trial_sets:
-        seen, unseen = hold_out_subjects(trials, config.held_out_subjects, config.seed)
-        training[trials.name] = PairSampler(seen, length)
-        if unseen is not None:
-            held_out[trials.name] = PairSampler(unseen, length)
+        parts = hold_out_subjects(trials, config.held_out_subjects, config.seed)
+        try:
+            samplers = [PairSampler(part, length) for part in parts if part is not None]
+        except PairingError:  # the subjects drawn, or those left, share nothing: none is held out
+            samplers = [PairSampler(trials, length)]
+        training[trials.name] = samplers[0]
+        if len(samplers) == 2:
+            held_out[trials.name] = samplers[1]
     return training, held_out
 
 

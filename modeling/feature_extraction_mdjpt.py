@@ -109,6 +109,12 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
                 value=self.band,
                 remedy=f"Use [{LOW_CUTOFF:g}, {HIGH_CUTOFF:g}], what the models were trained on",
             )
+        if self.sampling_rate <= 2 * self.band[1]:
+            raise SamplingRateError(
+                f"sampling_rate {self.sampling_rate:g} Hz cannot carry a band up to {self.band[1]:g} Hz",
+                value=self.sampling_rate,
+                remedy=f"Use more than {2 * self.band[1]:g} Hz",
+            )
 
     def __call__(
         self,
@@ -142,6 +148,7 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         sources = list(signal_or_raw) if several else [signal_or_raw]
         names, rates = _per_recording(ch_names, sampling_rate, len(sources), several)
         stride = self.stride_seconds if stride_seconds is None else stride_seconds
+        bads = [bads] if isinstance(bads, str) else list(bads)  # an iterator serves every recording
         parts = [
             self._extract(_as_recording(source, name, rate, unit, bads), _positive("stride_seconds", stride))
             for source, name, rate in zip(sources, names, rates, strict=True)
@@ -245,20 +252,31 @@ def _as_recording(
 def _from_array(
     source: Any, ch_names: Sequence[str] | None, rate: float | None, unit: str, bads: Iterable[str]
 ) -> Recording:
-    if ch_names is None or isinstance(ch_names, str):
+    if ch_names is None or isinstance(ch_names, str) or not all(isinstance(name, str) for name in ch_names):
         raise MontageError(
             f"ch_names must list the array's channels, found {ch_names!r}",
             value=ch_names,
             remedy="Give ch_names=[...], one place name per channel",
         )
-    signal, rate = np.asarray(source), check_rate(rate)
+    signal, rate = _as_array(source), check_rate(rate)
     check_signal(signal, ch_names)
     selection = select_channels(ch_names)
     if len(selection.indices) < len(ch_names):
         signal = signal[selection.indices]
     scale = microvolts_per(unit)
-    signal = signal if scale == 1 else signal * signal.dtype.type(scale) if signal.dtype.kind == "f" else signal * scale
+    if scale != 1:
+        kind = np.result_type(signal.dtype, np.float32)  # half precision ends at 65504
+        signal = signal.astype(kind, copy=False) * kind.type(scale)
     return Recording(signal, rate, selection, stated_bads(bads, ch_names, selection), [], unit)
+
+
+def _as_array(source: Any) -> np.ndarray:
+    try:
+        return np.asarray(source)
+    except ValueError as error:  # rows of unequal length
+        raise SignalError(
+            f"signal is no array: {error}", value=type(source).__name__, remedy="Give channels of equal length"
+        ) from error
 
 
 def _is_list_of_recordings(source: Any) -> bool:
@@ -284,8 +302,9 @@ def _usable_samples(bad_spans: list[tuple[float, float]], n_samples: int, rate: 
     """Mask `(n_samples,)`: False inside stretches marked bad; a mark without duration takes one sample."""
     usable = np.ones(n_samples, dtype=bool)
     for start, end in bad_spans:
-        first = max(0, int(np.floor(start * rate)))
-        usable[first : max(int(np.ceil(end * rate)), first + 1)] = False
+        first = int(np.floor(start * rate))
+        last = max(int(np.ceil(end * rate)), first + 1)
+        usable[max(first, 0) : max(last, 0)] = False  # a mark may lie before the first sample
     return usable
 
 

@@ -112,6 +112,8 @@ def _uniform(module: nn.Module, fan_in: int) -> None:
 class MDJPTModel(MDJPTPreTrainedModel):
     """The encoder: windows of the 60 standard channels in, features of emotion-related dynamics out."""
 
+    _keys_to_ignore_on_load_unexpected = [r"^projector\.", r"^classifier\."]  # heads of the checkpoint it came with
+
     def __init__(self, config: MDJPTConfig):
         super().__init__(config)
         self.channel_encoder = ChannelEncoder(config)
@@ -196,16 +198,21 @@ class MDJPTModel(MDJPTPreTrainedModel):
                 value=tuple(input_values.shape),
                 remedy="Prepare the recording with MDJPTFeatureExtractor",
             )
-        if group_ids is not None and group_ids.shape != input_values.shape[:1]:
+        if group_ids is None:
+            return
+        found = tuple(group_ids.shape) if isinstance(group_ids, torch.Tensor) else type(group_ids).__name__
+        if found != tuple(input_values.shape[:1]):
             raise SignalError(
-                f"group_ids must have shape ({input_values.shape[0]},), found {tuple(group_ids.shape)}",
-                value=tuple(group_ids.shape),
-                remedy="Give one group id per window",
+                f"group_ids must have shape ({input_values.shape[0]},), found {found}",
+                value=found,
+                remedy="Give a tensor with one group id per window",
             )
 
 
 class MDJPTForPreTraining(MDJPTPreTrainedModel):
     """The encoder with its projector and the two losses: inter-subject and cross-dataset alignment."""
+
+    _keys_to_ignore_on_load_unexpected = [r"^classifier\."]
 
     def __init__(self, config: MDJPTConfig):
         super().__init__(config)
@@ -247,7 +254,8 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
         return self._losses(embeddings, encoded.channel_features, ids)
 
     def _losses(self, embeddings: torch.Tensor, channel_features: torch.Tensor, ids) -> MDJPTForPreTrainingOutput:
-        config, (group_ids, dataset_ids, stimulus_ids) = self.config, ids
+        config = self.config
+        group_ids, dataset_ids, stimulus_ids = (part.to(embeddings.device) for part in ids)
         with torch.autocast(embeddings.device.type, enabled=False):
             precise = embeddings.dtype if embeddings.dtype == torch.float64 else torch.float32
             isa_loss, terms = inter_subject_alignment(
@@ -271,6 +279,7 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
 class MDJPTForSequenceClassification(MDJPTPreTrainedModel):
     """The encoder with the paper's head: classes, several labels at once, or ratings (regression)."""
 
+    _keys_to_ignore_on_load_unexpected = [r"^projector\."]
     # The head computes its own mean loss, so Trainer must divide it by the accumulation steps.
     accepts_loss_kwargs = False
 
@@ -301,18 +310,20 @@ class MDJPTForSequenceClassification(MDJPTPreTrainedModel):
             group_ids (`torch.Tensor` of shape `(batch,)`, *optional*): See [`MDJPTModel`].
             labels (`torch.Tensor`, *optional*): `(batch,)` classes; `(batch, num_labels)` zeros and ones for
                 `problem_type="multi_label_classification"`; `(batch,)` or `(batch, num_labels)` numbers for
-                `"regression"`.
+                `"regression"`. A class of -1 and a rating of NaN are left out.
         """
         logits = self.classifier(self.mdjpt(input_values, group_ids).pooler_output)
         return MDJPTClassifierOutput(None if labels is None else self._loss(logits, labels), logits)
 
     def _loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Mean over what is known: class -1 and rating NaN mean unknown, as in the corpora."""
         problem = self.config.problem_type or ("regression" if self.num_labels == 1 else "single_label_classification")
         if problem == "regression":
-            return F.mse_loss(logits.view_as(labels), labels.to(logits.dtype))
+            known = ~labels.isnan() if labels.is_floating_point() else torch.ones_like(labels, dtype=torch.bool)
+            return F.mse_loss(logits.view_as(labels)[known], labels[known].to(logits.dtype))
         if problem == "multi_label_classification":
             return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
-        return F.cross_entropy(logits, labels)
+        return F.cross_entropy(logits, labels if labels.is_floating_point() else labels.long(), ignore_index=-1)
 
 
 __all__ = [

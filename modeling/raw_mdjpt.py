@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .errors_mdjpt import MontageError, SignalError
-from .montage_mdjpt import ChannelSelection, select_channels
+from .montage_mdjpt import ChannelSelection, canonical_name, select_channels
 from .signal_mdjpt import check_rate, microvolts_per
 
 _BLOCK_SECONDS = 60  # read at a time, so that a file on disk never stands in memory in float64
@@ -77,21 +77,20 @@ def read_raw(raw: Any, unit: str | None = None, bads: Iterable[str] = ()) -> Rec
 
 
 def stated_bads(bads: Iterable[str], recorded: Sequence[str], selection: ChannelSelection) -> list[str]:
-    """Standard names of those bad channels that were kept, in the order of the recording.
+    """Standard names of those bad channels that were kept, however they are spelt, in the order of the recording.
 
     Raises:
         MontageError: If a bad channel is not in the recording.
     """
-    bads = set(bads)
-    standard = {recorded[i]: name for i, name in zip(selection.indices, selection.ch_names, strict=True)}
-    missing = sorted(bads - {*recorded, *selection.ch_names})
+    wanted = {canonical_name(name) or name for name in bads}
+    missing = sorted(wanted - {canonical_name(name) or name for name in recorded})
     if missing:
         raise MontageError(
             f"bad channels {missing} are not in the recording, which has {', '.join(recorded)}",
             value=missing,
             remedy="Name bad channels as the recording does",
         )
-    return [name for old, name in standard.items() if old in bads or name in bads]
+    return [name for name in selection.ch_names if name in wanted]
 
 
 def _read_signal(raw: Any, indices: list[int], scale: float) -> np.ndarray:

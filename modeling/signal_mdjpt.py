@@ -233,7 +233,8 @@ def find_bad_channels(signal: np.ndarray) -> list[int]:
 
     Too loud is |x| above 3 times the median of |x| over all channels in more than 40 % of the samples, or
     above 30 times in more than 1 % (the rule of the released program). Flat channels are found first and do
-    not count for the median.
+    not count for the median. Moments at which half of the channels are that loud are nobody's fault in particular
+    (a cap taken off, a cable moved) and do not count either.
 
     Args:
         signal: `(channels, samples)` in µV, band-passed.
@@ -243,13 +244,23 @@ def find_bad_channels(signal: np.ndarray) -> list[int]:
     if flat.all():
         return list(range(len(signal)))
     reference = float(np.median(np.abs(signal[~flat] if flat.any() else signal)))
+    calm = _calm_samples(signal, 30 * reference)
     bads = []
     for index, values in enumerate(signal):
-        absolute = np.abs(values)
+        absolute = np.abs(values[calm])
         loud = np.mean(absolute > 3 * reference) > 0.40 or np.mean(absolute > 30 * reference) > 0.01
         if flat[index] or loud:
             bads.append(index)
     return bads
+
+
+def _calm_samples(signal: np.ndarray, limit: float) -> np.ndarray:
+    """Where at most half of the channels exceed the limit, `(samples,)`; everywhere, if that were nowhere."""
+    loud = np.zeros(signal.shape[1], dtype=np.int32)
+    for values in signal:
+        loud += np.abs(values) > limit
+    calm = loud <= len(signal) / 2
+    return calm if calm.any() else np.ones_like(calm)
 
 
 def interpolate_channels(signal: np.ndarray, ch_names: Sequence[str], bads: Iterable[str]) -> np.ndarray:

@@ -7,20 +7,24 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 import yaml
 
+from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.pretrain import _load_data, _samplers
 from mdjpt_hf.training import loop
-from mdjpt_hf.training.config import RunConfig
+from mdjpt_hf.training.config import RunConfig, load_run_config
 
 ROOT = Path(__file__).parents[1]
 CORPORA = {
     "one": {"shown": {(f"s{n}", 1): [f"clip{k}" for k in range(4)] for n in range(7)}},
     "two": {"shown": {(f"p{n}", 1): [f"film{k}" for k in range(3)] for n in range(4)}, "ch_names": ["C3", "C4", "Cz"]},
 }
+SMALL = {"subjects": 2, "stimuli": 2, "trial_seconds": 6.0}
 SETTINGS = {
     "name": "test",
     "model": {"preset": "tiny", "hidden_size": 8, "feature_size": 4, "spatial_channels": 6, "intermediate_size": 12},
@@ -75,7 +79,7 @@ def kill_after(process: subprocess.Popen, ready) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("processes", "workers"), [(1, 0), (1, 2), (2, 0)])
+@pytest.mark.parametrize(("processes", "workers"), [(1, 0), (1, 2), (2, 0), (2, 2)])
 def test_a_killed_run_resumes_to_bit_identical_weights(run, tmp_path, processes, workers):
     options = ("--num-workers", str(workers))
     finished = run("whole", *options, processes=processes)
@@ -140,6 +144,25 @@ def test_what_a_run_leaves_behind(run, tmp_path):
     assert AutoFeatureExtractor.from_pretrained(folder).sampling_rate == 125
 
 
+def test_subjects_that_cannot_be_paired_are_not_held_out(prepared):
+    """Five subjects saw the same clips, two saw their own: some choices leave no pair, and training goes on whole."""
+    shown = {(f"s{n}", 1): [f"clip{k}" for k in range(3)] for n in range(5)}
+    shown |= {("t1", 1): ["x1", "x2"], ("t2", 1): ["y1", "y2"]}
+    trial_sets = open_corpora([prepared("odd", shown=shown)])
+    held_out = [_samplers(RunConfig(seed=seed), trial_sets)[1] for seed in range(20)]
+    assert {} in held_out and any(held_out)
+
+
+@pytest.mark.parametrize(
+    ("simulation", "message"),
+    [({"subject": 3}, r"no settings \['subject'\]"), ({"corpora": ["sim-30"], **SMALL}, "no simulated corpus is left")],
+)
+def test_simulations_that_cannot_be_trained_on_are_refused(tmp_path, simulation, message):
+    alone = SimpleNamespace(is_main_process=True, wait_for_everyone=lambda: None)
+    with pytest.raises(ConfigurationError, match=message):
+        _load_data(load_run_config("demo", simulation=simulation), tmp_path, alone)
+
+
 def test_processes_that_do_not_know_of_each_other_are_refused(monkeypatch):
     """A launcher that starts two processes which Accelerate does not join would train two separate models."""
 
@@ -159,10 +182,12 @@ def test_processes_that_do_not_know_of_each_other_are_refused(monkeypatch):
 def test_the_default_run_compares_on_a_simulated_corpus_it_never_saw(tmp_path):
     small = ["simulation.subjects=6", "simulation.stimuli=6", "simulation.trial_seconds=10", "steps=2"]
     settings = [part for text in (*small, "num_threads=1") for part in ("--set", text)]
-    command = [sys.executable, str(ROOT / "pretrain.py"), "--output-dir", str(tmp_path / "demo"), *settings]
+    command = [sys.executable, str(ROOT / "pretrain.py"), *settings]
     finished = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert finished.returncode == 0, finished.stdout + finished.stderr
-    record = json.loads((tmp_path / "demo" / "comparison.json").read_text())
+    folder = tmp_path / "outputs" / "demo"  # where a run goes that says nothing
+    assert list((folder / "logs").glob("events.out.tfevents*")) and not (tmp_path / "outputs" / "logs").exists()
+    record = json.loads((folder / "comparison.json").read_text())
     assert record["data"] == "simulated" and record["corpus"] == "sim-30" and len(record["subjects"]) == 6
     assert "sim-30:" not in finished.stdout.split("comparing on")[0]  # not among the training corpora
     for word in ("Simulated data", "few-shot, new stimuli", "stimulus excluded", "null", "differs from the paper"):

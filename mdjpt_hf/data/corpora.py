@@ -159,7 +159,8 @@ def open_corpora(paths: Sequence[str | Path], montage: str = "positions") -> lis
 def _prepared_folders(path: Path) -> list[Path]:
     if (path / "state.json").is_file():
         return [path]
-    inner = sorted(folder.parent for folder in path.glob("*/state.json")) if path.is_dir() else []
+    # Folders with a dot are preparations that did not finish.
+    inner = sorted(file.parent for file in path.glob("*/state.json") if not file.parent.name.startswith("."))
     if not inner:
         raise CorpusError(
             "is not a prepared corpus (no state.json in it or in its folders)",
@@ -174,7 +175,9 @@ def _open(folder: Path, montage: str) -> list[TrialSet]:
         dataset = load_from_disk(str(folder))
     except Exception as error:  # Arrow and datasets raise many types for damaged files
         raise CorpusError(
-            f"cannot be opened: {error}", path=folder, remedy="Prepare it again with `mdjpt data prepare`"
+            f"cannot be opened: {error}",
+            path=folder,
+            remedy="Delete the folder and prepare it again with `mdjpt data prepare`",
         ) from error
     missing = sorted(set(TRIAL_FEATURES) - set(dataset.column_names))
     if missing or isinstance(dataset, dict):
@@ -199,7 +202,9 @@ def _trial_set(folder: Path, table: pa.Table, rows: np.ndarray, name: str, label
             value=rates.tolist(),
             remedy="Prepare it with a preset that resamples",
         )
-    ch_names = [tuple(names) for names in part.column("ch_names").to_pylist()]
+    montages: dict[tuple[str, ...], tuple[str, ...]] = {}  # one object per montage, however many trials have it
+    chunks = part.column("ch_names").chunks
+    ch_names = [montages.setdefault(names, names) for chunk in chunks for names in map(tuple, chunk.to_pylist())]
     return TrialSet(
         name=name,
         folder=folder,

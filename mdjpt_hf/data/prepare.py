@@ -146,11 +146,12 @@ def _summary(row: dict[str, Any]) -> dict[str, Any]:
 class _ScaleCollector:
     """Collects each recording's signal while its trials pass by, then its robust mean and spread.
 
-    Trials of a recording come one after the other, so only one recording is held at a time.
+    Trials of a recording come one after the other, so only one recording is held at a time. Where they do not, its
+    scale is not stored: who reads the corpus has all its trials and computes it.
     """
 
     def __init__(self) -> None:
-        self._scales: list[dict[str, Any]] = []
+        self._scales: dict[tuple[str, str, int], dict[str, Any] | None] = {}
         self._parts: list[np.ndarray] = []
         self._identity: tuple[str, str, int] | None = None
 
@@ -165,29 +166,27 @@ class _ScaleCollector:
 
     def recordings(self) -> list[dict[str, Any]]:
         self._close()
-        return self._scales
+        return [scale for scale in self._scales.values() if scale is not None]
 
     def _close(self) -> None:
         if self._identity is None:
             return
-        mean, std = robust_scale(np.concatenate(self._parts)[None])
         dataset, subject, session = self._identity
-        self._scales.append(
-            {
-                "dataset": dataset,
-                "subject": subject,
-                "session": session,
-                "mean": float(mean),
-                "std": float(std),
-            }
-        )
+        mean, std = robust_scale(np.concatenate(self._parts)[None])
+        scale = {"dataset": dataset, "subject": subject, "session": session, "mean": float(mean), "std": float(std)}
+        self._scales[self._identity] = None if self._identity in self._scales else scale
         self._parts, self._identity = [], None
 
 
 def _finish(staging: Path, units: list[str], metadata: dict[str, Any], key: str) -> dict[str, Any]:
     built = [json.loads(_unit_file(staging, index).read_text()) for index in range(len(units))]
     if not any(unit["trials"] for unit in built):
-        raise CorpusError("no usable trial in the whole source", remedy="See the rejected trials in the report")
+        reasons = [reason for unit in built for reason in unit["rejected"]]
+        raise CorpusError(
+            f"no usable trial in the whole source; left out: {'; '.join(reasons[:3]) or 'nothing'}",
+            value=reasons,
+            remedy="Check the source",
+        )
     shards = []
     for index, unit in enumerate(built):
         name = f"data-{index:05d}-of-{len(units):05d}.arrow"

@@ -47,7 +47,11 @@ def online_normalise(features: Any, prior_mean: Any, prior_variance: Any, decay:
     values = _sequence(features)
     prior_mean, prior_variance = _prior(prior_mean, values), _prior(prior_variance, values)
     if (prior_variance < 0).any():
-        raise SignalError("prior_variance is negative", value=float(prior_variance.min()))
+        raise SignalError(
+            f"prior_variance must not be negative, found {prior_variance.min():g}",
+            value=float(prior_variance.min()),
+            remedy="Give variances, not means or log variances",
+        )
     # Moments of the distance from the first window: the same variance, without the loss of digits a mean far
     # from zero would cost.
     first = values[0].astype(np.float64)

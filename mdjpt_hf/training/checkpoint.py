@@ -94,7 +94,7 @@ class CheckpointFolder:
         for name, expected in state["sha256"].items():
             if file_hash(folder / name) != expected:
                 raise ValueError(f"{name} does not match its hash")
-        optimizer = torch.load(folder / OPTIMIZER_FILE, weights_only=True)
+        optimizer = torch.load(folder / OPTIMIZER_FILE, map_location="cpu", weights_only=True)
         return Checkpoint(state["step"], load_file(folder / WEIGHTS_FILE), optimizer, state["history"])
 
     def _folders(self) -> list[Path]:

@@ -1,12 +1,13 @@
 """One object is the run: read from YAML, changed on the command line, written beside the weights."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import yaml
 
@@ -47,7 +48,8 @@ class RunConfig:
         steps, steps_per_epoch: Optimiser steps in all, and per epoch.
         learning_rate, weight_decay: Of Adam; the decay is its L2 form.
         pairs_per_dataset: Subject pairs of every dataset per step, on each process.
-        held_out_subjects: Subjects per dataset never trained on, for pair retrieval; none where fewer than 6 are left.
+        held_out_subjects: Subjects per dataset never trained on, for pair retrieval; none where fewer than 4 would be
+            left, or where they could not be paired.
         mixed_precision: `"no"`, `"bf16"` or `"fp16"`. compile: Use torch.compile.
         recompute: Keep no activations inside the encoder's layers but compute them again for the gradient: a
             fraction of the memory for about a quarter more time.
@@ -85,8 +87,9 @@ class RunConfig:
     trackers: tuple[str, ...] = ("tensorboard",)
 
     def __post_init__(self) -> None:
-        for name in ("data", "departures", "trackers"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for entry in dataclasses.fields(self):
+            object.__setattr__(self, entry.name, self._typed(entry))
+        self._require(self.seed >= 0, "seed", "must not be negative")
         for name in (
             "steps",
             "steps_per_epoch",
@@ -101,6 +104,17 @@ class RunConfig:
         self._require(self.mixed_precision in ("no", "bf16", "fp16"), "mixed_precision", "must be no, bf16 or fp16")
         self._require(self.held_out_subjects in (0, *range(2, 1000)), "held_out_subjects", "must be 0, or at least 2")
         self._require(self.model.get("preset", "base") in PRESETS, "model", f"preset must be one of {list(PRESETS)}")
+
+    def _typed(self, entry: dataclasses.Field) -> Any:
+        """A field's value as its type: YAML has lists for tuples, and reads 5e-4 (no point) as text."""
+        value, kind = getattr(self, entry.name), get_origin(entry.type) or entry.type
+        if kind is tuple and isinstance(value, list):
+            return tuple(value)
+        if kind is float and type(value) in (int, str):
+            with contextlib.suppress(ValueError):
+                return float(value)
+        self._require(type(value) is kind, entry.name, f"must be of type {getattr(kind, '__name__', kind)}")
+        return value
 
     def _require(self, holds: bool, name: str, rule: str) -> None:
         if not holds:
@@ -158,13 +172,26 @@ def load_run_config(source: str = "demo", **overrides: Any) -> RunConfig:
         ConfigurationError: If the source or a field is unknown, or a value is out of range.
     """
     content = _read(source)
-    for name, value in overrides.items():
-        if value is not None:
-            content[name] = {**content.get(name, {}), **value} if isinstance(value, dict) else value
+    merge_settings(content, overrides)
     unknown = sorted(set(content) - {entry.name for entry in dataclasses.fields(RunConfig)})
     if unknown:
         raise ConfigurationError(f"unknown settings {unknown} in {source}", value=unknown, remedy="See RunConfig")
     return RunConfig(**content)
+
+
+def merge_settings(settings: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Change settings in place: groups such as `model` are merged, None leaves a value as it is."""
+    for name, value in changes.items():
+        merges = isinstance(value, dict) and isinstance(settings.get(name), dict)
+        if value is not None:
+            settings[name] = {**settings[name], **value} if merges else value
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"is not YAML: {error}", path=where, remedy="Write `name: value` lines") from error
 
 
 def _read(source: str) -> dict[str, Any]:
@@ -178,7 +205,7 @@ def _read(source: str) -> dict[str, Any]:
             value=source,
             remedy=f"Use one of {', '.join(preset_names())}, or the path of a YAML file",
         )
-    content = yaml.safe_load(text)
+    content = _parse(text, source)
     if not isinstance(content, dict):
         raise ConfigurationError("is not a mapping of settings", path=source, remedy="Write `name: value` lines")
     return content
@@ -193,6 +220,6 @@ def parse_setting(text: str) -> dict[str, Any]:
     name, separator, value = text.partition("=")
     if not separator:
         raise ConfigurationError(f"{text!r} is not key=value", value=text, remedy="For example --set steps=50")
-    parsed = yaml.safe_load(value)
+    parsed = _parse(value, text)
     group, dot, inner = name.partition(".")
     return {group: {inner: parsed}} if dot else {name: parsed}

@@ -3,6 +3,7 @@
 import os
 import random
 import resource
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -27,8 +28,10 @@ def make_accelerator(config: RunConfig, logging_dir: str) -> Accelerator:
 
     Raises:
         ConfigurationError: If several processes were started that do not know of each other, which would train
-            several separate models.
+            several separate models, or fp16 is asked of a processor.
     """
+    if config.mixed_precision == "fp16" and not torch.cuda.is_available():
+        raise ConfigurationError("mixed_precision 'fp16' needs a GPU", value="fp16", remedy="Use no or bf16")
     accelerator = Accelerator(
         cpu=not torch.cuda.is_available(),
         mixed_precision=config.mixed_precision,
@@ -127,10 +130,11 @@ class Pretrainer:
             output = model(batch["input_values"], batch["group_ids"])
         output.embeddings.float().square().mean().backward()
         self.optimizer.zero_grad()
-        seconds = time.perf_counter() - started
         if self.accelerator.device.type == "cuda":
-            return seconds, torch.cuda.max_memory_allocated()
-        return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            torch.cuda.synchronize()  # until here the work was only queued
+            return time.perf_counter() - started, torch.cuda.max_memory_allocated()
+        unit = 1 if sys.platform == "darwin" else 1024
+        return time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
     def _step(self, step: int, batch: dict[str, torch.Tensor]):
         # Anything random inside the step follows from its number, so a resumed run repeats it exactly.
@@ -181,8 +185,7 @@ class Pretrainer:
     def _save(self, step: int) -> None:
         if self._is_main:
             weights = self.accelerator.unwrap_model(self.model).state_dict()
-            history = [{name: value for name, value in entry.items()} for entry in self.history]
-            self.checkpoints.save(Checkpoint(step, weights, self.optimizer.state_dict(), history))
+            self.checkpoints.save(Checkpoint(step, weights, self.optimizer.state_dict(), self.history))
         self.accelerator.wait_for_everyone()
 
     def _restore(self) -> int:
@@ -203,7 +206,7 @@ class Pretrainer:
         raise MDJPTError(
             f"the loss became {output.loss.item()} at step {step}, from the datasets {names}",
             value=step,
-            remedy="Resume with a smaller learning rate, or check those datasets",
+            remedy="Start again with a smaller learning rate, or check those datasets",
         )
 
     @property

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from datasets import concatenate_datasets, load_from_disk
 
-from mdjpt_hf.data import prepare as prepare_module
+from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.data_scripts.simulated import SimulatedCorpora
 from mdjpt_hf.errors import CorpusError, SchemaError
@@ -130,6 +130,19 @@ def test_a_corpus_without_any_trial_is_refused(tmp_path, toy_corpus):
             report.rejected.append("too short")
             return iter(())
 
-    with pytest.raises(CorpusError, match="no usable trial"):
+    with pytest.raises(CorpusError, match="no usable trial.* left out: too short"):
         prepare(Empty(), tmp_path / "toy", progress=False)
-    assert prepare_module.PREPARED_FORMAT >= 1
+
+
+def test_a_recording_in_several_stretches_is_scaled_as_a_whole(tmp_path, toy_corpus):
+    class Interleaved(toy_corpus):
+        def read_unit(self, unit, report):
+            for session, position in ((1, 0), (2, 0), (1, 1)):
+                trial = self.trial(unit, session, position, f"clip{position}")
+                trial.signal *= 1 + position
+                yield trial
+
+    folder = prepare(Interleaved(), tmp_path / "toy", progress=False).folder
+    (trials,) = open_corpora([folder])
+    first = np.concatenate([trials.signal(0).ravel(), trials.signal(2).ravel()])
+    np.testing.assert_allclose(trials.scales[[0, 2], 1], first.std(dtype=np.float64), rtol=1e-6)

@@ -13,7 +13,7 @@ import scipy.io
 
 from mdjpt_hf.data_scripts import builder_class
 from mdjpt_hf.data_scripts.base import UnitReport
-from mdjpt_hf.data_scripts.recordings import Recordings
+from mdjpt_hf.data_scripts.recordings import Recordings, _refuse_partial_sample
 from mdjpt_hf.errors import (
     ConfigurationError,
     CorpusError,
@@ -194,6 +194,52 @@ def test_order_is_unknown_across_files_unless_given(folder):
     assert builder.facts[0].label_source == "none"
 
 
+def test_trials_of_a_session_come_one_after_the_other(folder):
+    for name in ("b.fif", "c.fif"):
+        (folder / name).write_bytes((folder / "a.fif").read_bytes())
+    rows = [
+        row(session=1),
+        row("b.fif", stimulus="clip2", session=2, duration=5),
+        row("b.fif", stimulus="clip3", session=1, onset=6),
+        row("c.fif", stimulus="clip3", session=2),
+    ]
+    trials, reports = read(Recordings(write_table(folder / "t.csv", rows)))
+    assert [(trial.session, trial.stimulus) for trial in trials] == [
+        *((1, "clip1"), (1, "clip3"), (2, "clip2"), (2, "clip3"))
+    ]
+    assert len(set(reports["s1"].notes)) == len(reports["s1"].notes) > 0
+
+
+def test_absent_words_are_no_class(folder):
+    rows = [row(label="n/a", emotion="NaN", duration=3), row(stimulus="b", onset=3, label="sad", valence="n/a")]
+    builder = Recordings(write_table(folder / "t.csv", rows))
+    assert builder.label_names == ("sad",)
+    assert (builder.rows[0].label, builder.rows[0].emotion) == ("", None)
+
+
+def test_names_of_folders_are_neither_a_verdict_nor_kept(tmp_path):
+    home = tmp_path / "incomplete of Jane_Roe"
+    home.mkdir()
+    raw_of(eeg()).save(home / "a_raw.fif", verbose="ERROR")
+    os.rename(home / "a_raw.fif", home / "corrupt.fif")  # MNE warns of the name, with the path
+    (trial,), reports = read(Recordings(write_table(home / "t.csv", [row("corrupt.fif")])))
+    assert trial.signal.shape == (10, 2500)
+    told = [note for note in reports["s1"].notes if "MNE warns" in note]
+    assert told and "Jane" not in " ".join(told)
+
+
+def test_brainvision_in_text_is_not_truncated(tmp_path):
+    write_as(tmp_path / "x.vhdr", eeg())
+    header = (tmp_path / "x.vhdr").read_text(encoding="utf-8")
+    raw = mne.io.read_raw(tmp_path / "x.vhdr", verbose="ERROR")
+    width = 4 * len(NAMES)
+    (tmp_path / "x.eeg").write_bytes(b"x" * (width * 9 + 1))
+    with pytest.raises(CorpusError, match="truncated within a sample"):
+        _refuse_partial_sample(tmp_path / "x.vhdr", raw)
+    (tmp_path / "x.vhdr").write_text(header.replace("DataFormat=BINARY", "DataFormat=ASCII"), encoding="utf-8")
+    _refuse_partial_sample(tmp_path / "x.vhdr", raw)
+
+
 def test_source_folder_and_tsv(folder):
     tables = folder / "tables"
     tables.mkdir()
@@ -337,9 +383,10 @@ def test_dangling_links_and_missing_companions(tmp_path):
 
 
 def test_trials_outside_the_file_name_their_line(folder):
-    for times in ({"onset": 18, "duration": 3}, {"onset": 20}, {"onset": 500, "duration": 1}):
+    times_outside = ({"onset": 18, "duration": 3}, {"onset": 20}, {"onset": 500, "duration": 1})
+    for times in (*times_outside, {"onset": 3, "duration": 0.001}):
         with pytest.raises(CorpusError, match=r"t\.csv: line 3: .*a\.fif ends at 20 s"):
-            read(Recordings(write_table(folder / "t.csv", [row(), row(stimulus="b", **times)])))
+            read(Recordings(write_table(folder / "t.csv", [row(duration=1), row(stimulus="b", **times)])))
 
 
 @pytest.mark.parametrize(
@@ -355,9 +402,12 @@ def test_trials_outside_the_file_name_their_line(folder):
         ([row(onset="nan1")], "found 'nan1'"),
         ([row(duration=0)], "duration is 0"),
         ([row(session="first")], "session must be a whole number"),
+        ([row(session="9" * 400)], "session must be a whole number"),
         ([row(emotion="bliss")], "unknown emotion 'bliss'"),
         ([row(trial=0), row(stimulus="b", onset=3, trial=0)], r"each once, found \[0, 0\]"),
         ([row(trial=0), row(stimulus="b", onset=3)], r"each once, found \[0, -1\]"),
+        ([row(), row(stimulus="b", onset=3)], "lines 2 and 3 overlap: a.fif at 0 s and 3 s"),
+        ([row(stimulus="b", onset=3), row(duration=3.5)], "lines 3 and 2 overlap"),
         ([row(durations=4)], "unknown column 'durations'"),
         ([{"file": "a.fif", "subject": "s1"}], r"lacks the columns \['stimulus'\]"),
         ([], "lacks the columns"),
@@ -373,6 +423,7 @@ def test_wrong_tables(folder, rows, message):
     ("text", "message"),
     [
         ("file,subject,stimulus\n", "no trials"),
+        ("file;subject;stimulus\na.fif;s1;x\n", "put commas between them"),
         ("file,subject,stimulus\na.fif,s1\n", "number of fields"),
         ("file,subject,stimulus\na.fif,s1,x,y\n", "number of fields"),
         ("file,file,subject,stimulus\na,b,c,d\n", "occur twice"),
@@ -406,7 +457,11 @@ def test_options_follow_table_files_and_settings(folder):
 
 
 def test_units_are_subjects_and_the_registry_knows_the_builder(folder):
-    rows = [row(subject="b"), row(subject="a", onset=1), row(subject="b", stimulus="y", onset=2)]
+    rows = [
+        row(subject="b", duration=1),
+        row(subject="a", onset=1, duration=1),
+        row(subject="b", stimulus="y", onset=2),
+    ]
     builder = builder_class("recordings")(write_table(folder / "t.csv", rows))
     assert builder.units() == ["b", "a"]
     assert [trial.stimulus for trial in builder.read_unit("b", UnitReport("b"))] == ["clip1", "y"]

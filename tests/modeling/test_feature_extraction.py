@@ -11,7 +11,7 @@ import torch
 from transformers import AutoFeatureExtractor, BatchFeature
 
 from mdjpt_hf.errors import MDJPTError, MontageError, SamplingRateError, SignalError, UnitError
-from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
+from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor, _usable_samples
 from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS, channel_projection
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
 from mdjpt_hf.preprocessing import preprocess
@@ -166,6 +166,18 @@ def test_other_number_types(extractor, dtype):
     np.testing.assert_array_equal(extractor(torch.tensor(eeg()), NAMES, 250)["input_values"].shape, (6, 60, 625))
 
 
+def test_half_precision_in_other_units_does_not_overflow(extractor):
+    values = extractor((eeg() * 1e-6).astype(np.float16), NAMES, 250, unit="V")["input_values"]
+    np.testing.assert_allclose(values, extractor(eeg(), NAMES, 250)["input_values"], atol=0.05)
+
+
+def test_arrays_that_are_none(extractor):
+    with pytest.raises(SignalError, match="signal is no array"):
+        extractor([[1.0] * 2000, [1.0] * 1999], NAMES[:2], 250)
+    with pytest.raises(MontageError, match="ch_names must list"):
+        extractor(eeg(), list(range(14)), 250)
+
+
 def test_channels_of_other_kinds_are_dropped(extractor):
     names = [*NAMES, "EOG L", "ECG ECG", "EEG A2-A1", "M1", "STI"]
     types = ["eeg"] * len(NAMES) + ["eog", "eeg", "eeg", "eeg", "stim"]
@@ -194,6 +206,18 @@ def test_bads_among_dropped_channels_do_not_matter(extractor):
     raw = as_raw(eeg(len(NAMES) + 1), [*NAMES, "HEOG"])
     raw.info["bads"] = ["HEOG"]
     assert extractor(raw).report.bads == []
+
+
+@pytest.mark.parametrize("bads", ["f4", ["f4"], iter(["F4"])], ids=["word", "list", "iterator"])
+def test_bads_in_any_spelling_for_every_recording(extractor, bads):
+    inputs = extractor([eeg(), eeg(seed=1)], NAMES, 250, bads=bads)
+    assert [report.interpolated for report in inputs.report] == [["F4"], ["F4"]]
+
+
+def test_marks_before_the_first_sample_reject_nothing():
+    usable = _usable_samples([(-3.0, -1.0), (-1.0, 0.5), (2.0, 2.0), (9.0, 11.0)], 500, 100.0)
+    assert np.flatnonzero(~usable).tolist() == [*range(50), 200]
+    assert _usable_samples([(-3.0, -1.0)], 500, 100.0).all()
 
 
 @pytest.mark.parametrize("tmin", [0.0, 3.0])
@@ -281,6 +305,7 @@ def test_too_short_a_recording_says_how_long_it_is(extractor):
         {"montage": "near"},
         {"band": [0.5, 60]},
         {"sampling_rate": 60},
+        {"sampling_rate": 94},
     ],
 )
 def test_impossible_settings_are_refused(setting):

@@ -3,7 +3,6 @@
 import dataclasses
 
 import pytest
-import yaml
 
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.training.config import RunConfig, load_run_config, parse_setting, preset_names
@@ -74,6 +73,11 @@ def test_a_saved_run_reads_back_the_same(tmp_path):
         ({"mixed_precision": "int8"}, "mixed_precision must be"),
         ({"held_out_subjects": 1}, "held_out_subjects must be 0, or at least 2"),
         ({"model": {"preset": "huge"}}, "preset must be one of"),
+        ({"seed": -1}, "seed must not be negative, found -1"),
+        ({"steps": "many"}, "steps must be of type int, found 'many'"),
+        ({"steps": {"x": 1}}, "steps must be of type int"),
+        ({"trackers": "tensorboard"}, "trackers must be of type tuple, found 'tensorboard'"),
+        ({"learning_rate": "fast"}, "learning_rate must be of type float"),
         ({"stepps": 5}, r"unknown settings \['stepps'\]"),
     ],
 )
@@ -103,8 +107,11 @@ def test_settings_from_the_command_line():
     assert parse_setting("steps=50") == {"steps": 50}
     assert parse_setting("model.block=released") == {"model": {"block": "released"}}
     assert parse_setting("learning_rate=1.0e-3") == {"learning_rate": 1e-3}
+    assert load_run_config("demo", **parse_setting("learning_rate=5e-4")).learning_rate == 5e-4
     with pytest.raises(ConfigurationError, match="not key=value"):
         parse_setting("steps")
+    with pytest.raises(ConfigurationError, match="is not YAML"):
+        parse_setting("steps=[1")
 
 
 def test_the_key_covers_all_that_changes_the_weights():
@@ -115,4 +122,3 @@ def test_the_key_covers_all_that_changes_the_weights():
             assert changed.key(1) != config.key(1), field.name
     assert config.key(1) != config.key(2)
     assert dataclasses.replace(config, output_dir="elsewhere", num_workers=4).key(1) == config.key(1)
-    assert yaml.safe_load("a: 1") == {"a": 1}
