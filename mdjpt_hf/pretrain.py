@@ -94,7 +94,8 @@ def _choose_output_dir(config: RunConfig, resume: bool) -> str | ConfigurationEr
         free = next(folder for folder in _numbered(Path("outputs"), config.name, None) if not _holds_run(folder))
         folder = taken[-1] if resume and taken else free
     folder.mkdir(parents=True, exist_ok=True)
-    config.save(folder)
+    if not _holds_run(folder):  # a run that is resumed keeps its record until it is known to be the same one
+        config.save(folder)
     return str(folder)
 
 
@@ -203,6 +204,7 @@ def _save(config: RunConfig, output_dir: Path, model: MDJPTForPreTraining, histo
     staging = output_dir / ".saving"
     shutil.rmtree(staging, ignore_errors=True)
     model.save_pretrained(staging)
+    config.save(staging)
     extractor = MDJPTFeatureExtractor(
         sampling_rate=model.config.sampling_rate,
         window_seconds=model.config.window_seconds,

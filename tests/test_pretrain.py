@@ -119,8 +119,10 @@ def test_an_occupied_folder_and_other_settings_are_refused(run, tmp_path):
     occupied = run("run")
     assert occupied.returncode == 1 and "already holds a run" in occupied.stdout
     assert "Traceback" not in occupied.stdout
+    record = (tmp_path / "run" / "run.yaml").read_text()
     other = run("run", "--resume", "--seed", "9")
     assert other.returncode == 1 and "CheckpointError" in other.stdout and "other settings" in other.stdout
+    assert (tmp_path / "run" / "run.yaml").read_text() == record
 
 
 @pytest.mark.slow

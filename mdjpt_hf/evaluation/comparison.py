@@ -32,7 +32,7 @@ PROTOCOL = {
     "checkpoint": "the last step",
     "smoothing": "none",
     "intervals": "95 % percentile bootstrap over subjects",
-    "null": "classes permuted over stimuli, the same protocol repeated; mean and central 95 %",
+    "null": "classes permuted over stimuli, the same protocol repeated, its own splits included; mean and central 95 %",
 }
 
 
@@ -84,9 +84,10 @@ def _protocols(windows: LabelledWindows, settings: Settings) -> dict[str, tuple[
 
             runs[f"zero-shot {neighbours}-NN, {exclude} excluded"] = (run, settings.zero_shot_permutations)
     for title, new_stimuli in (("shared stimuli", False), ("new stimuli", True)):
-        splits = few_shot_splits(windows, settings.few_shot_splits, settings.seed, new_stimuli)
 
-        def run_few_shot(values, labels, splits=splits):
+        def run_few_shot(values, labels, new_stimuli=new_stimuli):
+            count, seed = settings.few_shot_splits, settings.seed
+            splits = [few_shot_splits(windows, labelling, count, seed, new_stimuli) for labelling in labels]
             return few_shot(values, windows, labels, splits)
 
         runs[f"few-shot, {title}"] = (run_few_shot, settings.few_shot_permutations)
@@ -107,8 +108,8 @@ def _record(trials: TrialSet, windows: LabelledWindows, scores, settings: Settin
         rows[protocol] = {
             name: {
                 "score": asdict(subject_bootstrap(values[0])),
-                "null": asdict(null_interval(values[1:].mean(axis=-1))),
-                "per_subject": np.round(values[0], 6).tolist(),
+                "null": asdict(null_interval(np.nanmean(values[1:], axis=-1))),
+                "per_subject": [None if np.isnan(score) else round(float(score), 6) for score in values[0]],
                 **_difference(by_name[reference][0] - values[0], name == reference),
             }
             for name, values in by_name.items()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from mdjpt_hf.errors import SchemaError
 from mdjpt_hf.evaluation.features import LabelledWindows
 
 #: Regularisation strengths tried on the training subjects.
@@ -20,10 +21,21 @@ TRAINING_SHARE = 0.25
 
 
 def permuted_labels(windows: LabelledWindows, count: int, seed: int) -> np.ndarray:
-    """`(1 + count, windows)` labels: the true ones, then classes dealt anew to the stimuli."""
+    """`(1 + count, windows)` labels: the true ones, then classes dealt anew to the stimuli.
+
+    Raises:
+        SchemaError: If windows of one stimulus have different classes.
+    """
     rng = np.random.default_rng(seed)
     stimuli, first, inverse = np.unique(windows.stimulus, return_index=True, return_inverse=True)
     classes = windows.label[first]
+    if (classes[inverse] != windows.label).any():
+        mixed = sorted(set(windows.stimulus[classes[inverse] != windows.label].tolist()))
+        raise SchemaError(
+            f"stimuli {mixed[:3]} have several classes; permutations over stimuli need one class each",
+            value=mixed,
+            remedy="Use labels that belong to the stimulus, not the subject's own report",
+        )
     dealt = [classes] + [rng.permutation(classes) for _ in range(count)]
     return np.stack(dealt)[:, inverse]
 
@@ -74,10 +86,14 @@ class FewShotSplit:
     test: np.ndarray
 
 
-def few_shot_splits(windows: LabelledWindows, count: int, seed: int, new_stimuli: bool) -> list[FewShotSplit]:
+def few_shot_splits(
+    windows: LabelledWindows, label: np.ndarray, count: int, seed: int, new_stimuli: bool
+) -> list[FewShotSplit]:
     """Random splits by subject, a quarter for training; with `new_stimuli` the stimuli are disjoint as well.
 
-    New stimuli: of every class, half of its stimuli (rounded up) are trained on and the others tested on.
+    New stimuli: of every class of `label` `(windows,)`, half of its stimuli (rounded up) are trained on and the others
+    tested on. A permuted labelling has splits of its own: balanced by the true classes, its training and test classes
+    would be unlike each other, and its scores below chance.
     """
     subjects = np.unique(windows.subject)
     splits = []
@@ -85,37 +101,41 @@ def few_shot_splits(windows: LabelledWindows, count: int, seed: int, new_stimuli
         rng = np.random.default_rng([seed, split])
         chosen = rng.permutation(subjects)[: max(2, round(TRAINING_SHARE * len(subjects)))]
         trains = np.isin(windows.subject, chosen)
-        shown = _half_of_stimuli(windows, rng) if new_stimuli else None
+        shown = _half_of_stimuli(windows, label, rng) if new_stimuli else None
         train = trains if shown is None else trains & shown
         test = ~trains if shown is None else ~trains & ~shown
         splits.append(FewShotSplit(np.flatnonzero(train), np.flatnonzero(test)))
     return splits
 
 
-def _half_of_stimuli(windows: LabelledWindows, rng: np.random.Generator) -> np.ndarray:
+def _half_of_stimuli(windows: LabelledWindows, label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     shown: list[str] = []
-    for label in np.unique(windows.label):
-        stimuli = rng.permutation(np.unique(windows.stimulus[windows.label == label]))
+    for value in np.unique(label):
+        stimuli = rng.permutation(np.unique(windows.stimulus[label == value]))
         shown.extend(stimuli[: (len(stimuli) + 1) // 2])
     return np.isin(windows.stimulus, shown)
 
 
 def few_shot(
-    features: np.ndarray, windows: LabelledWindows, labels: np.ndarray, splits: list[FewShotSplit]
+    features: np.ndarray, windows: LabelledWindows, labels: np.ndarray, splits: list[list[FewShotSplit]]
 ) -> np.ndarray:
     """Multinomial logistic regression; its strength is chosen on the training subjects in two folds.
+
+    Args:
+        features (`np.ndarray` of shape `(windows, size)`).
+        labels (`np.ndarray` of shape `(labellings, windows)`): From [`permuted_labels`].
+        splits: The splits of every labelling, from [`few_shot_splits`].
 
     Returns:
         `np.ndarray` of shape `(labellings, windows)`: how often a window was classified correctly, averaged over the
         splits that tested it; NaN where none did.
     """
-    correct = np.zeros(labels.shape)
-    tested = np.zeros(len(windows))
-    for split in splits:
-        tested[split.test] += 1
-        for number, labelling in enumerate(labels):
+    correct, tested = np.zeros(labels.shape), np.zeros(labels.shape)
+    for number, (labelling, own) in enumerate(zip(labels, splits, strict=True)):
+        for split in own:
             head = _fit(features[split.train], labelling[split.train], windows.subject[split.train])
             correct[number, split.test] += head.predict(features[split.test]) == labelling[split.test]
+            tested[number, split.test] += 1
     return np.divide(correct, tested, out=np.full(labels.shape, np.nan), where=tested > 0)
 
 

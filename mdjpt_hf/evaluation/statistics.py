@@ -18,17 +18,25 @@ class Interval:
 
 
 def subject_scores(correct: np.ndarray, subject: np.ndarray) -> np.ndarray:
-    """Mean over each subject's windows, `(..., windows)` -> `(..., subjects)`; windows never tested are left out."""
-    names = np.unique(subject)
-    return np.stack([np.nanmean(correct[..., subject == name], axis=-1) for name in names], axis=-1)
+    """Mean over each subject's tested windows, `(..., windows)` -> `(..., subjects)`; NaN where none was tested."""
+    scores = []
+    for name in np.unique(subject):
+        own = correct[..., subject == name]
+        tested = ~np.isnan(own)
+        totals = np.where(tested, own, 0).sum(axis=-1)
+        scores.append(
+            np.divide(totals, tested.sum(axis=-1), out=np.full(totals.shape, np.nan), where=tested.any(axis=-1))
+        )
+    return np.stack(scores, axis=-1)
 
 
 def subject_bootstrap(scores: np.ndarray, seed: int = 0, draws: int = 10_000) -> Interval:
     """Mean over subjects with a percentile bootstrap interval; subjects are what is drawn again.
 
     Args:
-        scores (`np.ndarray` of shape `(subjects,)`): Scores, or paired differences of two methods.
+        scores (`np.ndarray` of shape `(subjects,)`): Scores, or paired differences of two methods; NaN is left out.
     """
+    scores = scores[~np.isnan(scores)]
     rng = np.random.default_rng(seed)
     means = scores[rng.integers(0, len(scores), (draws, len(scores)))].mean(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])

@@ -185,8 +185,19 @@ class Pretrainer:
     def _save(self, step: int) -> None:
         if self._is_main:
             weights = self.accelerator.unwrap_model(self.model).state_dict()
+            self._check_weights(step, weights)
             self.checkpoints.save(Checkpoint(step, weights, self.optimizer.state_dict(), self.history))
         self.accelerator.wait_for_everyone()
+
+    def _check_weights(self, step: int, weights: dict[str, torch.Tensor]) -> None:
+        """A finite loss can still have had an infinite gradient; such weights must not replace good ones."""
+        bad = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
+        if bad:
+            raise MDJPTError(
+                f"the update of step {step} made {bad[:3]} non-finite; it is not saved",
+                value=bad,
+                remedy="Start again with a smaller learning rate",
+            )
 
     def _restore(self) -> int:
         checkpoint = self.checkpoints.load_newest()

@@ -1,8 +1,11 @@
 """Protocols: nothing leaks, nulls are nulls, and votes are what they should be."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from mdjpt_hf.errors import SchemaError
 from mdjpt_hf.evaluation.features import LabelledWindows, differential_entropy, standardise_per_subject
 from mdjpt_hf.evaluation.protocols import few_shot, few_shot_splits, permuted_labels, zero_shot
 from mdjpt_hf.evaluation.statistics import null_interval, subject_bootstrap, subject_scores
@@ -66,7 +69,7 @@ def test_permutations_keep_the_classes_and_whole_stimuli(windows):
 
 @pytest.mark.parametrize("new_stimuli", [False, True])
 def test_splits_never_share_a_subject_nor_when_asked_a_stimulus(windows, new_stimuli):
-    splits = few_shot_splits(windows, 6, seed=5, new_stimuli=new_stimuli)
+    splits = few_shot_splits(windows, windows.label, 6, seed=5, new_stimuli=new_stimuli)
     for split in splits:
         train, test = (set(windows.subject[part]) for part in (split.train, split.test))
         assert not train & test and len(train) == 2 and len(test) == 6
@@ -77,19 +80,26 @@ def test_splits_never_share_a_subject_nor_when_asked_a_stimulus(windows, new_sti
 
 
 def test_few_shot_learns_a_signal_and_stays_in_its_null_on_noise(windows):
-    labels = permuted_labels(windows, 12, seed=0)
-    splits = few_shot_splits(windows, 3, seed=0, new_stimuli=True)
-    signal = few_shot(noise(windows) + 3 * np.eye(12)[windows.label], windows, labels[:1], splits)
+    labels = permuted_labels(windows, 40, seed=0)
+    splits = [few_shot_splits(windows, labelling, 3, seed=0, new_stimuli=True) for labelling in labels]
+    signal = few_shot(noise(windows) + 3 * np.eye(12)[windows.label], windows, labels[:1], splits[:1])
     assert np.nanmean(signal) > 0.9
-    scores = subject_scores(few_shot(noise(windows), windows, labels, splits), windows.subject).mean(axis=-1)
+    scores = np.nanmean(subject_scores(few_shot(noise(windows), windows, labels, splits), windows.subject), axis=-1)
     null = null_interval(scores[1:])
-    assert null.low - 0.1 <= scores[0] <= null.high + 0.1
+    assert null.low <= scores[0] <= null.high
+    assert null.mean == pytest.approx(1 / 3, abs=0.03)  # splits balanced by the true classes would give 0.2
+
+
+def test_stimuli_of_several_classes_cannot_be_permuted(windows):
+    own_report = np.random.default_rng(0).integers(0, 3, len(windows))
+    with pytest.raises(SchemaError, match="have several classes"):
+        permuted_labels(replace(windows, label=own_report), 3, seed=0)
 
 
 def test_windows_no_split_tested_do_not_count(windows):
     labels = permuted_labels(windows, 0, seed=0)
-    splits = few_shot_splits(windows, 1, seed=0, new_stimuli=False)
-    correct = few_shot(noise(windows), windows, labels, splits)
+    splits = few_shot_splits(windows, windows.label, 1, seed=0, new_stimuli=False)
+    correct = few_shot(noise(windows), windows, labels, [splits])
     assert np.isnan(correct[0, splits[0].train]).all() and not np.isnan(correct[0, splits[0].test]).any()
 
 
