@@ -72,6 +72,12 @@ class Recordings(CorpusBuilder):
         self.source = Path(source) if source is not None else self.table.parent
         self.name = name or self.table.stem
         self.unit = unit
+        if label_source not in ("stimulus", "self-report"):
+            raise CorpusError(
+                f"label_source must be stimulus or self-report, found {label_source!r}",
+                value=label_source,
+                remedy="Say whether the labels are what was shown or what was felt",
+            )
         self.label_source = label_source
         self.rows = read_table(self.table)
         self.label_names = tuple(sorted({row.label for row in self.rows if row.label}))

@@ -80,6 +80,9 @@ def prepare(
     unit: Annotated[
         str | None, typer.Option(help="recordings: unit stored in the files, if they state a wrong one.")
     ] = None,
+    label_source: Annotated[
+        str, typer.Option(help="recordings: whether labels say what was shown (stimulus) or felt (self-report).")
+    ] = "stimulus",
     preprocessing: Annotated[str, typer.Option(help="none or basic.")] = "basic",
     seed: Annotated[int, typer.Option(help="simulated: everything follows from it.")] = 0,
     difficulty: Annotated[str, typer.Option(help="simulated: easy, mid or hard.")] = "easy",
@@ -98,7 +101,7 @@ def prepare(
     elif corpus == "recordings":
         if table is None:
             raise ConfigurationError("recordings needs --table", remedy="Give a CSV: see `mdjpt data prepare --help`")
-        arguments |= {"table": table, "source": source, "name": name, "unit": unit}
+        arguments |= {"table": table, "source": source, "name": name, "unit": unit, "label_source": label_source}
     prepared = run(builder(**arguments), out, workers=workers)
     _report(prepared)
 

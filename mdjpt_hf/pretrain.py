@@ -52,9 +52,8 @@ def pretrain(config: RunConfig, resume: bool = False) -> Path:
     torch.manual_seed(config.seed)
     model = MDJPTForPreTraining(config.model_config())
     untrained = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    checkpoints = CheckpointFolder(
-        output_dir / CHECKPOINTS, config.key(accelerator.num_processes), config.keep_checkpoints
-    )
+    key = config.key(accelerator.num_processes, [trials.fingerprint for trials in trial_sets])
+    checkpoints = CheckpointFolder(output_dir / CHECKPOINTS, key, config.keep_checkpoints)
     trainer = Pretrainer(config, accelerator, model, samplers, held_out, checkpoints)
     _announce(config, trial_sets, trainer)
     model = trainer.train(resume)

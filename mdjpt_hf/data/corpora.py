@@ -115,6 +115,11 @@ class TrialSet:
         )
 
     @property
+    def fingerprint(self) -> str:
+        """Changes whenever the folder's rows do."""
+        return json.loads((self.folder / "state.json").read_text())["_fingerprint"]
+
+    @property
     def hours(self) -> float:
         """Total duration."""
         return float(self.n_samples.sum()) / self.sampling_rate / 3600

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -20,6 +21,7 @@ RUN_FILE = "run.yaml"
 #: Fields that change where or how fast a run goes, not what comes out; a resumed run may differ in them.
 _FREE_FIELDS = {
     "name",
+    "data",  # what the folders hold is hashed instead
     "output_dir",
     "num_workers",
     "log_steps",
@@ -141,10 +143,15 @@ class RunConfig:
         except Exception as error:  # strict dataclasses raise their own types
             raise ConfigurationError(f"model settings do not work: {error}", value=overrides) from error
 
-    def key(self, world_size: int) -> str:
-        """Hash of everything the final weights depend on."""
+    def key(self, world_size: int, data: Sequence[str] = ()) -> str:
+        """Hash of everything the final weights depend on.
+
+        Args:
+            world_size (`int`): Number of processes.
+            data (`Sequence[str]`): Fingerprints of the prepared data, which say more than its paths.
+        """
         fields = {name: value for name, value in dataclasses.asdict(self).items() if name not in _FREE_FIELDS}
-        content = json.dumps([fields, world_size], sort_keys=True, default=str)
+        content = json.dumps([fields, world_size, list(data)], sort_keys=True, default=str)
         return hashlib.sha256(content.encode()).hexdigest()
 
     def save(self, folder: Path) -> None:

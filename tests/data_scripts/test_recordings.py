@@ -472,3 +472,8 @@ def test_a_silent_trial_is_refused_by_the_schema(folder):
     trial.signal = trial.signal * 1e-6
     with pytest.raises((UnitError, SchemaError), match="s1"):
         trial.to_row()
+
+
+def test_label_source_is_one_of_two(folder):
+    with pytest.raises(CorpusError, match="found 'felt'"):
+        Recordings(write_table(folder / "t.csv", [row()]), label_source="felt")

@@ -121,4 +121,5 @@ def test_the_key_covers_all_that_changes_the_weights():
             changed = dataclasses.replace(config, **{field.name: getattr(config, field.name) * 2 + 2})
             assert changed.key(1) != config.key(1), field.name
     assert config.key(1) != config.key(2)
+    assert config.key(1, ["a"]) != config.key(1, ["b"])
     assert dataclasses.replace(config, output_dir="elsewhere", num_workers=4).key(1) == config.key(1)
