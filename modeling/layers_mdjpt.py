@@ -84,7 +84,7 @@ class TokenConv(nn.Module):
 
 
 class LinearAttention(nn.Module):
-    """Softmax-free attention with kernel φ(z) = ELU(z) + 1, linear in the number of tokens (METHOD: MLLA)."""
+    """Softmax-free attention with kernel φ(z) = ELU(z) + 1, linear in the number of tokens (Han et al. 2024)."""
 
     def __init__(self, config: MDJPTConfig):
         super().__init__()

@@ -1,4 +1,4 @@
-"""The two pre-training losses of mdJPT as plain functions of tensors (arXiv 2510.22197, section 3; METHOD 1.5)."""
+"""The two pre-training losses of mdJPT as plain functions of tensors (arXiv 2510.22197, section 3)."""
 
 import torch
 import torch.distributed as dist

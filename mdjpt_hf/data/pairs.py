@@ -1,4 +1,4 @@
-"""Pairs: which two subjects, which trials and which moment make a step of pre-training (METHOD 1.5).
+"""Pairs: which two subjects, which trials and which moment make a step of pre-training.
 
 For every dataset and step: two different subjects of one session; for every stimulus both saw there, one window start,
 the same for both. Everything is a function of (seed, epoch, step, dataset, pair), so any step can be made again, on

@@ -1,4 +1,4 @@
-"""Two ways to read emotions out of frozen features (METHOD 1.6), each with every choice visible.
+"""Two ways to read emotions out of frozen features (arXiv 2510.22197), each with every choice visible.
 
 Zero-shot: the cosine nearest neighbours inside the corpus, from which the window's own trial, or everything of its
 stimulus, is left out. Few-shot: a linear classifier on a quarter of the subjects, tested on the others.
