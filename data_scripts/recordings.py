@@ -127,7 +127,12 @@ class Recordings(CorpusBuilder):
             notes += [*recording.selection.notes(), *prepared.notes]
             report.notes += [line for note in notes if (line := f"{file}: {note}") not in report.notes]
             for row in (row for row in rows if (row.session, row.file) == (session, file)):
-                yield self._trial(row, prepared)
+                trial = self._trial(row, prepared)
+                start = round(row.onset * prepared.sampling_rate)
+                if prepared.is_silent(start, start + trial.signal.shape[1]):
+                    report.rejected.append(f"{file}: the trial of line {row.line} is silent: no channel varies")
+                    continue
+                yield trial
                 if any(row.overlaps(start, end) for start, end in recording.bad_spans):
                     report.notes.append(f"{file}: the trial of line {row.line} overlaps a stretch marked bad")
 

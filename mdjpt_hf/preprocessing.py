@@ -21,6 +21,11 @@ PRESETS = {"none": "none-1", "basic": "basic-1"}
 _PLANNED = ("paper",)
 
 
+#: A stretch whose typical amplitude is below this share of its recording's holds no EEG: an amplifier switched off, a
+#: gap filled with a constant. Filtering leaves a little of its surroundings in it.
+SILENT = 1e-3
+
+
 @dataclass
 class Preprocessed:
     """A preprocessed recording.
@@ -38,6 +43,10 @@ class Preprocessed:
     sampling_rate: float
     notes: list[str] = field(default_factory=list)
     id: str = "none-1"
+
+    def is_silent(self, start: int, stop: int) -> bool:
+        """Whether next to nothing was recorded from sample `start` to `stop`, measured against the whole recording."""
+        return _typical(self.signal[:, start:stop]) < SILENT * _typical(self.signal)
 
 
 def preprocess(
@@ -117,3 +126,7 @@ def _resample_only(signal: np.ndarray, ch_names: list[str], rate: float, bads: l
     if bads:
         notes.append(f"kept the bad channels {', '.join(bads)}: this preset repairs nothing")
     return Preprocessed(np.stack(rows), ch_names, TARGET_RATE, notes, PRESETS["none"])
+
+
+def _typical(signal: np.ndarray) -> float:
+    return float(np.median(np.abs(signal - np.median(signal, axis=1, keepdims=True))))

@@ -42,12 +42,13 @@ def pretrain(config: RunConfig, resume: bool = False) -> Path:
     """
     started = time.perf_counter()
     config.model_config()  # refuses bad settings before a folder is taken
+    given = _check_rates(config, open_corpora(config.data, config.montage)) if config.data else []  # and bad data
     accelerator = make_accelerator(config, config.output_dir or "outputs")
     output_dir = _output_dir(config, resume, accelerator)
     # Not set_directories(), which keeps the folder of logs chosen before the run's own was known.
     accelerator.project_configuration.logging_dir = str(output_dir)
     accelerator.init_trackers(LOGS)
-    trial_sets, unseen = _load_data(config, output_dir, accelerator)
+    trial_sets, unseen = (given, None) if given else _simulated_data(config, output_dir, accelerator)
     samplers, held_out = _samplers(config, trial_sets)
     torch.manual_seed(config.seed)
     model = MDJPTForPreTraining(config.model_config())
@@ -113,10 +114,10 @@ def _holds_run(folder: Path) -> bool:
     return (folder / RUN_FILE).exists()
 
 
-def _load_data(config: RunConfig, output_dir: Path, accelerator: Accelerator) -> tuple[list[TrialSet], TrialSet | None]:
-    """Datasets to train on, and the simulated one that stays unseen."""
-    if not config.simulated:
-        return _check_rates(config, open_corpora(config.data, config.montage)), None
+def _simulated_data(
+    config: RunConfig, output_dir: Path, accelerator: Accelerator
+) -> tuple[list[TrialSet], TrialSet | None]:
+    """Simulated datasets to train on, and the one that stays unseen."""
     folder = output_dir / SIMULATED_DATA
     if accelerator.is_main_process:
         _simulate(config, folder)

@@ -170,5 +170,7 @@ class MDJPTConfig(PreTrainedConfig):
             raise ValueError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
             )
+        if not self.contrastive_temperature > 0:
+            raise ValueError(f"contrastive_temperature must be above 0, found {self.contrastive_temperature}")
         if self.filter_taps % 2 == 0:
             raise ValueError(f"filter_taps must be odd, found {self.filter_taps}")

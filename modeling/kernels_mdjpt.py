@@ -1,9 +1,11 @@
-"""Two elementwise kernels of the channel encoder, written for memory traffic, each with its own gradient.
+"""Two kernels of the channel encoder, written for memory traffic, each with its own gradient.
 
 The encoder's time goes into moving activations, not into arithmetic. Both functions below touch each activation as
 few times as plain tensor operations allow, and save only what their gradient needs. A compiler fuses the plain
 formulas itself, so compiled graphs use those.
 """
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -26,11 +28,29 @@ def token_conv(tokens: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -
     return _TokenConv.apply(tokens, weight.to(tokens.dtype), bias.to(tokens.dtype))
 
 
-def positive_features(values: torch.Tensor) -> torch.Tensor:
-    """φ(z) = ELU(z) + 1, that is z + 1 above zero and exp(z) below."""
-    if torch.compiler.is_compiling():
-        return F.elu(values) + 1
-    return _PositiveFeatures.apply(values)
+def linear_attention(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, num_heads: int, eps: float
+) -> torch.Tensor:
+    """Softmax-free attention of every head, linear in the number of tokens, with φ(z) = ELU(z) + 1.
+
+    Per head: `y_i = φ(q_i)ᵀ Σ_j φ(k_j) v_jᵀ / (φ(q_i)ᵀ Σ_j φ(k_j) + eps)`.
+
+    Args:
+        query, key, value (`torch.Tensor` of shape `(sequences, tokens, size)`): Heads side by side in `size`.
+        num_heads (`int`): Divides `size`.
+        eps (`float`): Added to the denominator.
+
+    Returns:
+        `torch.Tensor` of shape `(sequences, tokens, size)`.
+    """
+    if not torch.compiler.is_compiling():
+        return _LinearAttention.apply(query, key, value, num_heads, eps)
+    query, key, value = (
+        part.unflatten(-1, (num_heads, -1)).transpose(1, 2) for part in (F.elu(query) + 1, F.elu(key) + 1, value)
+    )  # (sequences, heads, tokens, head size)
+    weight = query @ key.sum(dim=2).unsqueeze(-1)
+    attended = query @ (key.transpose(-1, -2) @ value) / (weight + eps)
+    return attended.transpose(1, 2).flatten(2)
 
 
 class _TokenConv(torch.autograd.Function):
@@ -71,16 +91,65 @@ def _over_tokens(product: torch.Tensor, size: int) -> torch.Tensor:
     return product.sum(dim=0).view(-1, size).sum(dim=0)
 
 
-class _PositiveFeatures(torch.autograd.Function):
-    """The derivative of φ is min(φ, 1), so the result is all that is saved."""
+#: Heads narrower than this share one matrix product, in which the products between different heads are masked out:
+#: a few wasted multiplications cost less than copying every head to a place of its own.
+HEAD_BLOCK = 16
+
+
+class _LinearAttention(torch.autograd.Function):
+    """Heads are worked on where they lie, several narrow ones at a time.
+
+    With `w = g / denominator` for the incoming gradient g, every gradient is one batched product of what was saved
+    with `w` or with `w * y`; the derivative of φ is min(φ, 1), so φ itself is all that it needs.
+    """
 
     @staticmethod
-    def forward(ctx, values):
-        features = values.clamp_max(0).exp_().add_(values.clamp_min(0))
-        ctx.save_for_backward(features)
-        return features
+    def forward(ctx, query, key, value, num_heads, eps):
+        query, key = _positive_features(query), _positive_features(key)
+        blocks, mask = _head_blocks(query, num_heads)
+        attended, denominator = torch.empty_like(query), torch.empty_like(query)
+        summaries = []
+        for block in blocks:
+            q, k, v = query[..., block], key[..., block], value[..., block]
+            summary = (k.transpose(1, 2) @ v).mul_(mask)  # Σ_j φ(k_j) v_jᵀ
+            weights = k.sum(dim=1).unsqueeze(-1) * mask  # Σ_j φ(k_j), once for every column of its head
+            denominator[..., block] = torch.bmm(q, weights).add_(eps)
+            torch.div(torch.bmm(q, summary), denominator[..., block], out=attended[..., block])
+            summaries += [summary, weights]
+        ctx.num_heads = num_heads
+        ctx.save_for_backward(query, key, value, attended, denominator, *summaries)
+        return attended
 
     @staticmethod
     def backward(ctx, gradient):
-        (features,) = ctx.saved_tensors
-        return features.clamp_max(1).mul_(gradient)
+        query, key, value, attended, denominator, *summaries = ctx.saved_tensors
+        blocks, mask = _head_blocks(query, ctx.num_heads)
+        numerator = gradient / denominator
+        weight = numerator * attended
+        to_query, to_key, to_value = (torch.empty_like(part) for part in (query, key, value))
+        for index, block in enumerate(blocks):
+            summary, weights = summaries[2 * index : 2 * index + 2]
+            q, k, v, n, w = (part[..., block] for part in (query, key, value, numerator, weight))
+            to_query[..., block] = torch.bmm(n, summary.transpose(1, 2)).baddbmm_(w, weights.transpose(1, 2), alpha=-1)
+            to_summary = torch.bmm(q.transpose(1, 2), n).mul_(mask)
+            to_weights = torch.bmm(q.transpose(1, 2), w).mul_(mask).sum(dim=-1)  # of minus the sum over tokens
+            to_value[..., block] = torch.bmm(k, to_summary)
+            to_key[..., block] = torch.baddbmm(to_weights.unsqueeze(1), v, to_summary.transpose(1, 2), beta=-1)
+        return to_query.mul_(query.clamp_max(1)), to_key.mul_(key.clamp_max(1)), to_value, None, None
+
+
+def _positive_features(values: torch.Tensor) -> torch.Tensor:
+    """φ(z) = ELU(z) + 1, that is exp(z) below zero and z + 1 above; a power of two is the faster exponential."""
+    return values.mul(math.log2(math.e)).clamp_max_(0).exp2_().add_(values.clamp_min(0))
+
+
+def _head_blocks(tokens: torch.Tensor, num_heads: int) -> tuple[list[slice], torch.Tensor]:
+    """Slices of the last axis that hold whole heads, and which columns of a slice belong to the same head."""
+    size = tokens.shape[-1] // num_heads
+    per_block = next(
+        n for n in range(1, num_heads + 1) if num_heads % n == 0 and (n * size >= HEAD_BLOCK or n == num_heads)
+    )
+    width = per_block * size
+    head = torch.arange(width, device=tokens.device) // size
+    mask = (head[:, None] == head[None, :]).to(tokens.dtype)
+    return [slice(start, start + width) for start in range(0, num_heads * size, width)], mask

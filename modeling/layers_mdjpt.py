@@ -19,7 +19,7 @@ from torch import nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .configuration_mdjpt import MDJPTConfig
-from .kernels_mdjpt import positive_features, token_conv
+from .kernels_mdjpt import linear_attention, token_conv
 
 #: Elements of one activation that are worked on at a time: about two megabytes stay in a CPU core's cache; on an
 #: accelerator the bound only keeps memory finite.
@@ -94,15 +94,10 @@ class LinearAttention(nn.Module):
         self.out_proj = nn.Linear(config.hidden_size, config.hidden_size)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        S, N, D = tokens.shape
-        q, k, v = self.qkv(tokens).view(S, N, 3, self.num_heads, D // self.num_heads).unbind(dim=2)
-        q, k, v = (
-            part.transpose(1, 2) for part in (positive_features(q), positive_features(k), v)
-        )  # (S, heads, N, head)
-        summary = k.transpose(-1, -2) @ v  # (S, heads, head, head): Σ_j φ(k_j) v_jᵀ
-        weight = q @ k.sum(dim=2).unsqueeze(-1)  # (S, heads, N, 1): φ(q_i)ᵀ Σ_j φ(k_j)
-        attended = (q @ summary) / (weight + self.eps)
-        return self.out_proj(attended.transpose(1, 2).reshape(S, N, D))
+        # Three products instead of one: each part lies densely in memory, which everything behind it needs.
+        parts = zip(self.qkv.weight.chunk(3), self.qkv.bias.chunk(3), strict=True)
+        query, key, value = (F.linear(tokens, weight, bias) for weight, bias in parts)
+        return self.out_proj(linear_attention(query, key, value, self.num_heads, self.eps))
 
 
 class MLLALayer(GradientCheckpointingLayer):

@@ -12,14 +12,16 @@ from mdjpt_hf.data.pairs import Pair, PairSampler
 class PretrainingSteps(Dataset):
     """Item `s` is the whole batch of global step `s` for this process.
 
-    A step has `pairs_per_dataset` pairs of every dataset, shared out over the processes; pair `p` goes to process
-    `p % world_size`. Two processes with n pairs therefore see exactly what one process with 2n pairs sees.
+    A step has `pairs_per_dataset` pairs of every dataset that takes part, shared out over the processes; pair `p`
+    goes to process `p % world_size`. Two processes with n pairs therefore see exactly what one process with 2n pairs
+    sees.
 
     Args:
         samplers (`Sequence[PairSampler]`): One per dataset.
         num_steps (`int`): Length. steps_per_epoch (`int`): Where one epoch ends in the seed.
         seed (`int`): Everything drawn follows from it.
         pairs_per_dataset (`int`): Over all processes; a multiple of `world_size`.
+        datasets_per_step (`int`): How many datasets take part in a step, drawn anew for each; 0 for all of them.
         rank, world_size (`int`): This process and how many there are.
     """
 
@@ -30,6 +32,7 @@ class PretrainingSteps(Dataset):
         steps_per_epoch: int,
         seed: int,
         pairs_per_dataset: int = 1,
+        datasets_per_step: int = 0,
         rank: int = 0,
         world_size: int = 1,
     ):
@@ -39,6 +42,7 @@ class PretrainingSteps(Dataset):
         self.seed = seed
         self.pairs = range(rank, pairs_per_dataset, world_size)
         self.pairs_per_dataset = pairs_per_dataset
+        self.datasets_per_step = min(datasets_per_step or len(self.samplers), len(self.samplers))
 
     def __len__(self) -> int:
         return self.num_steps
@@ -46,11 +50,20 @@ class PretrainingSteps(Dataset):
     def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
         epoch, position = divmod(step, self.steps_per_epoch)
         drawn = [
-            (dataset, pair, sampler.draw(np.random.default_rng([self.seed, epoch, position, dataset, pair])))
-            for dataset, sampler in enumerate(self.samplers)
+            (
+                dataset,
+                pair,
+                self.samplers[dataset].draw(np.random.default_rng([self.seed, epoch, position, dataset, pair])),
+            )
+            for dataset in self._datasets(epoch, position)
             for pair in self.pairs
         ]
         return collate_pairs(self.samplers, drawn)
+
+    def _datasets(self, epoch: int, position: int) -> list[int]:
+        """Datasets of one step, in order; the same on every process."""
+        chosen = np.random.default_rng([self.seed, epoch, position]).permutation(len(self.samplers))
+        return sorted(chosen[: self.datasets_per_step].tolist())
 
 
 def collate_pairs(samplers: Sequence[PairSampler], drawn: list[tuple[int, int, Pair]]) -> dict[str, torch.Tensor]:

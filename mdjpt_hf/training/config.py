@@ -48,8 +48,10 @@ class RunConfig:
         unseen_corpus: The simulated corpus kept for the comparison at the end.
         comparison: Whether that comparison is made.
         steps, steps_per_epoch: Optimiser steps in all, and per epoch.
-        learning_rate, weight_decay: Of Adam; the decay is its L2 form.
-        pairs_per_dataset: Subject pairs of every dataset per step, on each process.
+        learning_rate, weight_decay, adam_betas: Of Adam; the decay is its L2 form.
+        datasets_per_step: How many datasets take part in a step, drawn anew for each; 0 for all of them, as in the
+            paper. The cost of a step then does not grow with the number of datasets.
+        pairs_per_dataset: Subject pairs of every dataset that takes part in a step, on each process.
         held_out_subjects: Subjects per dataset never trained on, for pair retrieval; none where fewer than 4 would be
             left, or where they could not be paired.
         mixed_precision: `"no"`, `"bf16"` or `"fp16"`. compile: Use torch.compile.
@@ -75,6 +77,8 @@ class RunConfig:
     steps_per_epoch: int = 100
     learning_rate: float = 5e-4
     weight_decay: float = 1e-4
+    adam_betas: tuple[float, ...] = (0.9, 0.999)
+    datasets_per_step: int = 0
     pairs_per_dataset: int = 1
     held_out_subjects: int = 2
     mixed_precision: str = "no"
@@ -101,7 +105,10 @@ class RunConfig:
             "checkpoint_steps",
         ):
             self._require(getattr(self, name) >= 1, name, "must be at least 1")
+        betas = self.adam_betas
+        self._require(len(betas) == 2 and all(0 <= beta < 1 for beta in betas), "adam_betas", "must be two in [0, 1)")
         self._require(self.keep_checkpoints >= 2, "keep_checkpoints", "must be at least 2, so that one can be damaged")
+        self._require(self.datasets_per_step >= 0, "datasets_per_step", "must not be negative")
         self._require(self.objective == "mdjpt", "objective", "must be 'mdjpt', the one objective of this version")
         self._require(self.mixed_precision in ("no", "bf16", "fp16"), "mixed_precision", "must be no, bf16 or fp16")
         self._require(self.held_out_subjects in (0, *range(2, 1000)), "held_out_subjects", "must be 0, or at least 2")

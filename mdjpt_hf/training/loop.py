@@ -1,5 +1,6 @@
 """The loop: one optimiser step per item of `PretrainingSteps`, on one process or many."""
 
+import math
 import os
 import random
 import resource
@@ -80,12 +81,15 @@ class Pretrainer:
             steps_per_epoch=config.steps_per_epoch,
             seed=config.seed,
             pairs_per_dataset=config.pairs_per_dataset * accelerator.num_processes,
+            datasets_per_step=config.datasets_per_step,
             rank=accelerator.process_index,
             world_size=accelerator.num_processes,
         )
         if config.recompute:
             model.activation_checkpointing_enable()
-        optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        optimizer = torch.optim.Adam(
+            model.parameters(), config.learning_rate, config.adam_betas, weight_decay=config.weight_decay
+        )
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         self.forward: Callable[..., Any] = torch.compile(self.model) if config.compile else self.model
         self.history: list[dict[str, Any]] = []
@@ -117,8 +121,8 @@ class Pretrainer:
     @property
     def windows_per_step(self) -> float:
         """Expected windows of one global step."""
-        per_pair = sum(sampler.mean_windows for sampler in self.steps.samplers)
-        return per_pair * self.steps.pairs_per_dataset
+        per_pair = float(np.mean([sampler.mean_windows for sampler in self.steps.samplers]))
+        return per_pair * self.steps.pairs_per_dataset * self.steps.datasets_per_step
 
     def rehearse(self) -> tuple[float, int]:
         """Seconds and peak memory (bytes, whole process or device) of one step that changes nothing."""
@@ -233,21 +237,24 @@ class _RunningMeans:
         self._reset()
 
     def _reset(self) -> None:
-        self.sums = torch.zeros(2 + len(self.names))
-        self.steps, self.windows, self.since = 0, 0, time.perf_counter()
+        self.sums, self.counts = torch.zeros(2, 2 + len(self.names)).unbind()
+        self.windows, self.since = 0, time.perf_counter()
 
     def add(self, output, dataset_ids: torch.Tensor) -> None:
-        per_dataset = [output.isa_terms[dataset_ids == dataset].mean() for dataset in range(len(self.names))]
-        values = torch.stack([output.loss.detach(), output.cda_loss.detach(), *per_dataset]).float()
-        self.sums = self.sums.to(values.device) + values
-        self.steps += 1
+        """One step; a dataset that took no part in it counts nothing."""
+        datasets = torch.arange(len(self.names), device=dataset_ids.device)
+        members = (datasets[:, None] == dataset_ids).float()
+        isa = (members @ output.isa_terms.float()) / members.sum(dim=1).clamp_min(1)
+        losses = torch.stack([output.loss.detach(), output.cda_loss.detach()]).float()
+        self.sums = self.sums.to(isa.device) + torch.cat([losses, isa])
+        self.counts = self.counts.to(isa.device) + torch.cat([torch.ones_like(losses), members.amax(dim=1)])
         self.windows += len(dataset_ids)
 
     def close(self, accelerator: Accelerator) -> dict[str, float]:
-        """Means over steps and processes; starts the next stretch."""
-        means = accelerator.reduce(self.sums / self.steps, reduction="mean").tolist()
+        """Means over steps and processes, datasets that took part only; starts the next stretch."""
+        means = accelerator.reduce(self.sums / self.counts, reduction="mean").tolist()
         speed = self.windows * accelerator.num_processes / (time.perf_counter() - self.since)
-        named = {f"isa/{name}": value for name, value in zip(self.names, means[2:], strict=True)}
+        named = {f"isa/{name}": mean for name, mean in zip(self.names, means[2:], strict=True) if not math.isnan(mean)}
         self._reset()
         return {"loss": means[0], "cda": means[1], **named, "windows/s": speed}
 

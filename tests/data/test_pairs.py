@@ -126,6 +126,23 @@ def test_a_step_depends_only_on_its_number_and_the_seed(samplers):
     assert not torch.equal(forwards[0]["input_values"], other[0]["input_values"])
 
 
+def test_some_datasets_per_step(samplers):
+    samplers = [*samplers, *samplers]
+    steps = [PretrainingSteps(samplers, 400, 100, seed=5, datasets_per_step=2)[step] for step in range(400)]
+    drawn = [tuple(batch["dataset_ids"].unique().tolist()) for batch in steps]
+    pairs = [(i, j) for i in range(len(samplers)) for j in range(i)]
+    assert {len(step) for step in drawn} == {2}
+    for pair in pairs:  # every combination, equally often
+        assert drawn.count(tuple(sorted(pair))) == pytest.approx(400 / len(pairs), rel=0.35)
+    for batch in steps[:20]:
+        positives, _ = find_positives(batch["group_ids"], batch["dataset_ids"], batch["stimulus_ids"])
+        assert (positives.sum(dim=1) == 1).all()
+    parts = [PretrainingSteps(samplers, 3, 9, 5, 2, 2, rank=rank, world_size=2)[1] for rank in range(2)]
+    assert parts[0]["dataset_ids"].unique().tolist() == parts[1]["dataset_ids"].unique().tolist()
+    everything = PretrainingSteps(samplers, 3, 9, 5, datasets_per_step=99)[0]
+    assert len(everything["dataset_ids"].unique()) == len(samplers)
+
+
 def test_two_processes_together_see_what_one_sees(samplers):
     alone = PretrainingSteps(samplers, 2, 10, seed=3, pairs_per_dataset=4)[1]
     parts = [PretrainingSteps(samplers, 2, 10, 3, 4, rank=rank, world_size=2)[1] for rank in range(2)]

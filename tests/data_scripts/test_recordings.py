@@ -467,7 +467,18 @@ def test_units_are_subjects_and_the_registry_knows_the_builder(folder):
     assert [trial.stimulus for trial in builder.read_unit("b", UnitReport("b"))] == ["clip1", "y"]
 
 
-def test_a_silent_trial_is_refused_by_the_schema(folder):
+@pytest.mark.parametrize("preprocessing", ["basic", "none"])
+def test_a_silent_trial_is_left_out_and_listed(tmp_path, preprocessing):
+    signal = eeg(60)
+    signal[:, 20 * RATE : 40 * RATE] = signal[:, 20 * RATE - 1, None]  # the amplifier repeats its last value
+    raw_of(signal).save(tmp_path / "a.fif", verbose="ERROR")
+    rows = [row(stimulus=f"clip{k}", onset=20 * k, duration=20) for k in range(3)]
+    trials, reports = read(Recordings(write_table(tmp_path / "t.csv", rows), preprocessing=preprocessing))
+    assert [trial.stimulus for trial in trials] == ["clip0", "clip2"]
+    assert reports["s1"].rejected == ["a.fif: the trial of line 3 is silent: no channel varies"]
+
+
+def test_a_trial_in_volts_is_refused_by_the_schema(folder):
     (trial,), _ = read(Recordings(write_table(folder / "t.csv", [row()])))
     trial.signal = trial.signal * 1e-6
     with pytest.raises((UnitError, SchemaError), match="s1"):

@@ -1,5 +1,6 @@
 """Every layer against a slow version written from the method's equations: loops and sums in float64."""
 
+import functools
 import math
 from itertools import product
 
@@ -375,38 +376,64 @@ def test_gradients_of_the_token_convolution(tokens):
         agree(one, other)
 
 
+def attention_inputs(tokens=4, size=8, spread=1.0):
+    return [(spread * noise(3, tokens, size, seed=seed)).requires_grad_() for seed in (4, 5, 6)]
+
+
+def plain_attention(query, key, value, heads, eps):
+    """One head, one query at a time."""
+    parts = [part.chunk(heads, dim=-1) for part in (phi(query), phi(key), value)]
+    attended = []
+    for q, k, v in zip(*parts, strict=True):
+        scores = q @ k.transpose(1, 2)  # every query against every key
+        attended.append(scores @ v / (scores.sum(-1, keepdim=True) + eps))
+    return torch.cat(attended, dim=-1)
+
+
+# sizes on both sides of HEAD_BLOCK: heads alone, several together, all together
+@pytest.mark.parametrize(("size", "heads"), [(8, 1), (8, 4), (24, 4), (48, 6), (64, 4), (40, 2)])
+@pytest.mark.parametrize("tokens", [1, 5])
+def test_linear_attention_and_its_gradients(size, heads, tokens):
+    ours, plain = attention_inputs(tokens, size, 2.0), attention_inputs(tokens, size, 2.0)
+    found = kernels_mdjpt.linear_attention(*ours, heads, 0.1)
+    wanted = plain_attention(*plain, heads, 0.1)
+    agree(found, wanted)
+    upstream = noise(size, 3, tokens, seed=9).permute(1, 2, 0)  # arrives in another memory order
+    for one, other in zip(
+        torch.autograd.grad(found, ours, upstream), torch.autograd.grad(wanted, plain, upstream), strict=True
+    ):
+        agree(one, other)
+
+
+def test_gradients_of_linear_attention_by_differences():
+    assert torch.autograd.gradcheck(lambda *x: kernels_mdjpt.linear_attention(*x, 2, 1e-3), attention_inputs())
+
+
+def test_attention_far_from_zero_stays_finite():
+    extreme = torch.tensor([-800.0, -90.0, 0.0, 90.0, 1e8])
+    inputs = [extreme.repeat(1, 3, 1).requires_grad_() for _ in range(3)]
+    attended = kernels_mdjpt.linear_attention(*inputs, 5, 1e-5)
+    attended.sum().backward()
+    # alone in its head, every value is attended to in full, except where the weights vanish beside eps
+    torch.testing.assert_close(attended[0, 0, 2:].detach(), extreme[2:], rtol=1e-4, atol=1e-4)
+    assert attended[0, 0, :2].abs().max() < 1e-6
+    assert all(part.grad.isfinite().all() for part in inputs)
+
+
 def test_gradients_arriving_in_another_memory_order():
-    for x in (conv_inputs(), conv_inputs()[:1]):
-        function = kernels_mdjpt.token_conv if len(x) == 3 else kernels_mdjpt.positive_features
-        plain = plain_conv if len(x) == 3 else lambda z: F.elu(z) + 1
-        upstream = noise(3, 2, 4, seed=9).permute(1, 2, 0)
-        found = torch.autograd.grad(function(*x), x, upstream)
-        for one, other in zip(found, torch.autograd.grad(plain(*x), x, upstream), strict=True):
-            agree(one, other)
-
-
-def test_positive_features_and_their_gradient():
-    x = (4 * noise(5, 7)).requires_grad_()
-    agree(kernels_mdjpt.positive_features(x), phi(x))
-    assert torch.autograd.gradcheck(kernels_mdjpt.positive_features, [x])
-    upstream = noise(5, 7, seed=3)
-    found = torch.autograd.grad(kernels_mdjpt.positive_features(x), x, upstream)
-    agree(found, torch.autograd.grad(F.elu(x) + 1, x, upstream))
-
-
-def test_positive_features_far_from_zero_stay_finite():
-    x = torch.tensor([-800.0, -90.0, 0.0, 90.0, 1e30], requires_grad=True)
-    features = kernels_mdjpt.positive_features(x)
-    features.sum().backward()
-    torch.testing.assert_close(features.detach(), torch.tensor([0.0, math.exp(-90), 1.0, 91.0, 1e30]))
-    torch.testing.assert_close(x.grad, torch.tensor([0.0, math.exp(-90), 1.0, 1.0, 1.0]))
+    upstream = noise(3, 2, 4, seed=9).permute(1, 2, 0)
+    found = torch.autograd.grad(kernels_mdjpt.token_conv(*(ours := conv_inputs())), ours, upstream)
+    wanted = torch.autograd.grad(plain_conv(*(plain := conv_inputs())), plain, upstream)
+    for one, other in zip(found, wanted, strict=True):
+        agree(one, other)
 
 
 def test_compiled_graphs_use_the_same_formulas(monkeypatch):
     x = conv_inputs()
-    eager = kernels_mdjpt.token_conv(*x), kernels_mdjpt.positive_features(x[0])
+    attend = functools.partial(kernels_mdjpt.linear_attention, *attention_inputs(size=24), 4, 1e-3)
+    eager = kernels_mdjpt.token_conv(*x), attend()
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    compiled = kernels_mdjpt.token_conv(*x), kernels_mdjpt.positive_features(x[0])
+    compiled = kernels_mdjpt.token_conv(*x), attend()
     for one, other in zip(eager, compiled, strict=True):
         agree(one, other)
         assert type(one.grad_fn) is not type(other.grad_fn)  # another path was taken
