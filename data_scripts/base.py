@@ -68,6 +68,10 @@ class CorpusBuilder(ABC):
     def units(self) -> list[str]:
         """Names of independent units of work, in the order their rows will stand."""
 
+    def notes(self) -> list[str]:
+        """What a user should know about the source as a whole, such as subjects that are not there."""
+        return []
+
     @abstractmethod
     def read_unit(self, unit: str, report: UnitReport) -> Iterator[Trial]:
         """Yield the preprocessed trials of one unit and note in `report` what was changed or left out."""

@@ -14,29 +14,20 @@ The table is CSV (or TSV) with a header; each line is one trial:
 | `valence`, `arousal`, `dominance`, `liking` | the subject's rating, rescaled to [0, 1] |
 """
 
-import glob
 import hashlib
-import re
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import mne
 import numpy as np
 
 from mdjpt_hf.data_scripts.base import CorpusBuilder, CorpusFacts, UnitReport
+from mdjpt_hf.data_scripts.files import fingerprint, parts, read_recording
 from mdjpt_hf.data_scripts.recordings_table import TableRow, read_table
-from mdjpt_hf.errors import CorpusError, MDJPTError
-from mdjpt_hf.modeling.raw_mdjpt import Recording, read_raw
+from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.signal_mdjpt import microvolts_per
-from mdjpt_hf.preprocessing import Preprocessed, check_preset, located, preprocess, preset_settings
+from mdjpt_hf.preprocessing import Preprocessed, check_preset, preprocess, preset_settings
 from mdjpt_hf.schema import RATINGS, Trial
-
-# what MNE warns of when a file ends before its header says so
-_TRUNCATION = ("does not match the file size", "truncated", "corrupt", "incomplete")
-_ASCII = re.compile(rb"DataFormat\s*=\s*ASCII", re.IGNORECASE)
-_POINTER_MARKS = (b"/annex/objects/", b"version https://git-lfs")
 
 
 class Recordings(CorpusBuilder):
@@ -114,7 +105,7 @@ class Recordings(CorpusBuilder):
         rows = [row for row in self.rows if row.subject == unit]
         # session by session: signals are scaled by what comes one after the other with the same identity
         for session, file in sorted(dict.fromkeys((row.session, row.file) for row in rows), key=lambda part: part[0]):
-            recording, notes = self._read(file)
+            recording, notes = read_recording(self.source / file, self.unit)
             prepared = preprocess(
                 recording.signal,
                 recording.ch_names,
@@ -141,7 +132,7 @@ class Recordings(CorpusBuilder):
         files = [self.source / file for file in dict.fromkeys(row.file for row in self.rows)]
         return {
             "table": hashlib.sha256(self.table.read_bytes()).hexdigest(),
-            "files": [_fingerprint(path, self.source) for file in files for path in _parts(file)],
+            "files": [fingerprint(path, self.source) for file in files for path in parts(file)],
             "name": self.name,
             "unit": self.unit,
             "label_source": self.label_source,
@@ -157,24 +148,6 @@ class Recordings(CorpusBuilder):
                 value=row.file,
                 remedy="Correct the table, or give the folder of the recordings as source",
             )
-
-    def _read(self, file: str) -> tuple[Recording, list[str]]:
-        """The EEG of one file in µV, and what MNE warned of."""
-        path = self.source / file
-        _refuse_pointers(path)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            try:
-                raw = mne.io.read_raw(path, preload=False, verbose="WARNING")
-                recording = read_raw(raw, self.unit)
-            except MDJPTError as error:
-                raise located(error, str(path)) from error
-            except Exception as error:  # readers of foreign formats raise anything at all
-                raise _unreadable(path, error) from error
-        messages = list(dict.fromkeys(_without_path(str(warning.message), path) for warning in caught))
-        _refuse_truncated(path, messages)
-        _refuse_partial_sample(path, raw)
-        return recording, [f"MNE warns: {message}" for message in messages]
 
     def _trial(self, row: TableRow, prepared: Preprocessed) -> Trial:
         rate, n_samples = prepared.sampling_rate, prepared.signal.shape[1]
@@ -205,85 +178,3 @@ class Recordings(CorpusBuilder):
             preprocessing=prepared.id,
             **row.ratings,
         )
-
-
-def _parts(path: Path) -> list[Path]:
-    """The file and those that belong to it: BrainVision, EEGLAB and others keep header and signal apart."""
-    if path.is_dir():
-        return sorted(part for part in path.rglob("*") if part.is_file())
-    return sorted(Path(part) for part in glob.glob(glob.escape(str(path.with_suffix(""))) + ".*"))
-
-
-def _fingerprint(path: Path, source: Path) -> list[Any]:
-    name = path.relative_to(source) if path.is_relative_to(source) else path
-    if not path.exists():
-        return [str(name), -1, -1]
-    status = path.stat()
-    return [str(name), status.st_size, status.st_mtime_ns]
-
-
-def _refuse_pointers(path: Path) -> None:
-    """Refuse files that stand for data kept elsewhere, as a clone without its large files has them."""
-    for part in {path, *_parts(path)}:
-        dangling = part.is_symlink() and not part.exists()
-        if dangling or (part.is_file() and _is_pointer(part)):
-            raise CorpusError(
-                f"{part.name} is a pointer to data that is not here (git-annex or Git LFS)",
-                path=path,
-                value=part.name,
-                remedy="Fetch the content, for example with `datalad get` or `git annex get`, then try again",
-            )
-
-
-def _is_pointer(path: Path) -> bool:
-    # a pointer is one line of text: no recording is as short
-    if path.stat().st_size > 1000:
-        return False
-    content = path.read_bytes()
-    return any(mark in content for mark in _POINTER_MARKS)
-
-
-def _refuse_partial_sample(path: Path, raw: mne.io.BaseRaw) -> None:
-    """BrainVision headers do not count samples; a broken copy betrays itself by an incomplete last one."""
-    width = {"short": 2, "int": 4, "single": 4}.get(raw.orig_format, 0) * len(raw.ch_names)
-    binary = path.suffix.lower() in (".vhdr", ".ahdr") and not _ASCII.search(path.read_bytes())
-    if binary and width and Path(raw.filenames[0]).stat().st_size % width:
-        _refuse_truncated(path, ["the signal file is truncated within a sample"])
-
-
-def _without_path(message: str, path: Path) -> str:
-    """A folder may be called `incomplete` or after a person: neither belongs into a message that is kept."""
-    for text in (str(path.resolve()), str(path.absolute()), str(path)):
-        message = message.replace(text, "the file")
-    return message
-
-
-def _refuse_truncated(path: Path, messages: list[str]) -> None:
-    told = [message for message in messages if any(word in message.lower() for word in _TRUNCATION)]
-    if told:
-        raise CorpusError(
-            f"the file is truncated or damaged: {told[0].rstrip('.')}",
-            path=path,
-            value=told[0],
-            remedy="Copy or export it again",
-        )
-
-
-def _unreadable(path: Path, error: Exception) -> CorpusError:
-    cause = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": .")
-    if "number of trials" in cause.lower():
-        return CorpusError(
-            "the recording is cut into epochs",
-            path=path,
-            value=cause,
-            remedy="Export the continuous recording; the table says where its trials lie",
-        )
-    header = path.with_suffix(".vhdr")
-    return CorpusError(
-        f"MNE cannot read this file ({cause[:300]})",
-        path=path,
-        value=path.suffix,
-        remedy=f"Name its header {header.name} instead"
-        if header.exists() and header != path
-        else "Check that it is complete and of the format its name says, or convert it to EDF or FIF",
-    )

@@ -128,6 +128,8 @@ def _report(prepared: Any) -> None:
     typer.echo(f"{prepared.folder} {'is ready' if prepared.built else 'was already up to date'}")
     for name, totals in prepared.report["datasets"].items():
         typer.echo(f"  {name}: {totals['subjects']} subjects, {totals['trials']} trials, {totals['minutes']:.1f} min")
+    for note in prepared.report.get("notes", []):
+        typer.echo(f"  {note}")
     for unit in prepared.report["units"]:
         for note in (*unit["notes"], *(f"left out: {reason}" for reason in unit["rejected"])):
             typer.echo(f"  {unit['unit']}: {note}")

@@ -69,7 +69,7 @@ def prepare(builder: CorpusBuilder, out: str | Path, workers: int = 1, progress:
     staging.mkdir(parents=True, exist_ok=True)
     units = builder.units()
     _build_missing(builder, units, staging, workers, progress)
-    report = _finish(staging, units, metadata, key)
+    report = _finish(staging, builder, units, metadata, key)
     _swap_in(staging, out)
     return Prepared(out, True, report)
 
@@ -178,7 +178,9 @@ class _ScaleCollector:
         self._parts, self._identity = [], None
 
 
-def _finish(staging: Path, units: list[str], metadata: dict[str, Any], key: str) -> dict[str, Any]:
+def _finish(
+    staging: Path, builder: CorpusBuilder, units: list[str], metadata: dict[str, Any], key: str
+) -> dict[str, Any]:
     built = [json.loads(_unit_file(staging, index).read_text()) for index in range(len(units))]
     if not any(unit["trials"] for unit in built):
         reasons = [reason for unit in built for reason in unit["rejected"]]
@@ -193,7 +195,7 @@ def _finish(staging: Path, units: list[str], metadata: dict[str, Any], key: str)
         if _shard_file(staging, index).exists():
             os.replace(_shard_file(staging, index), staging / name)
         shards.append({"file": name, "unit": unit["unit"], "rows": len(unit["trials"]), "sha256": unit["sha256"]})
-    report = _report(built)
+    report = {"notes": builder.notes(), **_report(built)}
     fingerprint = hashlib.sha256("".join(shard["sha256"] for shard in shards).encode()).hexdigest()
     write_dataset_files(staging, [shard["file"] for shard in shards], fingerprint)
     write_json(staging / REPORT_FILE, report)

@@ -87,8 +87,9 @@ class Pretrainer:
         )
         if config.recompute:
             model.activation_checkpointing_enable()
+        first, second = config.adam_betas
         optimizer = torch.optim.Adam(
-            model.parameters(), config.learning_rate, config.adam_betas, weight_decay=config.weight_decay
+            model.parameters(), config.learning_rate, (first, second), weight_decay=config.weight_decay
         )
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         self.forward: Callable[..., Any] = torch.compile(self.model) if config.compile else self.model

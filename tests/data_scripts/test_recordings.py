@@ -13,7 +13,8 @@ import scipy.io
 
 from mdjpt_hf.data_scripts import builder_class
 from mdjpt_hf.data_scripts.base import UnitReport
-from mdjpt_hf.data_scripts.recordings import Recordings, _refuse_partial_sample
+from mdjpt_hf.data_scripts.files import _refuse_partial_sample
+from mdjpt_hf.data_scripts.recordings import Recordings
 from mdjpt_hf.errors import (
     ConfigurationError,
     CorpusError,

@@ -1,0 +1,238 @@
+"""Base of every corpus that is read from its owner's own download.
+
+A corpus module states facts (licence, classes, channels, how many subjects there should be) and, for each product
+people hold (raw files, preprocessed files, ...), how its files are named and how the files of one subject become
+recordings with trials marked in them. What all of them need is here: recognising the product, preprocessing, cutting,
+labels, ratings, ids, and the warnings about what differs from the published corpus.
+"""
+
+import re
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mdjpt_hf.data_scripts.base import CorpusBuilder, UnitReport
+from mdjpt_hf.data_scripts.files import fingerprint, refuse_pointers
+from mdjpt_hf.errors import CorpusError
+from mdjpt_hf.modeling.montage_mdjpt import select_channels
+from mdjpt_hf.preprocessing import Preprocessed, check_preset, preprocess, preset_settings
+from mdjpt_hf.schema import Trial
+
+
+@dataclass(frozen=True)
+class EmotionClass:
+    """One class of a corpus and where it lies in the common vocabulary.
+
+    Attributes:
+        name: The corpus's own name.
+        emotion: A word of `schema.EMOTIONS`, None where none means the same.
+        valence: A word of `schema.VALENCE_CLASSES`, None where it is ambiguous.
+    """
+
+    name: str
+    emotion: str | None = None
+    valence: str | None = None
+
+
+@dataclass(frozen=True)
+class Product:
+    """One form in which a corpus is given away.
+
+    Attributes:
+        name: For messages and for the reader.
+        pattern: Regular expression of a file's path below the source, with "/" between folders; matched at the end of
+            it, so that the source may be the product's own folder or one above. The group `subject` is the number.
+    """
+
+    name: str
+    pattern: str
+
+    def files(self, source: Path) -> dict[str, list[Path]]:
+        """Subject -> its files, subjects and files in numeric order."""
+        wanted = re.compile(rf"(?:^|/){self.pattern}$")
+        found: dict[str, list[Path]] = {}
+        for path in sorted(source.rglob("*"), key=lambda path: _numeric(path.relative_to(source).as_posix())):
+            match = wanted.search(path.relative_to(source.parent).as_posix())
+            if match and (path.is_file() or path.is_symlink()):
+                found.setdefault(f"{int(match['subject']):02d}", []).append(path)
+        return dict(sorted(found.items()))
+
+
+@dataclass
+class MarkedTrial:
+    """A trial within a recording.
+
+    Attributes:
+        stimulus: The same id for everybody who saw the same clip.
+        trial: Position in the session from 0; -1 where unknown.
+        label: Index into the corpus's classes, -1 where there is none.
+        onset, duration: s from the start of the recording; None means to its end.
+        ratings: The subject's own, in [0, 1], by the names of `schema.RATINGS`.
+    """
+
+    stimulus: str
+    trial: int
+    label: int = -1
+    onset: float = 0.0
+    duration: float | None = None
+    ratings: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class SourceRecording:
+    """A stretch of signal that was recorded in one go, and the trials in it.
+
+    Attributes:
+        file: Where it comes from, for messages.
+        session: Session number, from 0.
+        signal: `(channels, samples)` in µV.
+        ch_names: Names as in the file; what is no scalp electrode is dropped with a note.
+        sampling_rate: Hz.
+        trials: The trials in it.
+        bads: Channels the owner says are bad.
+    """
+
+    file: Path
+    session: int
+    signal: np.ndarray
+    ch_names: Sequence[str]
+    sampling_rate: float
+    trials: list[MarkedTrial]
+    bads: Sequence[str] = ()
+
+
+class DownloadedCorpus(CorpusBuilder):
+    """A published corpus in the folder its owner's download was unpacked to; one unit of work per subject.
+
+    Args:
+        source: That folder, or one above or below it; which product lies in it is recognised.
+        preprocessing: Preset of `mdjpt_hf.preprocessing`, applied before trials are cut.
+
+    Raises:
+        CorpusError: If the folder is missing or holds no product of this corpus; the message says what was looked for.
+        ConfigurationError: If the preset is unknown.
+    """
+
+    #: In order of preference, where a folder holds several.
+    products: ClassVar[tuple[Product, ...]]
+    #: In label order.
+    classes: ClassVar[tuple[EmotionClass, ...]] = ()
+    #: Subjects of the whole corpus.
+    expected_subjects: ClassVar[int]
+    #: Where to get it, for the message when it is not there.
+    how_to_get: ClassVar[str]
+
+    def __init__(self, source: str | Path, preprocessing: str = "basic"):
+        super().__init__(preprocessing)
+        check_preset(preprocessing)
+        self.source = Path(source)
+        self.product, self.files = self._recognise()
+
+    @abstractmethod
+    def recordings(self, subject: str, files: list[Path], report: UnitReport) -> Iterator[SourceRecording]:
+        """Yield what was recorded from one subject, session by session, in the order of presentation.
+
+        Raises:
+            CorpusError: If a file cannot be read as this corpus; with the file.
+        """
+
+    def units(self) -> list[str]:
+        """The subjects found, in numeric order."""
+        return list(self.files)
+
+    def notes(self) -> list[str]:
+        """How what lies there differs from the whole corpus."""
+        remarks = [f"product: {self.product.name}"]
+        if len(self.files) < self.expected_subjects:
+            remarks.append(f"{len(self.files)} of the {self.expected_subjects} subjects of this corpus are here")
+        return remarks
+
+    def read_unit(self, unit: str, report: UnitReport) -> Iterator[Trial]:
+        """Preprocess every recording of a subject and cut its trials."""
+        for path in self.files[unit]:
+            refuse_pointers(path)
+        for recording in self.recordings(unit, self.files[unit], report):
+            prepared = self._preprocess(recording, report)
+            for marked in recording.trials:
+                yield from self._cut(unit, recording, prepared, marked, report)
+
+    def options(self) -> dict[str, Any]:
+        """Product, files (name, bytes, time of change) and settings the rows depend on."""
+        return {
+            "product": self.product.name,
+            "files": [fingerprint(path, self.source) for path in self.source_files()],
+            "preprocessing": preset_settings(self.preprocessing),
+        }
+
+    def source_files(self) -> list[Path]:
+        """Every file the rows depend on; a corpus with files beside the subjects' own adds them."""
+        return [path for files in self.files.values() for path in files]
+
+    def _recognise(self) -> tuple[Product, dict[str, list[Path]]]:
+        if not self.source.is_dir():
+            raise CorpusError("is not a folder", path=self.source, remedy=self.how_to_get)
+        for product in self.products:
+            if files := product.files(self.source):
+                return product, files
+        looked = "; ".join(f"{product.name} ({product.pattern})" for product in self.products)
+        raise CorpusError(
+            f"holds no files of {self.facts[0].title}; looked for {looked}", path=self.source, remedy=self.how_to_get
+        )
+
+    def _preprocess(self, recording: SourceRecording, report: UnitReport) -> Preprocessed:
+        selection = select_channels(recording.ch_names)
+        prepared = preprocess(
+            recording.signal[selection.indices],
+            selection.ch_names,
+            recording.sampling_rate,
+            self.preprocessing,
+            [name for name in selection.ch_names if name.lower() in {bad.lower() for bad in recording.bads}],
+            where=str(recording.file),
+        )
+        for note in [*selection.notes(), *prepared.notes]:
+            line = f"{recording.file.name}: {note}"
+            if line not in report.notes:
+                report.notes.append(line)
+        return prepared
+
+    def _cut(
+        self, subject: str, recording: SourceRecording, prepared: Preprocessed, marked: MarkedTrial, report: UnitReport
+    ) -> Iterator[Trial]:
+        rate, n_samples = prepared.sampling_rate, prepared.signal.shape[1]
+        start = round(marked.onset * rate)
+        stop = n_samples if marked.duration is None else start + round(marked.duration * rate)
+        name = f"{recording.file.name}: stimulus {marked.stimulus}"
+        if stop > n_samples + 1 or start >= n_samples:  # resampling rounds the length by less than one sample
+            report.rejected.append(
+                f"{name} lasts to {stop / rate:g} s, but the recording ends at {n_samples / rate:g} s"
+            )
+            return
+        if prepared.is_silent(start, stop):
+            report.rejected.append(f"{name} is silent: no channel varies")
+            return
+        meaning = self.classes[marked.label] if marked.label >= 0 else EmotionClass("")
+        yield Trial(
+            dataset=self.facts[0].name,
+            subject=subject,
+            session=recording.session,
+            trial=marked.trial,
+            stimulus=marked.stimulus,
+            signal=prepared.signal[:, start:stop],
+            sampling_rate=rate,
+            ch_names=prepared.ch_names,
+            label=marked.label,
+            label_name=meaning.name,
+            emotion=meaning.emotion,
+            valence_class=meaning.valence,
+            preprocessing=prepared.id,
+            **marked.ratings,
+        )
+
+
+def _numeric(text: str) -> list[Any]:
+    """Sort key in which 2 comes before 10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]
