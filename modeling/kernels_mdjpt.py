@@ -1,7 +1,7 @@
-"""Two kernels of the channel encoder, written for memory traffic, each with its own gradient.
+"""Kernels written for memory traffic, each with its own gradient.
 
-The encoder's time goes into moving activations, not into arithmetic. Both functions below touch each activation as
-few times as plain tensor operations allow, and save only what their gradient needs. A compiler fuses the plain
+The model's time goes into moving activations, not into arithmetic. The functions below touch each activation as few
+times as plain tensor operations allow, and save only what their gradient needs. A compiler fuses the plain
 formulas itself, so compiled graphs use those.
 """
 
@@ -53,6 +53,26 @@ def linear_attention(
     return attended.transpose(1, 2).flatten(2)
 
 
+def group_z_score(values: torch.Tensor, membership: torch.Tensor | None, eps: float) -> torch.Tensor:
+    """`(x - mean) / (std + eps)` over all windows and tokens of a group, at every position of its own.
+
+    Args:
+        values (`torch.Tensor` of shape `(batch, ..., tokens)`): Float32 or float64.
+        membership (`torch.Tensor` of shape `(batch, batch)`, *optional*): 1 where two windows share a group, of the
+            dtype of `values`; without it every window is a group.
+        eps (`float`): Added to the unbiased standard deviation.
+
+    Returns:
+        `torch.Tensor` of the same shape.
+    """
+    if not torch.compiler.is_compiling():
+        return _GroupZScore.apply(values, membership, eps)
+    count = _group_counts(values, membership)
+    centred = values - _sum_over_group(values, membership) / count
+    std = _deviation(_sum_over_group(centred.square(), membership), count)
+    return centred / (std + eps)
+
+
 class _TokenConv(torch.autograd.Function):
     """Tokens and features are one flat axis, so a neighbour in time lies `size` places away and nothing is copied."""
 
@@ -89,6 +109,55 @@ def _along_tokens(taps: torch.Tensor, num_tokens: int) -> torch.Tensor:
 def _over_tokens(product: torch.Tensor, size: int) -> torch.Tensor:
     """`(sequences, tokens * size)` summed to `(size,)`."""
     return product.sum(dim=0).view(-1, size).sum(dim=0)
+
+
+class _GroupZScore(torch.autograd.Function):
+    """Saves the z-scores alone; the gradient is `(g - mean g) / (std + eps) - z Σ(g z) / ((n - 1) std)`.
+
+    A position without spread lacks the last term: there the deviation is a constant.
+    """
+
+    @staticmethod
+    def forward(ctx, values, membership, eps):
+        count = _group_counts(values, membership)
+        scores = values - _sum_over_group(values, membership) / count
+        spread = _sum_over_group(scores.square(), membership)
+        std = _deviation(spread, count)
+        scale = 1 / (std + eps)
+        scores *= scale
+        varies = (spread / (count - 1).clamp_min(1) > NO_SPREAD).to(values.dtype)
+        ctx.save_for_backward(scores, membership, count, scale, varies / (std * (count - 1).clamp_min(1)))
+        return scores
+
+    @staticmethod
+    def backward(ctx, gradient):
+        scores, membership, count, scale, share = ctx.saved_tensors
+        mean = _sum_over_group(gradient, membership) / count
+        along = _sum_over_group(gradient * scores, membership) * share
+        return torch.addcmul(-mean * scale, gradient, scale).addcmul_(scores, along, value=-1), None, None
+
+
+#: Variance below which a position counts as constant; keeps the gradient of the root finite, far below any eps.
+NO_SPREAD = 1e-16
+
+
+def _group_counts(values: torch.Tensor, membership: torch.Tensor | None) -> torch.Tensor:
+    """Tokens in the group of every window, `(batch, 1, ..., 1)`."""
+    count = torch.full((), values.shape[-1], dtype=values.dtype, device=values.device)
+    return count if membership is None else count * membership.sum(dim=1).view(-1, *[1] * (values.dim() - 1))
+
+
+def _sum_over_group(values: torch.Tensor, membership: torch.Tensor | None) -> torch.Tensor:
+    """Sum over tokens and the windows of each group, `(batch, ..., 1)`; every window carries its group's sum."""
+    sums = values.sum(dim=-1, keepdim=True)
+    if membership is None:
+        return sums
+    return (membership @ sums.flatten(1)).view_as(sums)
+
+
+def _deviation(spread: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+    """Standard deviation from a sum of squares; a group of one token has no spread either."""
+    return (spread / (count - 1).clamp_min(1)).clamp_min(NO_SPREAD).sqrt()
 
 
 #: Heads narrower than this share one matrix product, in which the products between different heads are masked out:

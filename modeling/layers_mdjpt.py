@@ -19,7 +19,7 @@ from torch import nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .configuration_mdjpt import MDJPTConfig
-from .kernels_mdjpt import linear_attention, token_conv
+from .kernels_mdjpt import group_z_score, linear_attention, token_conv
 
 #: Elements of one activation that are worked on at a time: about two megabytes stay in a CPU core's cache; on an
 #: accelerator the bound only keeps memory finite.
@@ -51,24 +51,9 @@ def group_normalise(values: torch.Tensor, membership: torch.Tensor | None, eps: 
     dtype = values.dtype
     with torch.autocast(values.device.type, enabled=False):
         values = values if dtype == torch.float64 else values.float()
-        count = torch.full((), values.shape[-1], dtype=values.dtype, device=values.device)
         if membership is not None:
             membership = membership.to(values.dtype)
-            count = count * membership.sum(dim=1).view(-1, *[1] * (values.dim() - 1))
-        centred = values - _sum_over_group(values, membership) / count
-        # A group of one token has no spread either: it becomes zero, like its centred value.
-        variance = _sum_over_group(centred.square(), membership) / (count - 1).clamp_min(1)
-        # A dead map has no spread; the floor keeps the gradient of the root finite and is far below eps.
-        std = variance.clamp_min(1e-16).sqrt()
-        return (centred / (std + eps)).to(dtype)
-
-
-def _sum_over_group(values: torch.Tensor, membership: torch.Tensor | None) -> torch.Tensor:
-    """Sum over tokens and the windows of each group, `(batch, ..., 1)`; every window carries its group's sum."""
-    sums = values.sum(dim=-1, keepdim=True)
-    if membership is None:
-        return sums
-    return (membership @ sums.flatten(1)).view_as(sums)
+        return group_z_score(values, membership, eps).to(dtype)
 
 
 class TokenConv(nn.Module):

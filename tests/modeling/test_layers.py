@@ -420,6 +420,30 @@ def test_attention_far_from_zero_stays_finite():
     assert all(part.grad.isfinite().all() for part in inputs)
 
 
+@pytest.mark.parametrize("grouped", [True, False])
+def test_gradients_of_the_group_z_score(grouped):
+    ids = torch.tensor([0, 1, 0, 1, 0])
+    membership = (ids[:, None] == ids).double() if grouped else None
+    x = noise(5, 2, 3, 4)
+    x[:, 1, 2] = 0.25  # a position without spread
+    eps = 0.1
+
+    def score(values):
+        return kernels_mdjpt.group_z_score(values, membership, eps)
+
+    upstream, values = noise(4, 5, 2, 3, seed=9).permute(1, 2, 3, 0), x.clone().requires_grad_()
+    scores = score(values)
+    agree(scores, group_norm(x, ids if grouped else torch.arange(5), eps))
+    (found,) = torch.autograd.grad(scores, values, upstream)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.compiler, "is_compiling", lambda: True)
+        plain = score(values)
+    assert type(plain.grad_fn) is not type(scores.grad_fn)
+    agree(found, torch.autograd.grad(plain, values, upstream)[0])
+    varying = x[:, 0].clone().requires_grad_()
+    assert torch.autograd.gradcheck(score, [varying])
+
+
 def test_gradients_arriving_in_another_memory_order():
     upstream = noise(3, 2, 4, seed=9).permute(1, 2, 0)
     found = torch.autograd.grad(kernels_mdjpt.token_conv(*(ours := conv_inputs())), ours, upstream)
