@@ -88,6 +88,9 @@ def prepare(
     difficulty: Annotated[str, typer.Option(help="simulated: easy, mid or hard.")] = "easy",
     only: Annotated[list[str] | None, typer.Option(help="simulated: only this corpus; repeatable.")] = None,
     workers: Annotated[int, typer.Option(help="Processes that read subjects side by side.")] = 1,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out subjects that cannot be read, and list them.")
+    ] = False,
 ) -> None:
     """Build a corpus into a folder that `datasets.load_from_disk` and `mdjpt pretrain --data` open."""
     from mdjpt_hf.data.prepare import prepare as run
@@ -98,11 +101,15 @@ def prepare(
     builder = builder_class(corpus)
     if corpus == "simulated":
         arguments |= {"seed": seed, "difficulty": difficulty, "corpora": only}
-    elif corpus == "recordings":
+    elif corpus != "recordings":
+        if source is None:
+            raise ConfigurationError(f"{corpus} needs --source", remedy="Give the folder your download was unpacked to")
+        arguments["source"] = source
+    else:
         if table is None:
             raise ConfigurationError("recordings needs --table", remedy="Give a CSV: see `mdjpt data prepare --help`")
         arguments |= {"table": table, "source": source, "name": name, "unit": unit, "label_source": label_source}
-    prepared = run(builder(**arguments), out, workers=workers)
+    prepared = run(builder(**arguments), out, workers=workers, skip_bad=skip_bad)
     _report(prepared)
 
 
@@ -128,6 +135,8 @@ def _report(prepared: Any) -> None:
     typer.echo(f"{prepared.folder} {'is ready' if prepared.built else 'was already up to date'}")
     for name, totals in prepared.report["datasets"].items():
         typer.echo(f"  {name}: {totals['subjects']} subjects, {totals['trials']} trials, {totals['minutes']:.1f} min")
+    for unit, reason in prepared.report.get("skipped", {}).items():
+        typer.echo(f"  skipped {unit}: {reason}")
     for note in prepared.report.get("notes", []):
         typer.echo(f"  {note}")
     for unit in prepared.report["units"]:

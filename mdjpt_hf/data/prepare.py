@@ -4,6 +4,7 @@ Every finished unit survives a crash: the same command goes on with the next one
 it is complete, and a folder prepared with the same options and sources is left alone.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -28,7 +29,7 @@ from mdjpt_hf.data.storage import (
     write_shard,
 )
 from mdjpt_hf.data_scripts.base import CorpusBuilder, UnitReport
-from mdjpt_hf.errors import CorpusError
+from mdjpt_hf.errors import CorpusError, MDJPTError
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
 from mdjpt_hf.schema import Trial
 from mdjpt_hf.version import __version__
@@ -46,7 +47,9 @@ class Prepared:
     report: dict[str, Any]
 
 
-def prepare(builder: CorpusBuilder, out: str | Path, workers: int = 1, progress: bool = True) -> Prepared:
+def prepare(
+    builder: CorpusBuilder, out: str | Path, workers: int = 1, progress: bool = True, skip_bad: bool = False
+) -> Prepared:
     """Build a corpus into `out`, or find that it is there already.
 
     Args:
@@ -55,20 +58,25 @@ def prepare(builder: CorpusBuilder, out: str | Path, workers: int = 1, progress:
             non-empty folder is refused.
         workers (`int`): Processes that read units side by side. The bytes written do not depend on it.
         progress (`bool`): Show a progress bar.
+        skip_bad (`bool`): Leave out units (subjects) that cannot be read and list them in the report, instead of
+            stopping at the first one.
 
     Raises:
-        CorpusError: If the source cannot be read or `out` holds something else.
+        CorpusError: If the source cannot be read, the disk is full, or `out` holds something else. Units finished
+            before are kept, and the same call goes on with the next one.
     """
     out = Path(out)
     metadata = json.loads(json.dumps(builder.metadata()))
     key = _key(metadata)
     existing = _existing_key(out)
     if existing == key:
-        return Prepared(out, False, json.loads((out / REPORT_FILE).read_text()))
+        report = json.loads((out / REPORT_FILE).read_text())
+        if skip_bad or not report.get("skipped"):  # what was skipped before is not passed over in silence now
+            return Prepared(out, False, report)
     staging = out.parent / f".{out.name}.{key[:12]}.staging"
     staging.mkdir(parents=True, exist_ok=True)
     units = builder.units()
-    _build_missing(builder, units, staging, workers, progress)
+    _build_missing(builder, units, staging, workers, progress, skip_bad)
     report = _finish(staging, builder, units, metadata, key)
     _swap_in(staging, out)
     return Prepared(out, True, report)
@@ -90,23 +98,31 @@ def _existing_key(out: Path) -> str | None:
         ) from None
 
 
-def _build_missing(builder: CorpusBuilder, units: list[str], staging: Path, workers: int, progress: bool) -> None:
-    missing = [index for index in range(len(units)) if not _unit_file(staging, index).exists()]
+def _build_missing(
+    builder: CorpusBuilder, units: list[str], staging: Path, workers: int, progress: bool, skip_bad: bool
+) -> None:
+    missing = [index for index in range(len(units)) if not _is_done(staging, index, skip_bad)]
     bar = tqdm(total=len(units), initial=len(units) - len(missing), unit="unit", disable=not progress, desc="prepare")
     with bar:
-        for unit in _run(builder, units, missing, staging, workers):
+        for unit in _run(builder, units, missing, staging, workers, skip_bad):
             bar.set_postfix_str(unit)
             bar.update()
 
 
-def _run(builder, units, missing, staging, workers) -> Iterator[str]:
+def _is_done(staging: Path, index: int, skip_bad: bool) -> bool:
+    """Whether a unit was read before; one that was skipped counts only while skipping is allowed."""
+    file = _unit_file(staging, index)
+    return file.exists() and (skip_bad or not json.loads(file.read_text()).get("skipped"))
+
+
+def _run(builder, units, missing, staging, workers, skip_bad) -> Iterator[str]:
     if workers <= 1 or len(missing) <= 1:
         for index in missing:
-            yield build_unit(builder, units[index], index, staging)
+            yield build_unit(builder, units[index], index, staging, skip_bad)
         return
     # A fresh interpreter per worker: forking after numerical libraries have started threads can hang.
     with ProcessPoolExecutor(min(workers, len(missing)), mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(build_unit, builder, units[index], index, staging) for index in missing]
+        futures = [pool.submit(build_unit, builder, units[index], index, staging, skip_bad) for index in missing]
         try:
             for future in as_completed(futures):
                 yield future.result()
@@ -115,21 +131,38 @@ def _run(builder, units, missing, staging, workers) -> Iterator[str]:
             raise
 
 
-def build_unit(builder: CorpusBuilder, unit: str, index: int, staging: Path) -> str:
+def build_unit(builder: CorpusBuilder, unit: str, index: int, staging: Path, skip_bad: bool = False) -> str:
     """Read one unit and write its shard, then the small file that says it is complete."""
     report = UnitReport(unit)
     scales = _ScaleCollector()
-    # One thread per unit: sums must not depend on how many cores the machine has.
-    with threadpool_limits(1):
-        shard = _shard_file(staging, index)
-        rows = write_shard(shard, scales.watch(builder.read_unit(unit, report)))
+    shard = _shard_file(staging, index)
+    skipped, rows, recordings = "", [], []
+    try:
+        # One thread per unit: sums must not depend on how many cores the machine has.
+        with threadpool_limits(1):
+            rows = write_shard(shard, scales.watch(builder.read_unit(unit, report)))
+        recordings = scales.recordings()
+    except MDJPTError as error:
+        if not skip_bad:
+            raise
+        skipped = str(error)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise CorpusError(
+            f"the disk is full at unit {unit!r}; what was finished before is kept",
+            path=staging,
+            value=unit,
+            remedy="Free some space and run the same command again; it goes on with this unit",
+        ) from error
     content = {
         "unit": unit,
+        "skipped": skipped,
         "notes": report.notes,
         "rejected": report.rejected,
         "trials": [_summary(row) for row in rows],
-        "recordings": scales.recordings(),
-        "sha256": file_hash(shard),
+        "recordings": recordings,
+        "sha256": "" if skipped else file_hash(shard),
     }
     write_json(_unit_file(staging, index), content)
     return unit
@@ -181,9 +214,9 @@ class _ScaleCollector:
 def _finish(
     staging: Path, builder: CorpusBuilder, units: list[str], metadata: dict[str, Any], key: str
 ) -> dict[str, Any]:
-    built = [json.loads(_unit_file(staging, index).read_text()) for index in range(len(units))]
+    built = [{"skipped": "", **json.loads(_unit_file(staging, index).read_text())} for index in range(len(units))]
     if not any(unit["trials"] for unit in built):
-        reasons = [reason for unit in built for reason in unit["rejected"]]
+        reasons = [reason for unit in built for reason in (unit["skipped"], *unit["rejected"]) if reason]
         raise CorpusError(
             f"no usable trial in the whole source; left out: {'; '.join(reasons[:3]) or 'nothing'}",
             value=reasons,
@@ -191,6 +224,8 @@ def _finish(
         )
     shards = []
     for index, unit in enumerate(built):
+        if unit["skipped"]:
+            continue
         name = f"data-{index:05d}-of-{len(units):05d}.arrow"
         if _shard_file(staging, index).exists():
             os.replace(_shard_file(staging, index), staging / name)
@@ -223,7 +258,8 @@ def _report(built: list[dict[str, Any]]) -> dict[str, Any]:
         for name, entry in datasets.items()
     }
     units = [{part: unit[part] for part in ("unit", "notes", "rejected")} for unit in built]
-    return {"datasets": totals, "units": units}
+    skipped = {unit["unit"]: unit["skipped"] for unit in built if unit["skipped"]}
+    return {"datasets": totals, "skipped": skipped, "units": units}
 
 
 def _swap_in(staging: Path, out: Path) -> None:

@@ -1,5 +1,6 @@
 """Preparing corpora: the same bytes whatever happens on the way, and nothing half-written."""
 
+import errno
 import hashlib
 import json
 import os
@@ -13,8 +14,10 @@ import numpy as np
 import pytest
 from datasets import concatenate_datasets, load_from_disk
 
+from mdjpt_hf.data import prepare as prepare_module
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.prepare import prepare
+from mdjpt_hf.data_scripts.base import CorpusBuilder
 from mdjpt_hf.data_scripts.simulated import SimulatedCorpora
 from mdjpt_hf.errors import CorpusError, SchemaError
 from mdjpt_hf.schema import TRIAL_FEATURES, trial_signal
@@ -87,6 +90,60 @@ def test_after_an_error_finished_units_are_kept_and_not_read_again(tmp_path, toy
     Failing.broken = False
     prepare(Failing(), tmp_path / "toy", progress=False)
     assert reads == ["s0", "s1", "s2", "s2"]
+    assert folder_hash(tmp_path / "toy") == folder_hash(whole)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_skipping_leaves_out_bad_units_and_lists_them(tmp_path, toy_corpus, workers):
+    broken = BrokenCorpus(toy_corpus(), "s1")
+    prepared = prepare(broken, tmp_path / "toy", workers, progress=False, skip_bad=True)
+    assert list(prepared.report["skipped"]) == ["s1"]
+    assert "s1.mat" in prepared.report["skipped"]["s1"]
+    assert set(load_from_disk(str(tmp_path / "toy"))["subject"]) == {"s0", "s2"}
+    assert open_corpora([tmp_path / "toy"])[0].subject.tolist().count("s1") == 0
+    assert not prepare(broken, tmp_path / "toy", progress=False, skip_bad=True).built
+    with pytest.raises(CorpusError, match="s1.mat"):  # without the option it is not passed over in silence
+        prepare(broken, tmp_path / "toy", progress=False)
+    assert set(load_from_disk(str(tmp_path / "toy"))["subject"]) == {"s0", "s2"}
+
+
+class BrokenCorpus(CorpusBuilder):
+    """Another corpus, one of whose units cannot be read after its first trial."""
+
+    def __init__(self, corpus, broken):
+        super().__init__()
+        self.corpus, self.broken = corpus, broken
+
+    facts = property(lambda self: self.corpus.facts)
+
+    def units(self):
+        return self.corpus.units()
+
+    def options(self):
+        return self.corpus.options()
+
+    def read_unit(self, unit, report):
+        for trial in self.corpus.read_unit(unit, report):
+            yield trial
+            if unit == self.broken:
+                raise CorpusError("is truncated", path=f"{unit}.mat", remedy="Fetch it again")
+
+
+def test_a_full_disk_keeps_what_is_finished(tmp_path, toy_corpus, monkeypatch):
+    whole = prepare(toy_corpus(), tmp_path / "whole", progress=False).folder
+    write, calls = prepare_module.write_shard, []
+
+    def fill_up(path, trials):
+        calls.append(path)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, trials)
+
+    monkeypatch.setattr(prepare_module, "write_shard", fill_up)
+    with pytest.raises(CorpusError, match=r"disk is full at unit 's1'.*Free some space"):
+        prepare(toy_corpus(), tmp_path / "toy", progress=False, skip_bad=True)  # not the source's fault: never skipped
+    prepare(toy_corpus(), tmp_path / "toy", progress=False)
+    assert len(calls) == 4  # the first unit was not read again
     assert folder_hash(tmp_path / "toy") == folder_hash(whole)
 
 
