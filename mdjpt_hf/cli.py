@@ -113,6 +113,33 @@ def prepare(
     _report(prepared)
 
 
+@data_app.command()
+def inspect(
+    folder: Annotated[Path, typer.Argument(help="A prepared corpus.")],
+    out: Annotated[Path | None, typer.Option(help="The picture to make; default FOLDER.png.")] = None,
+) -> None:
+    """Draw a prepared corpus: spectra by region, electrodes, durations of trials."""
+    from mdjpt_hf.data.figures import draw_corpus
+
+    picture = out or folder.with_suffix(".png")
+    draw_corpus(folder, picture)
+    typer.echo(f"{picture} is ready")
+
+
+@data_app.command()
+def validate(folder: Annotated[Path, typer.Argument(help="A prepared corpus.")]) -> None:
+    """Check a prepared corpus again: files, columns, signals, amplitudes, labels; ends with 1 if something is wrong."""
+    from mdjpt_hf.data.validate import validate as run
+
+    found = run(folder)
+    for problem in found.problems:
+        typer.echo(f"  {problem}")
+    verdict = f"{len(found.problems)} problems" if found.problems else "everything is as it should be"
+    typer.echo(f"{folder}: {found.trials} trials looked at, {verdict}")
+    if found.problems:
+        raise typer.Exit(1)
+
+
 @app.command()
 def convert(
     checkpoint: Annotated[Path, typer.Argument(help="A .ckpt file of the authors' mdJPT program.")],
