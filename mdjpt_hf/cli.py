@@ -114,6 +114,17 @@ def prepare(
 
 
 @data_app.command()
+def parquet(
+    folder: Annotated[Path, typer.Argument(help="A prepared corpus.")],
+    out: Annotated[Path, typer.Option(help="The folder to make.")],
+) -> None:
+    """Write a prepared corpus as Parquet, which `datasets.load_dataset` opens and streams."""
+    from mdjpt_hf.data.parquet import write_parquet
+
+    typer.echo(f"{write_parquet(folder, out)} is ready")
+
+
+@data_app.command()
 def inspect(
     folder: Annotated[Path, typer.Argument(help="A prepared corpus.")],
     out: Annotated[Path | None, typer.Option(help="The picture to make; default FOLDER.png.")] = None,

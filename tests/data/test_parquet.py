@@ -1,0 +1,58 @@
+"""Prepared folders as Parquet: the same rows, opened and streamed by plain `datasets`."""
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from datasets import concatenate_datasets, load_dataset, load_from_disk
+
+from mdjpt_hf.data.parquet import write_parquet
+from mdjpt_hf.errors import CorpusError
+from mdjpt_hf.schema import TRIAL_FEATURES
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+
+
+def test_the_rows_are_the_same_and_stream(prepared, tmp_path):
+    folder = prepared()
+    out = write_parquet(folder, tmp_path / "parquet")
+    wanted = load_from_disk(str(folder))
+    found = load_dataset(str(out), split="train", cache_dir=tmp_path / "cache")
+    assert found.features == TRIAL_FEATURES
+    assert repr(found.to_list()) == repr(wanted.to_list())  # NaN is not equal to itself
+    streamed = list(load_dataset(str(out), split="train", streaming=True, cache_dir=tmp_path / "cache"))
+    assert len(streamed) == len(wanted)
+    np.testing.assert_array_equal(streamed[-1]["signal"], wanted[-1]["signal"])
+    files = sorted((out / "data").iterdir())
+    assert len(files) == 3  # one per subject
+    assert pq.ParquetFile(files[0]).num_row_groups == 4  # one per trial
+
+
+def test_two_corpora_concatenate_without_casting(prepared, tmp_path):
+    parts = [write_parquet(prepared(name), tmp_path / f"p-{name}") for name in ("one", "two")]
+    sets = [load_dataset(str(part), split="train", cache_dir=tmp_path / "cache") for part in parts]
+    assert set(concatenate_datasets(sets)["dataset"]) == {"one", "two"}
+
+
+def test_changed_rows_are_never_read_from_a_cache(toy_corpus, tmp_path):
+    from mdjpt_hf.data.prepare import prepare
+
+    seen = []
+    for seed in (0, 1):
+        prepare(toy_corpus(seed=seed), tmp_path / "toy", progress=False)
+        out = write_parquet(tmp_path / "toy", tmp_path / f"parquet-{seed}")
+        out = out.rename(tmp_path / "same-place")
+        seen.append(load_dataset(str(out), split="train", cache_dir=tmp_path / "cache")[0]["signal"][:5])
+        seen.append(load_from_disk(str(tmp_path / "toy"))[0]["signal"][:5])
+        out.rename(tmp_path / f"old-{seed}")
+    assert seen[0] == seen[1] and seen[2] == seen[3] and seen[0] != seen[2]
+
+
+def test_what_is_there_is_not_touched(prepared, tmp_path):
+    with pytest.raises(CorpusError, match="not a prepared corpus"):
+        write_parquet(tmp_path, tmp_path / "out")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(CorpusError, match="exists already"):
+        write_parquet(prepared(), tmp_path / "out")
