@@ -6,6 +6,15 @@ from importlib import import_module
 BUILDERS = {
     "simulated": "simulated:SimulatedCorpora",
     "recordings": "recordings:Recordings",
+    "deap": "deap:DEAP",
+    "dreamer": "dreamer:DREAMER",
+    "amigos": "amigos:AMIGOS",
+    "emoeeg_mc": "emoeeg_mc:EmoEEGMC",
+    "seed": "seed:SEED",
+    "seed_iv": "seed_iv:SEEDIV",
+    "seed_v": "seed_v:SEEDV",
+    "seed_vii": "seed_vii:SEEDVII",
+    "faced": "faced:FACED",
 }
 
 

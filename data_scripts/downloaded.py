@@ -6,9 +6,10 @@ recordings with trials marked in them. What all of them need is here: recognisin
 labels, ratings, ids, and the warnings about what differs from the published corpus.
 """
 
+import os
 import re
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,6 +22,9 @@ from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import select_channels
 from mdjpt_hf.preprocessing import Preprocessed, check_preset, preprocess, preset_settings
 from mdjpt_hf.schema import Trial
+
+#: What stands for the subject of a file that holds all of them.
+EVERYBODY = ""
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,9 @@ class Product:
 
     Attributes:
         name: For messages and for the reader.
-        pattern: Regular expression of a file's path below the source, with "/" between folders; matched at the end of
-            it, so that the source may be the product's own folder or one above. The group `subject` is the number.
+        pattern: Regular expression of a file's path, with "/" between folders; matched at the end of it, so that the
+            source may be the product's own folder, one above or one below. The group `subject` is the number; without
+            it, a file holds all subjects and is listed under `EVERYBODY`.
     """
 
     name: str
@@ -53,13 +58,22 @@ class Product:
 
     def files(self, source: Path) -> dict[str, list[Path]]:
         """Subject -> its files, subjects and files in numeric order."""
-        wanted = re.compile(rf"(?:^|/){self.pattern}$")
         found: dict[str, list[Path]] = {}
         for path in sorted(source.rglob("*"), key=lambda path: _numeric(path.relative_to(source).as_posix())):
-            match = wanted.search(path.relative_to(source.parent).as_posix())
+            match = self._match(path)
             if match and (path.is_file() or path.is_symlink()):
-                found.setdefault(f"{int(match['subject']):02d}", []).append(path)
-        return dict(sorted(found.items()))
+                number = match.groupdict().get("subject")
+                found.setdefault(f"{int(number):02d}" if number else EVERYBODY, []).append(path)
+        return dict(sorted(found.items(), key=lambda item: int(item[0] or 0)))
+
+    def parts(self, path: Path) -> dict[str, str]:
+        """What the named groups of the pattern say of one of its files, such as session or date."""
+        match = self._match(path)
+        return match.groupdict() if match else {}
+
+    def _match(self, path: Path) -> re.Match[str] | None:
+        # the whole path: the source may be ".", or lie within the folders the pattern names
+        return re.search(rf"(?:^|/){self.pattern}$", Path(os.path.abspath(path)).as_posix())
 
 
 @dataclass
@@ -94,6 +108,7 @@ class SourceRecording:
         sampling_rate: Hz.
         trials: The trials in it.
         bads: Channels the owner says are bad.
+        notes: What the reader did or noticed, for the preparation report.
     """
 
     file: Path
@@ -103,6 +118,7 @@ class SourceRecording:
     sampling_rate: float
     trials: list[MarkedTrial]
     bads: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
 
 class DownloadedCorpus(CorpusBuilder):
@@ -147,15 +163,20 @@ class DownloadedCorpus(CorpusBuilder):
     def notes(self) -> list[str]:
         """How what lies there differs from the whole corpus."""
         remarks = [f"product: {self.product.name}"]
-        if len(self.files) < self.expected_subjects:
-            remarks.append(f"{len(self.files)} of the {self.expected_subjects} subjects of this corpus are here")
+        if len(self.units()) < self.expected_subjects:
+            remarks.append(f"{len(self.units())} of the {self.expected_subjects} subjects of this corpus are here")
         return remarks
 
     def read_unit(self, unit: str, report: UnitReport) -> Iterator[Trial]:
         """Preprocess every recording of a subject and cut its trials."""
-        for path in self.files[unit]:
+        files = self.files.get(unit) or self.files[EVERYBODY]
+        for path in files:
             refuse_pointers(path)
-        for recording in self.recordings(unit, self.files[unit], report):
+        for recording in self.recordings(unit, files, report):
+            if problem := _unusable(recording.signal):
+                name = recording.file.name
+                report.rejected += [f"{name}: stimulus {marked.stimulus} {problem}" for marked in recording.trials]
+                continue
             prepared = self._preprocess(recording, report)
             for marked in recording.trials:
                 yield from self._cut(unit, recording, prepared, marked, report)
@@ -175,9 +196,12 @@ class DownloadedCorpus(CorpusBuilder):
     def _recognise(self) -> tuple[Product, dict[str, list[Path]]]:
         if not self.source.is_dir():
             raise CorpusError("is not a folder", path=self.source, remedy=self.how_to_get)
-        for product in self.products:
-            if files := product.files(self.source):
+        found = [(product, files) for product in self.products if (files := product.files(self.source))]
+        for product, files in found:
+            if any(_is_here(path) for paths in files.values() for path in paths):
                 return product, files
+        if found:  # pointers only, which is said when they are read
+            return found[0]
         looked = "; ".join(f"{product.name} ({product.pattern})" for product in self.products)
         raise CorpusError(
             f"holds no files of {self.facts[0].title}; looked for {looked}", path=self.source, remedy=self.how_to_get
@@ -185,15 +209,16 @@ class DownloadedCorpus(CorpusBuilder):
 
     def _preprocess(self, recording: SourceRecording, report: UnitReport) -> Preprocessed:
         selection = select_channels(recording.ch_names)
+        whole = len(selection.indices) == len(recording.ch_names)  # a long recording is not copied needlessly
         prepared = preprocess(
-            recording.signal[selection.indices],
+            recording.signal if whole else recording.signal[selection.indices],
             selection.ch_names,
             recording.sampling_rate,
             self.preprocessing,
             [name for name in selection.ch_names if name.lower() in {bad.lower() for bad in recording.bads}],
             where=str(recording.file),
         )
-        for note in [*selection.notes(), *prepared.notes]:
+        for note in [*recording.notes, *selection.notes(), *prepared.notes]:
             line = f"{recording.file.name}: {note}"
             if line not in report.notes:
                 report.notes.append(line)
@@ -231,6 +256,57 @@ class DownloadedCorpus(CorpusBuilder):
             preprocessing=prepared.id,
             **marked.ratings,
         )
+
+
+def _is_here(path: Path) -> bool:
+    """Whether a file is more than a pointer to data kept elsewhere."""
+    try:
+        refuse_pointers(path)
+    except CorpusError:
+        return False
+    return True
+
+
+def only_file(files: list[Path]) -> Path:
+    """The one file of a subject.
+
+    Raises:
+        CorpusError: If there are several, as where two copies lie below the source.
+    """
+    if len(files) > 1:
+        raise CorpusError(
+            f"is there {len(files)} times: also {', '.join(str(path) for path in files[1:])}",
+            path=files[0],
+            value=len(files),
+            remedy="Keep one copy, or give its folder as source",
+        )
+    return files[0]
+
+
+def rescaled(ratings: Mapping[str, float], low: float, high: float, path: Path) -> dict[str, float]:
+    """Ratings taken linearly from an instrument's scale to [0, 1]; those not given (NaN) are left out.
+
+    Raises:
+        CorpusError: If a rating lies outside the scale.
+    """
+    outside = {name: value for name, value in ratings.items() if not np.isnan(value) and not low <= value <= high}
+    if outside:
+        raise CorpusError(
+            f"ratings outside the scale from {low:g} to {high:g}: {outside}",
+            path=path,
+            value=outside,
+            remedy="Check that the file is the owner's own; ratings of another scale or another order look like this",
+        )
+    return {name: float((value - low) / (high - low)) for name, value in ratings.items() if not np.isnan(value)}
+
+
+def _unusable(signal: np.ndarray) -> str:
+    """What keeps a whole recording from being used: reason, or nothing."""
+    if not all(np.isfinite(values).all() for values in signal):
+        return "holds samples that are not numbers"
+    if signal.size and not np.ptp(signal, axis=1).any():
+        return "is silent: no channel varies"
+    return ""
 
 
 def _numeric(text: str) -> list[Any]:

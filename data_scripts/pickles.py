@@ -157,10 +157,7 @@ class _Type:
         self.dtype = np.dtype(spec)
 
     def __setstate__(self, state: Sequence[Any]) -> None:
-        byte_order, *structure = state[1:5]
-        if any(part is not None for part in structure):
-            raise ValueError("array of records")
-        self.dtype = self.dtype.newbyteorder(byte_order)
+        self.dtype = self.dtype.newbyteorder(state[1])
 
 
 class _Array:

@@ -1,0 +1,176 @@
+"""DREAMER: 23 people, 18 film clips, 14 electrodes of an Emotiv EPOC; all of it in one MATLAB file."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
+from mdjpt_hf.data_scripts.downloaded import (
+    EVERYBODY,
+    DownloadedCorpus,
+    EmotionClass,
+    MarkedTrial,
+    Product,
+    SourceRecording,
+    only_file,
+    rescaled,
+)
+from mdjpt_hf.data_scripts.files import fingerprint, refuse_pointers
+from mdjpt_hf.data_scripts.matlab import load_matlab
+from mdjpt_hf.errors import CorpusError
+
+CHANNELS = ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4")
+#: What each clip was chosen to evoke, in the order in which everybody saw them.
+TARGETS = (
+    *("calmness", "surprise", "amusement", "fear", "excitement", "disgust"),
+    *("happiness", "anger", "sadness", "disgust", "calmness", "amusement"),
+    *("happiness", "anger", "fear", "excitement", "sadness", "surprise"),
+)
+SCALE = (1.0, 5.0)
+
+_RATE = 128.0
+_SHORTEST = 60.0  # s; every clip of the corpus is longer
+
+
+class DREAMER(DownloadedCorpus):
+    """The corpus as its `DREAMER.mat`; the baselines recorded before the clips are left out.
+
+    Classes are the emotions the clips were chosen for. Calmness and excitement count as positive: all four clips were
+    rated above the middle of the scale. Surprise has no valence: its two clips were rated 3.0 and 2.7 of 5.
+
+    Values carry the amplifier's offset of about 4200, which is taken off each channel of each clip. Reading the file
+    takes about 2 GB of memory for a moment, in every worker.
+    """
+
+    products: ClassVar = (Product("one file", r"DREAMER\.mat"),)
+    classes: ClassVar = (
+        EmotionClass("calmness", "calmness", "positive"),
+        EmotionClass("surprise", "surprise", None),
+        EmotionClass("amusement", "amusement", "positive"),
+        EmotionClass("fear", "fear", "negative"),
+        EmotionClass("excitement", "excitement", "positive"),
+        EmotionClass("disgust", "disgust", "negative"),
+        EmotionClass("happiness", "joy", "positive"),
+        EmotionClass("anger", "anger", "negative"),
+        EmotionClass("sadness", "sadness", "negative"),
+    )
+    expected_subjects: ClassVar = 23
+    how_to_get: ClassVar = "Get DREAMER.mat from https://zenodo.org/records/546113 and give its folder"
+
+    @property
+    def facts(self) -> list[CorpusFacts]:
+        """The one dataset of this builder."""
+        return [
+            CorpusFacts(
+                name="dreamer",
+                title="DREAMER: film clips and ratings, wireless 14-channel EEG, 23 subjects",
+                licence="Terms of its Zenodo record: academic research; access is granted by the owners",
+                redistributable=False,
+                label_source="stimulus",
+                label_names=tuple(meaning.name for meaning in self.classes),
+                citation=_CITATION,
+                access=f"On request through a Zenodo account. {self.how_to_get}",
+                rating_scale="valence, arousal, dominance: self-assessment manikins, whole numbers from 1 to 5",
+            )
+        ]
+
+    def units(self) -> list[str]:
+        """The subjects in the file."""
+        return [f"{number:02d}" for number in range(1, len(self._subjects()) + 1)]
+
+    def recordings(self, subject: str, files: list[Path], report: UnitReport) -> Iterator[SourceRecording]:
+        """One recording per clip."""
+        path, content = files[0], self._subjects()[int(subject) - 1]
+        for clip, signal in enumerate(content.clips, start=1):
+            name = f"{path.name}: subject {subject}, clip {clip}"
+            if signal.size == 0:
+                report.rejected.append(f"{name} is empty")
+                continue
+            if signal.shape[1] < _SHORTEST * _RATE:
+                report.notes.append(f"{name} lasts {signal.shape[1] / _RATE:.1f} s; every clip is longer than a minute")
+            label = [meaning.name for meaning in self.classes].index(TARGETS[clip - 1])
+            scores = dict(zip(_SCORES, map(float, content.scores[clip - 1]), strict=True))
+            marked = MarkedTrial(f"clip{clip:02d}", clip - 1, label, ratings=rescaled(scores, *SCALE, path))
+            notes = [f"removed the offset of each channel, about {round(content.offsets[clip - 1], -2):.0f}"]
+            yield SourceRecording(path, 0, signal, CHANNELS, _RATE, [marked], notes=notes)
+
+    def _subjects(self) -> "list[_Subject]":
+        path = only_file(self.files[EVERYBODY])
+        return _load(path, tuple(fingerprint(path, self.source)))
+
+
+@dataclass
+class _Subject:
+    """clips: `(channels, samples)` float32. scores: `(clips, 3)`. offsets: what was taken off each clip on average."""
+
+    clips: list[np.ndarray]
+    scores: np.ndarray
+    offsets: list[float]
+
+
+_SCORES = ("valence", "arousal", "dominance")
+
+
+@lru_cache(maxsize=1)
+def _load(path: Path, version: tuple[Any, ...]) -> list[_Subject]:
+    """The subjects of the file; kept while the file has this version, since one file serves every subject.
+
+    Raises:
+        CorpusError: If it is not the file of this corpus.
+    """
+    refuse_pointers(path)
+    content = load_matlab(path, "DREAMER".__eq__).get("DREAMER")
+    if content is None or not content.dtype.names:
+        raise _foreign(path, "no struct named DREAMER")
+    try:
+        whole = content[0, 0]
+        _check_setup(path, whole)
+        return [_subject(path, whole["Data"][0, index][0, 0]) for index in range(whole["Data"].shape[1])]
+    except CorpusError:
+        raise
+    except (IndexError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise _foreign(path, f"{type(error).__name__}: {error}") from error
+
+
+def _check_setup(path: Path, whole: np.void) -> None:
+    rate = float(whole["EEG_SamplingRate"].item())
+    names = tuple(str(np.squeeze(name)) for name in whole["EEG_Electrodes"].ravel())
+    if rate != _RATE or names != CHANNELS:
+        raise _foreign(path, f"{rate:g} Hz, electrodes {', '.join(names)}")
+
+
+def _subject(path: Path, content: np.void) -> _Subject:
+    clips = [np.asarray(clip) for clip in content["EEG"][0, 0]["stimuli"].ravel()]
+    scores = np.column_stack([np.ravel(content[f"Score{name.capitalize()}"]).astype(float) for name in _SCORES])
+    if len(clips) != len(TARGETS) or scores.shape != (len(TARGETS), len(_SCORES)):
+        raise _foreign(path, f"{len(clips)} clips and ratings of shape {scores.shape}")
+    for clip in clips:
+        # time comes first in this file; a clip has many more samples than channels
+        if clip.size and (clip.ndim != 2 or clip.shape[1] != len(CHANNELS)):
+            raise _foreign(path, f"a clip of shape {clip.shape}, wanted (samples, {len(CHANNELS)})")
+    offsets = [np.median(clip, axis=0) if clip.size else np.zeros(len(CHANNELS)) for clip in clips]
+    centred = [(clip.reshape(-1, len(CHANNELS)) - offset).T for clip, offset in zip(clips, offsets, strict=True)]
+    return _Subject([clip.astype(np.float32) for clip in centred], scores, np.mean(offsets, axis=1).tolist())
+
+
+def _foreign(path: Path, found: str) -> CorpusError:
+    return CorpusError(
+        f"is not the DREAMER.mat of this corpus (struct DREAMER with Data, EEG_SamplingRate {_RATE:g}, EEG_Electrodes; "
+        f"per subject EEG.stimuli of 18 clips (samples, 14) and Score... of 18): found {found}",
+        path=path,
+        value=found,
+        remedy="Download it again, unchanged",
+    )
+
+
+_CITATION = """@article{katsigiannis2018dreamer,
+  author = {Katsigiannis, Stamos and Ramzan, Naeem},
+  title = {{DREAMER}: A Database for Emotion Recognition Through {EEG} and {ECG} Signals From Wireless Low-cost
+           Off-the-Shelf Devices},
+  journal = {IEEE Journal of Biomedical and Health Informatics},
+  volume = {22}, number = {1}, pages = {98--107}, year = {2018}, doi = {10.1109/JBHI.2017.2688239}
+}"""
