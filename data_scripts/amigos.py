@@ -34,6 +34,14 @@ _NUM_LABELS = 12
 _DOUBTED = ("09", "12", "21", "22", "23", "24", "33")
 
 
+_CITATION = """@article{mirandacorrea2021amigos,
+  author = {Miranda-Correa, Juan Abdon and Abadi, Mojtaba Khomami and Sebe, Nicu and Patras, Ioannis},
+  title = {{AMIGOS}: A Dataset for Affect, Personality and Mood Research on Individuals and Groups},
+  journal = {IEEE Transactions on Affective Computing},
+  volume = {12}, number = {2}, pages = {479--493}, year = {2021}, doi = {10.1109/TAFFC.2018.2884461}
+}"""
+
+
 class AMIGOS(DownloadedCorpus):
     """The corpus as its `Data_Preprocessed_PNN.mat`; there are no classes, only ratings.
 
@@ -44,26 +52,19 @@ class AMIGOS(DownloadedCorpus):
 
     products: ClassVar = (Product("preprocessed", r"Data_Preprocessed_P(?P<subject>\d{2})\.mat"),)
     expected_subjects: ClassVar = 40
-    how_to_get: ClassVar = (
+    about: ClassVar = CorpusFacts(
+        name="amigos",
+        title="AMIGOS",
+        licence="Signed end user licence agreement: academic research only, no redistribution",
+        redistributable=False,
+        label_source="none",
+        citation=_CITATION,
+        access="By application, granted to academic staff. "
         "Sign the licence agreement at https://www.eecs.qmul.ac.uk/mmv/datasets/amigos/ and unpack the files "
-        "Data_Preprocessed_P01.zip to Data_Preprocessed_P40.zip"
+        "Data_Preprocessed_P01.zip to Data_Preprocessed_P40.zip",
+        rating_scale="arousal, valence, dominance, liking: self-assessment, from 1 to 9",
+        size="40 subjects, 16 short and 4 long videos",
     )
-
-    @property
-    def facts(self) -> list[CorpusFacts]:
-        """The one dataset of this builder."""
-        return [
-            CorpusFacts(
-                name="amigos",
-                title="AMIGOS: short and long videos, wireless 14-channel EEG, 40 subjects",
-                licence="Signed end user licence agreement: academic research only, no redistribution",
-                redistributable=False,
-                label_source="none",
-                citation=_CITATION,
-                access=f"By application, granted to academic staff. {self.how_to_get}",
-                rating_scale="arousal, valence, dominance, liking: self-assessment, from 1 to 9",
-            )
-        ]
 
     def recordings(self, subject: str, files: list[Path], report: UnitReport) -> Iterator[SourceRecording]:
         """One recording per video, short ones first."""
@@ -143,11 +144,3 @@ def _foreign(path: Path, found: str) -> CorpusError:
         value=found,
         remedy="Download it again, unchanged",
     )
-
-
-_CITATION = """@article{mirandacorrea2021amigos,
-  author = {Miranda-Correa, Juan Abdon and Abadi, Mojtaba Khomami and Sebe, Nicu and Patras, Ioannis},
-  title = {{AMIGOS}: A Dataset for Affect, Personality and Mood Research on Individuals and Groups},
-  journal = {IEEE Transactions on Affective Computing},
-  volume = {12}, number = {2}, pages = {479--493}, year = {2021}, doi = {10.1109/TAFFC.2018.2884461}
-}"""

@@ -25,7 +25,8 @@ class CorpusFacts:
         label_source: Whether `label` says what the stimulus was meant to evoke or what the subject reported.
         label_names: The corpus's own classes in label order.
         citation: BibTeX, empty where there is nothing to cite.
-        access: How to get the data.
+        access: How to get the data, and whether it is open.
+        size: Subjects, sessions and stimuli of the whole corpus.
         rating_scale: Instrument and range the ratings in [0, 1] were rescaled from.
     """
 
@@ -38,6 +39,7 @@ class CorpusFacts:
     citation: str = ""
     access: str = ""
     rating_scale: str = ""
+    size: str = ""
 
 
 @dataclass

@@ -43,6 +43,15 @@ _SAME = 0.02  # two ratings closer than this are the same one, printed different
 _START_TOLERANCE = 2.0  # s between a marker and the start time noted for it
 
 
+_CITATION = """@article{koelstra2012deap,
+  author = {Koelstra, Sander and M{\\"u}hl, Christian and Soleymani, Mohammad and Lee, Jong-Seok and Yazdani, Ashkan
+            and Ebrahimi, Touradj and Pun, Thierry and Nijholt, Anton and Patras, Ioannis},
+  title = {{DEAP}: A Database for Emotion Analysis Using Physiological Signals},
+  journal = {IEEE Transactions on Affective Computing},
+  volume = {3}, number = {1}, pages = {18--31}, year = {2012}, doi = {10.1109/T-AFFC.2011.15}
+}"""
+
+
 class DEAP(DownloadedCorpus):
     """The corpus in its Python, MATLAB or original form; there are no classes, only ratings.
 
@@ -58,26 +67,19 @@ class DEAP(DownloadedCorpus):
         Product("original", r"s(?P<subject>\d{2})\.bdf"),
     )
     expected_subjects: ClassVar = 32
-    how_to_get: ClassVar = (
+    about: ClassVar = CorpusFacts(
+        name="deap",
+        title="DEAP",
+        licence="Signed end user licence agreement: academic research only, no redistribution",
+        redistributable=False,
+        label_source="none",
+        citation=_CITATION,
+        access="By application, granted to academic staff. "
         "Sign the licence agreement at https://www.eecs.qmul.ac.uk/mmv/datasets/deap/ and unpack "
-        "data_preprocessed_python.zip, data_preprocessed_matlab.zip or data_original.zip, with metadata_csv.zip beside"
+        "data_preprocessed_python.zip, data_preprocessed_matlab.zip or data_original.zip, with metadata_csv.zip beside",
+        rating_scale="valence, arousal, dominance, liking: self-assessment, continuous from 1 to 9",
+        size="32 subjects, 40 music videos",
     )
-
-    @property
-    def facts(self) -> list[CorpusFacts]:
-        """The one dataset of this builder."""
-        return [
-            CorpusFacts(
-                name="deap",
-                title="DEAP: music videos and continuous ratings, 32 subjects",
-                licence="Signed end user licence agreement: academic research only, no redistribution",
-                redistributable=False,
-                label_source="none",
-                citation=_CITATION,
-                access=f"By application, granted to academic staff. {self.how_to_get}",
-                rating_scale="valence, arousal, dominance, liking: self-assessment, continuous from 1 to 9",
-            )
-        ]
 
     def notes(self) -> list[str]:
         """What is there, and whether the ratings could be checked."""
@@ -274,12 +276,3 @@ def _matching(onsets: np.ndarray, noted: np.ndarray, path: Path) -> list[float]:
         value=len(onsets),
         remedy="Download it again, or use the preprocessed files",
     )
-
-
-_CITATION = """@article{koelstra2012deap,
-  author = {Koelstra, Sander and M{\\"u}hl, Christian and Soleymani, Mohammad and Lee, Jong-Seok and Yazdani, Ashkan
-            and Ebrahimi, Touradj and Pun, Thierry and Nijholt, Anton and Patras, Ioannis},
-  title = {{DEAP}: A Database for Emotion Analysis Using Physiological Signals},
-  journal = {IEEE Transactions on Affective Computing},
-  volume = {3}, number = {1}, pages = {18--31}, year = {2012}, doi = {10.1109/T-AFFC.2011.15}
-}"""

@@ -6,6 +6,7 @@ recordings with trials marked in them. What all of them need is here: recognisin
 labels, ratings, ids, and the warnings about what differs from the published corpus.
 """
 
+import itertools
 import os
 import re
 from abc import abstractmethod
@@ -16,11 +17,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mdjpt_hf.data_scripts.base import CorpusBuilder, UnitReport
+from mdjpt_hf.data_scripts.base import CorpusBuilder, CorpusFacts, UnitReport
 from mdjpt_hf.data_scripts.files import fingerprint, refuse_pointers
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import select_channels
-from mdjpt_hf.preprocessing import Preprocessed, check_preset, preprocess, preset_settings
+from mdjpt_hf.preprocessing import Preprocessed, check_preset, preprocess_session, preset_settings
 from mdjpt_hf.schema import Trial
 
 #: What stands for the subject of a file that holds all of them.
@@ -139,14 +140,19 @@ class DownloadedCorpus(CorpusBuilder):
     classes: ClassVar[tuple[EmotionClass, ...]] = ()
     #: Subjects of the whole corpus.
     expected_subjects: ClassVar[int]
-    #: Where to get it, for the message when it is not there.
-    how_to_get: ClassVar[str]
+    #: What is known of the corpus, and how to get it.
+    about: ClassVar[CorpusFacts]
 
     def __init__(self, source: str | Path, preprocessing: str = "basic"):
         super().__init__(preprocessing)
         check_preset(preprocessing)
         self.source = Path(source)
         self.product, self.files = self._recognise()
+
+    @property
+    def facts(self) -> list[CorpusFacts]:
+        """The one dataset of this builder."""
+        return [self.about]
 
     @abstractmethod
     def recordings(self, subject: str, files: list[Path], report: UnitReport) -> Iterator[SourceRecording]:
@@ -172,14 +178,23 @@ class DownloadedCorpus(CorpusBuilder):
         files = self.files.get(unit) or self.files[EVERYBODY]
         for path in files:
             refuse_pointers(path)
-        for recording in self.recordings(unit, files, report):
-            if problem := _unusable(recording.signal):
-                name = recording.file.name
-                report.rejected += [f"{name}: stimulus {marked.stimulus} {problem}" for marked in recording.trials]
-                continue
-            prepared = self._preprocess(recording, report)
-            for marked in recording.trials:
-                yield from self._cut(unit, recording, prepared, marked, report)
+        usable = (part for part in self.recordings(unit, files, report) if _is_usable(part, report))
+        for session in self._judged_together(usable):
+            for recording, prepared in zip(session, self._preprocess(session, report), strict=True):
+                for marked in recording.trials:
+                    yield from self._cut(unit, recording, prepared, marked, report)
+
+    def _judged_together(self, recordings: Iterator[SourceRecording]) -> Iterator[list[SourceRecording]]:
+        """`paper` looks for components in a whole session, even where each trial is stored alone; otherwise one."""
+        number = itertools.count()
+
+        def key(recording: SourceRecording) -> Any:
+            if self.preprocessing != "paper":
+                return next(number)
+            return recording.session, tuple(recording.ch_names), recording.sampling_rate, tuple(recording.bads)
+
+        for _, session in itertools.groupby(recordings, key):
+            yield list(session)
 
     def options(self) -> dict[str, Any]:
         """Product, files (name, bytes, time of change) and settings the rows depend on."""
@@ -195,7 +210,7 @@ class DownloadedCorpus(CorpusBuilder):
 
     def _recognise(self) -> tuple[Product, dict[str, list[Path]]]:
         if not self.source.is_dir():
-            raise CorpusError("is not a folder", path=self.source, remedy=self.how_to_get)
+            raise CorpusError("is not a folder", path=self.source, remedy=self.about.access)
         found = [(product, files) for product in self.products if (files := product.files(self.source))]
         for product, files in found:
             if any(_is_here(path) for paths in files.values() for path in paths):
@@ -204,24 +219,26 @@ class DownloadedCorpus(CorpusBuilder):
             return found[0]
         looked = "; ".join(f"{product.name} ({product.pattern})" for product in self.products)
         raise CorpusError(
-            f"holds no files of {self.facts[0].title}; looked for {looked}", path=self.source, remedy=self.how_to_get
+            f"holds no files of {self.facts[0].title}; looked for {looked}", path=self.source, remedy=self.about.access
         )
 
-    def _preprocess(self, recording: SourceRecording, report: UnitReport) -> Preprocessed:
-        selection = select_channels(recording.ch_names)
-        whole = len(selection.indices) == len(recording.ch_names)  # a long recording is not copied needlessly
-        prepared = preprocess(
-            recording.signal if whole else recording.signal[selection.indices],
+    def _preprocess(self, session: list[SourceRecording], report: UnitReport) -> list[Preprocessed]:
+        first = session[0]
+        selection = select_channels(first.ch_names)
+        whole = len(selection.indices) == len(first.ch_names)  # a long recording is not copied needlessly
+        prepared = preprocess_session(
+            [part.signal if whole else part.signal[selection.indices] for part in session],
             selection.ch_names,
-            recording.sampling_rate,
+            first.sampling_rate,
             self.preprocessing,
-            [name for name in selection.ch_names if name.lower() in {bad.lower() for bad in recording.bads}],
-            where=str(recording.file),
+            [name for name in selection.ch_names if name.lower() in {bad.lower() for bad in first.bads}],
+            where=str(first.file),
         )
-        for note in [*recording.notes, *selection.notes(), *prepared.notes]:
-            line = f"{recording.file.name}: {note}"
-            if line not in report.notes:
-                report.notes.append(line)
+        for recording, result in zip(session, prepared, strict=True):
+            for note in [*recording.notes, *selection.notes(), *result.notes]:
+                line = f"{recording.file.name}: {note}"
+                if line not in report.notes:
+                    report.notes.append(line)
         return prepared
 
     def _cut(
@@ -300,13 +317,17 @@ def rescaled(ratings: Mapping[str, float], low: float, high: float, path: Path) 
     return {name: float((value - low) / (high - low)) for name, value in ratings.items() if not np.isnan(value)}
 
 
-def _unusable(signal: np.ndarray) -> str:
-    """What keeps a whole recording from being used: reason, or nothing."""
-    if not all(np.isfinite(values).all() for values in signal):
-        return "holds samples that are not numbers"
-    if signal.size and not np.ptp(signal, axis=1).any():
-        return "is silent: no channel varies"
-    return ""
+def _is_usable(recording: SourceRecording, report: UnitReport) -> bool:
+    """Whether a recording holds any signal; the trials of one that does not are listed as left out."""
+    problem = ""
+    if not all(np.isfinite(values).all() for values in recording.signal):
+        problem = "holds samples that are not numbers"
+    elif recording.signal.size and not np.ptp(recording.signal, axis=1).any():
+        problem = "is silent: no channel varies"
+    if problem:
+        name = recording.file.name
+        report.rejected += [f"{name}: stimulus {marked.stimulus} {problem}" for marked in recording.trials]
+    return not problem
 
 
 def _numeric(text: str) -> list[Any]:

@@ -36,6 +36,15 @@ _RATE = 128.0
 _SHORTEST = 60.0  # s; every clip of the corpus is longer
 
 
+_CITATION = """@article{katsigiannis2018dreamer,
+  author = {Katsigiannis, Stamos and Ramzan, Naeem},
+  title = {{DREAMER}: A Database for Emotion Recognition Through {EEG} and {ECG} Signals From Wireless Low-cost
+           Off-the-Shelf Devices},
+  journal = {IEEE Journal of Biomedical and Health Informatics},
+  volume = {22}, number = {1}, pages = {98--107}, year = {2018}, doi = {10.1109/JBHI.2017.2688239}
+}"""
+
+
 class DREAMER(DownloadedCorpus):
     """The corpus as its `DREAMER.mat`; the baselines recorded before the clips are left out.
 
@@ -59,24 +68,19 @@ class DREAMER(DownloadedCorpus):
         EmotionClass("sadness", "sadness", "negative"),
     )
     expected_subjects: ClassVar = 23
-    how_to_get: ClassVar = "Get DREAMER.mat from https://zenodo.org/records/546113 and give its folder"
-
-    @property
-    def facts(self) -> list[CorpusFacts]:
-        """The one dataset of this builder."""
-        return [
-            CorpusFacts(
-                name="dreamer",
-                title="DREAMER: film clips and ratings, wireless 14-channel EEG, 23 subjects",
-                licence="Terms of its Zenodo record: academic research; access is granted by the owners",
-                redistributable=False,
-                label_source="stimulus",
-                label_names=tuple(meaning.name for meaning in self.classes),
-                citation=_CITATION,
-                access=f"On request through a Zenodo account. {self.how_to_get}",
-                rating_scale="valence, arousal, dominance: self-assessment manikins, whole numbers from 1 to 5",
-            )
-        ]
+    about: ClassVar = CorpusFacts(
+        name="dreamer",
+        title="DREAMER",
+        licence="Terms of its Zenodo record: academic research; access is granted by the owners",
+        redistributable=False,
+        label_source="stimulus",
+        label_names=tuple(meaning.name for meaning in classes),
+        citation=_CITATION,
+        access="On request through a Zenodo account. "
+        "Get DREAMER.mat from https://zenodo.org/records/546113 and give its folder",
+        rating_scale="valence, arousal, dominance: self-assessment manikins, whole numbers from 1 to 5",
+        size="23 subjects, 18 film clips",
+    )
 
     def units(self) -> list[str]:
         """The subjects in the file."""
@@ -165,12 +169,3 @@ def _foreign(path: Path, found: str) -> CorpusError:
         value=found,
         remedy="Download it again, unchanged",
     )
-
-
-_CITATION = """@article{katsigiannis2018dreamer,
-  author = {Katsigiannis, Stamos and Ramzan, Naeem},
-  title = {{DREAMER}: A Database for Emotion Recognition Through {EEG} and {ECG} Signals From Wireless Low-cost
-           Off-the-Shelf Devices},
-  journal = {IEEE Journal of Biomedical and Health Informatics},
-  volume = {22}, number = {1}, pages = {98--107}, year = {2018}, doi = {10.1109/JBHI.2017.2688239}
-}"""

@@ -42,6 +42,15 @@ _BEFORE_END = 1.0  # s between the trial and the event that ends it
 _EARLIEST_END = 5.0  # s; an event sooner after the start does not end a trial
 
 
+_CITATION = """@article{xu2025emoeegmc,
+  author = {Xu, Xin and Shen, Xinke and Chen, Xuyang and Zhang, Qingzhu and Wang, Sitian and Li, Yihan and
+            Li, Zongsheng and Zhang, Dan and Zhang, Mingming and Liu, Quanying},
+  title = {A multi-context emotional {EEG} dataset for cross-context emotion decoding},
+  journal = {Scientific Data},
+  year = {2025}, doi = {10.1038/s41597-025-05349-2}
+}"""
+
+
 class EmoEEGMC(DownloadedCorpus):
     """The corpus as its cleaned derivatives or as its raw recordings; derivatives first where both are there.
 
@@ -68,27 +77,20 @@ class EmoEEGMC(DownloadedCorpus):
         EmotionClass("ins", "inspiration", "positive"),
     )
     expected_subjects: ClassVar = 60
-    how_to_get: ClassVar = (
+    about: ClassVar = CorpusFacts(
+        name="emoeeg_mc",
+        title="EmoEEG-MC",
+        licence="CC0",
+        redistributable=True,
+        label_source="stimulus",
+        label_names=tuple(meaning.name for meaning in classes),
+        citation=_CITATION,
+        access="Open, without an account. "
         "Download ds005540 from https://openneuro.org/datasets/ds005540, or with "
-        "`datalad install https://github.com/OpenNeuroDatasets/ds005540` and `datalad get`"
+        "`datalad install https://github.com/OpenNeuroDatasets/ds005540` and `datalad get`",
+        rating_scale="arousal, valence, liking: self-report, continuous from 0 to 7",
+        size="60 subjects, 21 videos and 21 imagined scenes",
     )
-
-    @property
-    def facts(self) -> list[CorpusFacts]:
-        """The one dataset of this builder."""
-        return [
-            CorpusFacts(
-                name="emoeeg_mc",
-                title="EmoEEG-MC: seven emotions evoked by videos and by imagery, 60 subjects",
-                licence="CC0",
-                redistributable=True,
-                label_source="stimulus",
-                label_names=tuple(meaning.name for meaning in self.classes),
-                citation=_CITATION,
-                access=f"Open, without an account. {self.how_to_get}",
-                rating_scale="arousal, valence, liking: self-report, continuous from 0 to 7",
-            )
-        ]
 
     def source_files(self) -> list[Path]:
         """The recordings and the behaviour files."""
@@ -291,12 +293,3 @@ def _trial(span: _Span, stimulus: str, position: int, ratings: dict[str, float],
         name = f"{span.path.name}: {span.context}_{stimulus}"
         report.notes.append(f"{name} lasts {end - start:.1f} s instead of {_TRIAL:g}")
     return _marked(span.context, stimulus, position, ratings, onset=start, duration=end - start)
-
-
-_CITATION = """@article{xu2025emoeegmc,
-  author = {Xu, Xin and Shen, Xinke and Chen, Xuyang and Zhang, Qingzhu and Wang, Sitian and Li, Yihan and
-            Li, Zongsheng and Zhang, Dan and Zhang, Mingming and Liu, Quanying},
-  title = {A multi-context emotional {EEG} dataset for cross-context emotion decoding},
-  journal = {Scientific Data},
-  year = {2025}, doi = {10.1038/s41597-025-05349-2}
-}"""

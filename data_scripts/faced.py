@@ -1,6 +1,7 @@
 """FACED: 123 subjects saw 28 film clips in one session; nine emotions and ratings."""
 
 import csv
+import dataclasses
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -92,25 +93,25 @@ class FACED(DownloadedCorpus):
         for label, name in enumerate(_LABELS)
     )
     expected_subjects = 123
-    how_to_get = ACCESS
+    about = CorpusFacts(
+        name="faced",
+        title="FACED",
+        licence="Terms of use of Synapse syn50614194, after registration; CC-BY-4.0 for the copy of NEMAR",
+        redistributable=False,
+        label_source="stimulus",
+        label_names=_LABELS,
+        citation=CITATION,
+        access=ACCESS,
+        rating_scale="arousal, valence and liking on sliders from 0 to 7",
+        size="123 subjects, 28 film clips",
+    )
 
     @property
     def facts(self) -> list[CorpusFacts]:
         """The one dataset of this builder; the BIDS copy is under terms of its own."""
-        is_open = getattr(self, "product", None) is BIDS  # not known yet while it is looked for
-        return [
-            CorpusFacts(
-                name="faced",
-                title="FACED",
-                licence="CC-BY-4.0" if is_open else "Terms of use of Synapse syn50614194, after registration",
-                redistributable=is_open,
-                label_source="stimulus",
-                label_names=_LABELS,
-                citation=CITATION,
-                access=ACCESS,
-                rating_scale="arousal, valence and liking on sliders from 0 to 7",
-            )
-        ]
+        if self.product is not BIDS:
+            return [self.about]
+        return [dataclasses.replace(self.about, licence="CC-BY-4.0", redistributable=True)]
 
     def recordings(self, subject: str, files: list[Path], report: UnitReport) -> Iterator[SourceRecording]:
         """Yield one recording, or the processed clips one by one.

@@ -37,6 +37,7 @@ FACTS = CorpusFacts(
 }""",
     access="Not open: apply for it with the licence agreement at https://bcmi.sjtu.edu.cn/home/seed/seed.html; give "
     "the folder that holds Preprocessed_EEG or SEED_RAW_EEG",
+    size="15 subjects, 3 sessions, 15 film clips",
 )
 
 # neither features, whose files have the same names, nor the numbered session folders of SEED-IV
@@ -55,7 +56,6 @@ class SEED(SEEDFamily):
     """
 
     about = FACTS
-    how_to_get = FACTS.access
     products = (PREPROCESSED, RAW)
     classes = (
         EmotionClass("negative", None, "negative"),

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
+from mdjpt_hf.data_scripts.base import UnitReport
 from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus, MarkedTrial, SourceRecording, only_file
 from mdjpt_hf.data_scripts.matlab import load_matlab, matlab_names
 from mdjpt_hf.data_scripts.neuroscan import NeuroscanRecording, read_neuroscan
@@ -36,17 +36,10 @@ class SEEDFamily(DownloadedCorpus):
     A MAT file holds one variable per trial, named by its number; a `.cnt` file is a whole session.
     """
 
-    #: What is known of the corpus.
-    about: ClassVar[CorpusFacts]
     #: Class of every trial, session by session.
     labels: ClassVar[tuple[tuple[int, ...], ...]]
     #: Regular expression of a trial's name in a MAT file; group 1 is its number.
     variable: ClassVar[str] = r"_eeg(\d+)$"
-
-    @property
-    def facts(self) -> list[CorpusFacts]:
-        """The one dataset of this builder."""
-        return [self.about]
 
     @abstractmethod
     def session_of(self, file: Path) -> int:

@@ -29,6 +29,7 @@ FACTS = CorpusFacts(
 }""",
     access="Not open: apply for it with the licence agreement at https://bcmi.sjtu.edu.cn/home/seed/seed-iv.html; give "
     "the folder that holds eeg_raw_data",
+    size="15 subjects, 3 sessions, 72 film clips",
 )
 
 # features lie in eeg_feature_smooth and eye_feature_smooth under the same names
@@ -44,7 +45,6 @@ class SEEDIV(SEEDFamily):
     """
 
     about = FACTS
-    how_to_get = FACTS.access
     products = (RAW_DATA,)
     classes = (
         EmotionClass("neutral", "neutral", "neutral"),
@@ -71,7 +71,7 @@ class SEEDIV(SEEDFamily):
 
     def spans(self, recording: NeuroscanRecording, file: Path, session: int) -> list[tuple[float, float]]:
         """There are none: this corpus is given away in trials only."""
-        raise CorpusError("is no file of SEED-IV", path=file, remedy=self.how_to_get)
+        raise CorpusError("is no file of SEED-IV", path=file, remedy=self.about.access)
 
     def usual_seconds(self, session: int, trial: int) -> tuple[float, float]:
         """Its windows of 4 s, and up to one more that is not whole at either end."""

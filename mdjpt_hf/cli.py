@@ -58,13 +58,23 @@ def pretrain(
 
 
 @data_app.command("list")
-def list_corpora() -> None:
-    """Name the corpora this version can prepare."""
+def list_corpora(
+    corpora: Annotated[list[str] | None, typer.Argument(help="Only these, with their citation.")] = None,
+) -> None:
+    """Name the corpora this version can prepare: size, terms, how to get them, and on request what to cite."""
     from mdjpt_hf.data_scripts import BUILDERS, builder_class
+    from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus
 
-    for name in BUILDERS:
-        summary = (builder_class(name).__doc__ or "").strip().splitlines()[0]
-        typer.echo(f"{name:12} {summary}")
+    for name in corpora or BUILDERS:
+        builder = builder_class(name)
+        if not issubclass(builder, DownloadedCorpus):
+            typer.echo(f"{name}: {(builder.__doc__ or '').strip().splitlines()[0]}\n")
+            continue
+        about = builder.about
+        typer.echo(f"{name}: {about.title}; {about.size}")
+        typer.echo(f"  terms:  {about.licence}")
+        typer.echo(f"  access: {about.access}")
+        typer.echo(f"\n{about.citation}\n" if corpora else "")
 
 
 @data_app.command()
@@ -83,7 +93,7 @@ def prepare(
     label_source: Annotated[
         str, typer.Option(help="recordings: whether labels say what was shown (stimulus) or felt (self-report).")
     ] = "stimulus",
-    preprocessing: Annotated[str, typer.Option(help="none or basic.")] = "basic",
+    preprocessing: Annotated[str, typer.Option(help="none, basic or paper.")] = "basic",
     seed: Annotated[int, typer.Option(help="simulated: everything follows from it.")] = 0,
     difficulty: Annotated[str, typer.Option(help="simulated: easy, mid or hard.")] = "easy",
     only: Annotated[list[str] | None, typer.Option(help="simulated: only this corpus; repeatable.")] = None,

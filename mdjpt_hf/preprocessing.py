@@ -3,6 +3,8 @@
     none     resampled to 125 Hz only: for corpora that come cleaned by their authors
     basic    resampled, band-pass 0.5-47 Hz, bad channels interpolated, average reference: what the feature
              extractor does
+    paper    basic, with eye and muscle components taken out (ICA and ICLabel) before channels are judged once more:
+             what mdJPT was trained on (arXiv 2510.22197)
 
 A preset's id, such as `basic-1`, is stored with every trial. Its number rises whenever its output changes.
 """
@@ -14,11 +16,29 @@ from typing import Any
 import numpy as np
 
 from mdjpt_hf.errors import ConfigurationError, MDJPTError
-from mdjpt_hf.modeling.signal_mdjpt import TARGET_RATE, check_signal, clean, resample, settings
+from mdjpt_hf.modeling.filtering_mdjpt import HIGH_CUTOFF, LOW_CUTOFF, TARGET_RATE, check_rate, resample
+from mdjpt_hf.modeling.signal_mdjpt import (
+    PLAUSIBLE_FILTERED,
+    Cleaned,
+    channel_indices,
+    check_amplitude,
+    check_duration,
+    check_signal,
+    clean,
+    find_bad_channels,
+    has_place,
+    is_flat,
+    recorded_channels,
+    refer_to_average,
+    repair_channels,
+    resample_and_filter,
+    settings,
+)
 
-#: Preset -> id. `paper` is named because the method defines it; it is not there yet.
-PRESETS = {"none": "none-1", "basic": "basic-1"}
-_PLANNED = ("paper",)
+#: Preset -> id.
+PRESETS = {"none": "none-1", "basic": "basic-1", "paper": "paper-1"}
+#: Blinks make these look bad; they stay until the components are known, because blinks show best there.
+EYE_CHANNELS = ("Fp1", "Fp2", "F7", "F8")
 
 
 #: A stretch whose typical amplitude is below this share of its recording's holds no EEG: an amplifier switched off, a
@@ -64,30 +84,53 @@ def preprocess(
         signal: `(channels, samples)` in µV.
         ch_names: One place name per channel.
         sampling_rate: Hz, at least 94.
-        preset: "none" or "basic".
+        preset: "none", "basic" or "paper".
         bads: Channels known to be bad; `none` keeps them and says so.
         where: Which recording, put in front of every error message.
         unit: The unit the recording was said to be in, for the message if the amplitude is impossible.
 
     Raises:
-        ConfigurationError: If the preset is unknown or not available.
+        ConfigurationError: If the preset is unknown.
         MDJPTError: What `mdjpt_hf.modeling.signal_mdjpt.clean` raises, with `where` in front.
+    """
+    return preprocess_session([signal], ch_names, sampling_rate, preset, bads, where, unit)[0]
+
+
+def preprocess_session(
+    stretches: Sequence[np.ndarray],
+    ch_names: Sequence[str],
+    sampling_rate: float,
+    preset: str = "basic",
+    bads: Iterable[str] = (),
+    where: str = "",
+    unit: str = "uV",
+) -> list[Preprocessed]:
+    """Preprocess a session that was stored in several stretches, such as one array per trial.
+
+    Filters never run across stretches. `paper` needs long recordings, so channels and components are judged on all
+    stretches together.
+
+    Args:
+        stretches: Each `(channels, samples)` in µV.
+        ch_names, sampling_rate, preset, bads, where, unit: See [`preprocess`].
     """
     check_preset(preset)
     try:
         if preset == "none":
-            return _resample_only(signal, list(ch_names), sampling_rate, list(bads))
-        cleaned = clean(signal, ch_names, sampling_rate, bads=bads, unit=unit)
+            return [_resample_only(signal, list(ch_names), sampling_rate, list(bads)) for signal in stretches]
+        if preset == "paper":
+            return _paper(stretches, list(ch_names), float(sampling_rate), list(bads), unit)
+        cleaned = [clean(signal, ch_names, sampling_rate, bads=bads, unit=unit) for signal in stretches]
     except MDJPTError as error:
         raise located(error, where) from error
-    return Preprocessed(cleaned.signal, cleaned.ch_names, cleaned.sampling_rate, cleaned.notes, PRESETS[preset])
+    return [Preprocessed(c.signal, c.ch_names, c.sampling_rate, c.notes, PRESETS[preset]) for c in cleaned]
 
 
 def preset_settings(preset: str) -> dict[str, Any]:
     """Id and exact settings of a preset, as plain JSON for a corpus' metadata.
 
     Raises:
-        ConfigurationError: If the preset is unknown or not available.
+        ConfigurationError: If the preset is unknown.
     """
     check_preset(preset)
     numbers = settings()
@@ -103,9 +146,8 @@ def check_preset(preset: str) -> None:
         ConfigurationError: With the presets there are.
     """
     if preset not in PRESETS:
-        problem = "is not available in this version yet" if preset in _PLANNED else "is unknown"
         raise ConfigurationError(
-            f"preprocessing preset {preset!r} {problem}",
+            f"preprocessing preset {preset!r} is unknown",
             value=preset,
             remedy=f"Use one of {', '.join(PRESETS)}",
         )
@@ -126,6 +168,50 @@ def _resample_only(signal: np.ndarray, ch_names: list[str], rate: float, bads: l
     if bads:
         notes.append(f"kept the bad channels {', '.join(bads)}: this preset repairs nothing")
     return Preprocessed(np.stack(rows), ch_names, TARGET_RATE, notes, PRESETS["none"])
+
+
+def _paper(
+    stretches: Sequence[np.ndarray], ch_names: list[str], rate: float, bads: list[str], unit: str
+) -> list[Preprocessed]:
+    for signal in stretches:
+        check_signal(signal, ch_names)
+        check_duration(signal.shape[1] / check_rate(rate))
+    filtered = [resample_and_filter(signal, rate, TARGET_RATE, (LOW_CUTOFF, HIGH_CUTOFF)) for signal in stretches]
+    session = Cleaned(np.concatenate(filtered, axis=1), ch_names, TARGET_RATE)
+    if rate != TARGET_RATE:
+        session.notes.append(f"resampled from {rate:g} to {TARGET_RATE:g} Hz")
+    check_amplitude(recorded_channels(session.signal), unit=unit, plausible=PLAUSIBLE_FILTERED)
+    unplaced = [index for index, name in enumerate(ch_names) if not has_place(name)]  # unknown to the classifier
+    bad = sorted({*channel_indices(bads, ch_names), *unplaced, *_unfit_for_components(session.signal, ch_names)})
+    _remove_artefacts(session, stretches, rate, bad)
+    repair_channels(session, bad)
+    refer_to_average(session)
+    ends = np.cumsum([signal.shape[1] for signal in filtered])[:-1]
+    return [
+        Preprocessed(part, session.ch_names, TARGET_RATE, session.notes, PRESETS["paper"])
+        for part in np.split(session.signal, ends, axis=1)
+    ]
+
+
+def _unfit_for_components(signal: np.ndarray, ch_names: list[str]) -> list[int]:
+    """Channels that would spoil the decomposition: bad ones, except those where it finds the eyes."""
+    return [
+        index for index in find_bad_channels(signal) if ch_names[index] not in EYE_CHANNELS or is_flat(signal[index])
+    ]
+
+
+def _remove_artefacts(session: Cleaned, stretches: Sequence[np.ndarray], rate: float, bad: list[int]) -> None:
+    """Take eye and muscle components out of the good channels, in place."""
+    from mdjpt_hf.artefacts import MIN_CHANNELS, find_components  # MNE is only loaded where it is needed
+
+    good = [index for index in range(len(session.ch_names)) if index not in bad]
+    if len(good) < MIN_CHANNELS:
+        session.notes.append(f"eye and muscle activity kept: {len(good)} good channels do not separate them")
+        return
+    wide = np.concatenate([signal[good] for signal in stretches], axis=1)
+    components = find_components(wide, [session.ch_names[index] for index in good], rate)
+    session.signal[good] = components.without_artefacts(session.signal[good], session.sampling_rate)
+    session.notes += components.notes()
 
 
 def _typical(signal: np.ndarray) -> float:

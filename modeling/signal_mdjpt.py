@@ -95,17 +95,22 @@ def clean(
         MontageError: If `bads` names a channel that is not there.
     """
     check_signal(signal, ch_names)
-    _check_duration(signal.shape[1] / check_rate(rate))
-    cleaned = Cleaned(_resample_and_filter(signal, float(rate), target, band), list(ch_names), target)
+    check_duration(signal.shape[1] / check_rate(rate))
+    cleaned = Cleaned(resample_and_filter(signal, float(rate), target, band), list(ch_names), target)
     if rate != target:
         cleaned.notes.append(f"resampled from {rate:g} to {target:g} Hz")
-    check_amplitude(_recorded_channels(cleaned.signal), unit=unit, plausible=PLAUSIBLE_FILTERED)
-    _repair(cleaned, _indices(bads, cleaned.ch_names))
-    _refer(cleaned)
+    check_amplitude(recorded_channels(cleaned.signal), unit=unit, plausible=PLAUSIBLE_FILTERED)
+    repair_channels(cleaned, channel_indices(bads, cleaned.ch_names))
+    refer_to_average(cleaned)
     return cleaned
 
 
-def _check_duration(seconds: float) -> None:
+def check_duration(seconds: float) -> None:
+    """Refuse what is too short for the filters.
+
+    Raises:
+        SignalError: Below 1 s.
+    """
     if seconds < 1:
         raise SignalError(
             f"filtering needs at least 1 s, found {seconds:.3g} s",
@@ -114,7 +119,7 @@ def _check_duration(seconds: float) -> None:
         )
 
 
-def _refer(cleaned: Cleaned) -> None:
+def refer_to_average(cleaned: Cleaned) -> None:
     """Average reference in place, with a note where it is not done; an error if nothing is left."""
     count = len(cleaned.ch_names)
     if count < MIN_REFERENCE_CHANNELS:
@@ -128,7 +133,8 @@ def _refer(cleaned: Cleaned) -> None:
         )
 
 
-def _resample_and_filter(signal: np.ndarray, rate: float, target: float, band: tuple[float, float]) -> np.ndarray:
+def resample_and_filter(signal: np.ndarray, rate: float, target: float, band: tuple[float, float]) -> np.ndarray:
+    """`(channels, samples)` at `target` Hz, float32, within `band` (Hz), a few channels at a time."""
     result = np.empty((signal.shape[0], resampled_length(signal.shape[1], rate, target)), dtype=np.float32)
     for start in range(0, signal.shape[0], _CHUNK):
         chunk = slice(start, start + _CHUNK)
@@ -136,7 +142,7 @@ def _resample_and_filter(signal: np.ndarray, rate: float, target: float, band: t
     return result
 
 
-def _recorded_channels(signal: np.ndarray) -> np.ndarray:
+def recorded_channels(signal: np.ndarray) -> np.ndarray:
     """The channels on which anything was recorded: zeros say nothing about the unit.
 
     Raises:
@@ -239,8 +245,7 @@ def find_bad_channels(signal: np.ndarray) -> list[int]:
     Args:
         signal: `(channels, samples)` in µV, band-passed.
     """
-    typical = np.array([np.median(np.abs(values)) for values in signal])
-    flat = typical < _FLAT
+    flat = np.array([is_flat(values) for values in signal])
     if flat.all():
         return list(range(len(signal)))
     reference = float(np.median(np.abs(signal[~flat] if flat.any() else signal)))
@@ -252,6 +257,11 @@ def find_bad_channels(signal: np.ndarray) -> list[int]:
         if flat[index] or loud:
             bads.append(index)
     return bads
+
+
+def is_flat(values: np.ndarray) -> bool:
+    """Whether a band-passed channel, `(samples,)` in µV, recorded nothing."""
+    return bool(np.median(np.abs(values)) < _FLAT)
 
 
 def _calm_samples(signal: np.ndarray, limit: float) -> np.ndarray:
@@ -277,9 +287,9 @@ def interpolate_channels(signal: np.ndarray, ch_names: Sequence[str], bads: Iter
     Raises:
         MontageError: If a bad channel is not there or has no known place, or fewer than 4 good ones have one.
     """
-    bad = _indices(bads, ch_names)
-    unplaced = [ch_names[index] for index in bad if not _has_place(ch_names[index])]
-    good = [i for i, name in enumerate(ch_names) if i not in bad and _has_place(name)]
+    bad = channel_indices(bads, ch_names)
+    unplaced = [ch_names[index] for index in bad if not has_place(ch_names[index])]
+    good = [i for i, name in enumerate(ch_names) if i not in bad and has_place(name)]
     if unplaced or len(good) < MIN_SPLINE_CHANNELS:
         raise MontageError(
             f"cannot interpolate {[ch_names[i] for i in bad]} from {len(good)} good channels with known place"
@@ -328,11 +338,12 @@ def _head_centre() -> np.ndarray:
     return np.linalg.lstsq(equations, (places**2).sum(axis=1), rcond=None)[0][:3]
 
 
-def _has_place(name: str) -> bool:
+def has_place(name: str) -> bool:
+    """Whether the electrode's place on the head is known."""
     return canonical_name(name) in ELECTRODES
 
 
-def _indices(names: Iterable[str], ch_names: Sequence[str]) -> list[int]:
+def channel_indices(names: Iterable[str], ch_names: Sequence[str]) -> list[int]:
     """Where the named channels stand, in order, however they are spelt."""
     known = {canonical_name(name) or name: index for index, name in enumerate(ch_names)}
     wanted = {canonical_name(name) or name: name for name in names}
@@ -346,7 +357,7 @@ def _indices(names: Iterable[str], ch_names: Sequence[str]) -> list[int]:
     return sorted(known[key] for key in wanted)
 
 
-def _repair(cleaned: Cleaned, stated: list[int]) -> None:
+def repair_channels(cleaned: Cleaned, stated: list[int]) -> None:
     """Interpolate the stated and the found bad channels in place; remove those that cannot be."""
     found = [index for index in find_bad_channels(cleaned.signal) if index not in stated]
     bad = sorted({*stated, *found})
@@ -359,9 +370,9 @@ def _repair(cleaned: Cleaned, stated: list[int]) -> None:
             value=[names[index] for index in bad],
             remedy="Leave out channels that were not connected, or drop the recording",
         )
-    placed = sum(_has_place(name) for index, name in enumerate(names) if index not in bad)
+    placed = sum(has_place(name) for index, name in enumerate(names) if index not in bad)
     cleaned.bads = [names[index] for index in bad]
-    rebuilt = [name for name in cleaned.bads if _has_place(name) and placed >= MIN_SPLINE_CHANNELS]
+    rebuilt = [name for name in cleaned.bads if has_place(name) and placed >= MIN_SPLINE_CHANNELS]
     keep = [index for index, name in enumerate(names) if index not in bad or name in rebuilt]
     cleaned.notes += _repair_notes([names[index] for index in found], rebuilt, cleaned.bads)
     cleaned.ch_names, cleaned.interpolated = [names[index] for index in keep], rebuilt

@@ -16,7 +16,8 @@ ALLOWED = {
     "mdjpt_hf/auto.py": ("mdjpt_hf.modeling",),
     "mdjpt_hf/errors.py": ("mdjpt_hf.modeling",),
     "mdjpt_hf/schema.py": ("mdjpt_hf.errors", "mdjpt_hf.modeling"),
-    "mdjpt_hf/preprocessing.py": ("mdjpt_hf.errors", "mdjpt_hf.schema", "mdjpt_hf.modeling"),
+    "mdjpt_hf/artefacts.py": (),
+    "mdjpt_hf/preprocessing.py": ("mdjpt_hf.errors", "mdjpt_hf.schema", "mdjpt_hf.modeling", "mdjpt_hf.artefacts"),
 }
 _BASE = ("mdjpt_hf.errors", "mdjpt_hf.schema", "mdjpt_hf.version", "mdjpt_hf.modeling", "mdjpt_hf.preprocessing")
 ALLOWED["data_scripts"] = (*_BASE, "mdjpt_hf.data_scripts")

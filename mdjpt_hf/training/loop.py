@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from threadpoolctl import threadpool_limits
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
@@ -48,6 +49,8 @@ def make_accelerator(config: RunConfig, logging_dir: str) -> Accelerator:
         )
     threads = config.num_threads or max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     torch.set_num_threads(threads)
+    # NumPy's products here are small, and threads that wait for the next one take the cores from torch's.
+    threadpool_limits(1, user_api="blas")
     torch.set_flush_denormal(True)  # numbers near zero otherwise slow some processors many times over
     return accelerator
 

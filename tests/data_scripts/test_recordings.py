@@ -440,8 +440,8 @@ def test_damaged_tables(folder, text, message):
 def test_missing_table_and_wrong_preset(folder):
     with pytest.raises(CorpusError, match="nothing.csv: the table cannot be read"):
         Recordings(folder / "nothing.csv")
-    with pytest.raises(ConfigurationError, match="not available"):
-        Recordings(folder / "t.csv", preprocessing="paper")
+    with pytest.raises(ConfigurationError, match="'best' is unknown"):
+        Recordings(folder / "t.csv", preprocessing="best")
 
 
 def test_options_follow_table_files_and_settings(folder):
