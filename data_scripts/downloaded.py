@@ -219,7 +219,7 @@ class DownloadedCorpus(CorpusBuilder):
             return found[0]
         looked = "; ".join(f"{product.name} ({product.pattern})" for product in self.products)
         raise CorpusError(
-            f"holds no files of {self.facts[0].title}; looked for {looked}", path=self.source, remedy=self.about.access
+            f"holds no files of {self.about.title}; looked for {looked}", path=self.source, remedy=self.about.access
         )
 
     def _preprocess(self, session: list[SourceRecording], report: UnitReport) -> list[Preprocessed]:
