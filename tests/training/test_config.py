@@ -31,7 +31,7 @@ def test_the_paper_preset_is_the_paper():
 #: Words that stand for a setting among the departures. The others say how a run is watched and kept, not what it is.
 DEPARTURES = {
     "model": "preset tiny",
-    "steps": "800 steps instead of 20,480",
+    "steps": "650 steps instead of 20,480",
     "learning_rate": "learning rate 3e-3 instead of 5e-4",
     "adam_betas": "second beta 0.98 instead of 0.999",
     "datasets_per_step": "two of the four datasets in every step",
@@ -56,7 +56,7 @@ def test_the_demo_names_every_departure_from_the_paper():
     }
     assert differing - WATCHING == set(DEPARTURES)
     assert all(words in text for words in DEPARTURES.values())
-    assert (demo.steps, demo.learning_rate, demo.adam_betas, demo.datasets_per_step) == (800, 3e-3, (0.9, 0.98), 2)
+    assert (demo.steps, demo.learning_rate, demo.adam_betas, demo.datasets_per_step) == (650, 3e-3, (0.9, 0.98), 2)
     assert demo.model == {"preset": "tiny", "contrastive_temperature": 0.2, "ffn_norm": False}
     assert "temperature 0.2 instead of 0.07" in text and "no LayerNorm before the feed-forward" in text
     assert demo.model_config().block == "mlla"
