@@ -7,7 +7,6 @@ the peak memory above that of an idle process relative to the recording's size i
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -99,13 +98,16 @@ def measure_deap(folder: Path) -> dict[str, float]:
 
 def timed(work) -> dict[str, float]:
     """Seconds and additional bytes at the peak."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started = time.perf_counter()
+    before, started = peak_bytes(), time.perf_counter()
     with threadpool_limits(1):
         work()
-    seconds = time.perf_counter() - started
-    return {"seconds": seconds, "bytes": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit}
+    return {"seconds": time.perf_counter() - started, "bytes": peak_bytes() - before}
+
+
+def peak_bytes() -> int:
+    """Most memory this process has held; not from getrusage, which a process inherits from the one that started it."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
 
 
 if __name__ == "__main__":
