@@ -15,7 +15,7 @@ import yaml
 
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.errors import ConfigurationError
-from mdjpt_hf.pretrain import _load_data, _samplers
+from mdjpt_hf.pretrain import _samplers, _simulated_data
 from mdjpt_hf.training import loop
 from mdjpt_hf.training.config import RunConfig, load_run_config
 
@@ -162,7 +162,7 @@ def test_subjects_that_cannot_be_paired_are_not_held_out(prepared):
 def test_simulations_that_cannot_be_trained_on_are_refused(tmp_path, simulation, message):
     alone = SimpleNamespace(is_main_process=True, wait_for_everyone=lambda: None)
     with pytest.raises(ConfigurationError, match=message):
-        _load_data(load_run_config("demo", simulation=simulation), tmp_path, alone)
+        _simulated_data(load_run_config("demo", simulation=simulation), tmp_path, alone)
 
 
 def test_processes_that_do_not_know_of_each_other_are_refused(monkeypatch):
