@@ -73,6 +73,7 @@ def parts(path: Path) -> list[Path]:
 
 
 def fingerprint(path: Path, source: Path) -> list[Any]:
+    """Name below the source, bytes and time of change of a file; -1 for both where it is missing."""
     name = path.relative_to(source) if path.is_relative_to(source) else path
     if not path.exists():
         return [str(name), -1, -1]

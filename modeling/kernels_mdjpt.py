@@ -50,7 +50,7 @@ def linear_attention(
     )  # (sequences, heads, tokens, head size)
     weight = query @ key.sum(dim=2).unsqueeze(-1)
     attended = query @ (key.transpose(-1, -2) @ value) / (weight + eps)
-    return attended.transpose(1, 2).flatten(2)
+    return attended.transpose(1, 2).reshape(value.shape[0], value.shape[2], -1)
 
 
 def group_z_score(values: torch.Tensor, membership: torch.Tensor | None, eps: float) -> torch.Tensor:
@@ -152,7 +152,7 @@ def _sum_over_group(values: torch.Tensor, membership: torch.Tensor | None) -> to
     sums = values.sum(dim=-1, keepdim=True)
     if membership is None:
         return sums
-    return (membership @ sums.flatten(1)).view_as(sums)
+    return (membership @ sums.reshape(len(sums), -1)).reshape(sums.shape)
 
 
 def _deviation(spread: torch.Tensor, count: torch.Tensor) -> torch.Tensor:

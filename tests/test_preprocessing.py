@@ -73,4 +73,4 @@ def test_settings_are_plain_json(preset):
     settings = preset_settings(preset)
     assert json.loads(json.dumps(settings)) == settings
     assert (settings["id"], settings["sampling_rate"]) == (PRESETS[preset], 125.0)
-    assert ("band" in settings) == (preset == "basic")
+    assert ("band" in settings) == (preset != "none")

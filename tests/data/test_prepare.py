@@ -93,10 +93,9 @@ def test_after_an_error_finished_units_are_kept_and_not_read_again(tmp_path, toy
     assert folder_hash(tmp_path / "toy") == folder_hash(whole)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_skipping_leaves_out_bad_units_and_lists_them(tmp_path, toy_corpus, workers):
+def test_skipping_leaves_out_bad_units_and_lists_them(tmp_path, toy_corpus):
     broken = BrokenCorpus(toy_corpus(), "s1")
-    prepared = prepare(broken, tmp_path / "toy", workers, progress=False, skip_bad=True)
+    prepared = prepare(broken, tmp_path / "toy", progress=False, skip_bad=True)
     assert list(prepared.report["skipped"]) == ["s1"]
     assert "s1.mat" in prepared.report["skipped"]["s1"]
     assert set(load_from_disk(str(tmp_path / "toy"))["subject"]) == {"s0", "s2"}
