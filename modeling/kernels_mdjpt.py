@@ -152,7 +152,7 @@ def _sum_over_group(values: torch.Tensor, membership: torch.Tensor | None) -> to
     sums = values.sum(dim=-1, keepdim=True)
     if membership is None:
         return sums
-    return (membership @ sums.reshape(len(sums), -1)).reshape(sums.shape)
+    return (membership @ sums.flatten(1)).view_as(sums)
 
 
 def _deviation(spread: torch.Tensor, count: torch.Tensor) -> torch.Tensor:

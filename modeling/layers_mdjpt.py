@@ -79,9 +79,12 @@ class LinearAttention(nn.Module):
         self.out_proj = nn.Linear(config.hidden_size, config.hidden_size)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        # Three products instead of one: each part lies densely in memory, which everything behind it needs.
-        parts = zip(self.qkv.weight.chunk(3), self.qkv.bias.chunk(3), strict=True)
-        query, key, value = (F.linear(tokens, weight, bias) for weight, bias in parts)
+        if torch.compiler.is_compiling():  # compiled graphs do not place gradients as three products need them
+            query, key, value = self.qkv(tokens).chunk(3, dim=-1)
+        else:
+            # Three products instead of one: each part lies densely in memory, which everything behind it needs.
+            parts = zip(self.qkv.weight.chunk(3), self.qkv.bias.chunk(3), strict=True)
+            query, key, value = (F.linear(tokens, weight, bias) for weight, bias in parts)
         return self.out_proj(linear_attention(query, key, value, self.num_heads, self.eps))
 
 
