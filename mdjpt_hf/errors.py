@@ -2,19 +2,21 @@
 
 MDJPTError (ValueError)
 ├── MontageError, SamplingRateError, UnitError, SignalError    a recording (defined beside the model)
+├── ConfigurationError   settings that cannot work together (defined beside the model)
 ├── SchemaError          a trial that does not fit the one schema
 ├── CorpusError          a source folder, file or table that cannot be read as the corpus it should be
 ├── PairingError         a corpus that cannot give two subjects the same stimulus
-├── ConfigurationError   settings of a run that cannot work together
 └── CheckpointError      a checkpoint that is incomplete, damaged or of another run
 """
 
 from mdjpt_hf.modeling.errors_mdjpt import (
+    ConfigurationError,
     MDJPTError,
     MontageError,
     SamplingRateError,
     SignalError,
     UnitError,
+    located,
 )
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "SchemaError",
     "SignalError",
     "UnitError",
+    "located",
 ]
 
 
@@ -41,10 +44,6 @@ class CorpusError(MDJPTError):
 
 class PairingError(MDJPTError):
     """A corpus from which no two subjects with the same stimulus can be drawn."""
-
-
-class ConfigurationError(MDJPTError):
-    """Settings of a run that are unknown, out of range or contradict each other."""
 
 
 class CheckpointError(MDJPTError):

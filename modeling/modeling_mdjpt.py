@@ -296,6 +296,13 @@ class MDJPTForSequenceClassification(MDJPTPreTrainedModel):
         self.classifier = nn.Sequential(*hidden, nn.Linear(sizes[-1], self.num_labels))
         self.post_init()
 
+    def save_pretrained(self, save_directory, *args, **kwargs) -> None:
+        """Save weights, config and code, and with them what `pipeline("eeg-emotion-recognition")` needs."""
+        from .pipeline_mdjpt import CUSTOM_PIPELINES  # this import also makes the file travel with the checkpoint
+
+        self.config.custom_pipelines = dict(CUSTOM_PIPELINES)
+        super().save_pretrained(save_directory, *args, **kwargs)
+
     def forward(
         self,
         input_values: torch.Tensor,
