@@ -1,6 +1,8 @@
 """The `mdjpt` command: every option a newcomer needs, nothing heavy loaded before it is used."""
 
+import importlib.util
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -177,6 +179,45 @@ def convert(
     given = {name: value for text in settings or [] for name, value in parse_setting(text).items()}
     typer.echo(str(convert_checkpoint(checkpoint, out, released_config(**given) if given else None)))
     typer.echo(f"{out} is ready: AutoModel.from_pretrained({str(out)!r})")
+
+
+@app.command()
+def demo(
+    model: Annotated[str, typer.Argument(help="Folder or Hub id of a classifier, saved with its code.")],
+    example: Annotated[list[Path] | None, typer.Option(help="A recording to offer; repeatable.")] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 opens the page to the network.")
+    ] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="Default: the first free one from 7860.")] = None,
+    space: Annotated[
+        Path | None, typer.Option(help="Instead of opening the page, write it as a Space into this folder.")
+    ] = None,
+) -> None:
+    """Open a web page that reads emotion out of recordings, or write it as a Space."""
+    _require("gradio", "demo")
+    if space is not None:
+        from mdjpt_hf.demo.space import write_space
+
+        typer.echo(f"{write_space(model, space)} is ready")
+        return
+    from mdjpt_hf.demo.app import serve
+
+    if example:
+        return serve(model, [str(path) for path in example], server_name=host, server_port=port)
+    from mdjpt_hf.demo.examples import write_example
+
+    with tempfile.TemporaryDirectory() as folder:
+        serve(model, [str(write_example(Path(folder)))], server_name=host, server_port=port)
+
+
+def _require(module: str, extra: str) -> None:
+    """Optional libraries are looked for before anything heavy starts."""
+    from mdjpt_hf.errors import ConfigurationError
+
+    if importlib.util.find_spec(module) is None:
+        raise ConfigurationError(
+            f"this needs {module}", value=module, remedy=f"Install it with `pip install 'mdjpt-hf[{extra}]'`"
+        )
 
 
 def _report(prepared: Any) -> None:

@@ -30,6 +30,7 @@ class RecordingReport:
     """What the extractor did to one recording.
 
     Attributes:
+        ch_names: Channels kept, by their standard names.
         renamed: Recorded name -> standard name, where they differ.
         dropped: Recorded name -> why it was left out.
         bads: Bad channels, stated or found. interpolated: those of them rebuilt from their neighbours.
@@ -40,6 +41,7 @@ class RecordingReport:
         notes: Everything in sentences.
     """
 
+    ch_names: list[str] = field(default_factory=list)
     renamed: dict[str, str] = field(default_factory=dict)
     dropped: dict[str, str] = field(default_factory=dict)
     bads: list[str] = field(default_factory=list)
@@ -158,6 +160,14 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         ]
         return _join(parts, several, return_tensors)
 
+    def projection(self, ch_names: Sequence[str]) -> np.ndarray:
+        """What turns a recording's channels into the standard ones, `(60, channels)`.
+
+        Raises:
+            MontageError: If a channel is unknown, or named twice.
+        """
+        return channel_projection(ch_names, self.montage)
+
     def _or_own(self, name: str, seconds: float | None) -> float:
         return getattr(self, name) if seconds is None else _positive(name, seconds)
 
@@ -197,6 +207,7 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         if counts[1]:
             notes.append(f"{counts[1]} windows overlap stretches marked bad and were left out")
         return RecordingReport(
+            ch_names=list(cleaned.ch_names),
             renamed=recording.selection.renamed,
             dropped=recording.selection.dropped,
             bads=cleaned.bads,

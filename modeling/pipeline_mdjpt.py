@@ -105,12 +105,19 @@ class EEGEmotionPipeline(Pipeline):
             "input_values": found["input_values"],
             "onsets": found["window_onsets"],
             "duration": float(windows),
+            "report": found.report,
             "notes": notes + found.report.notes,
         }
 
     def _forward(  # type: ignore[override]
         self, model_inputs: dict[str, Any], windows_at_once: int = DEFAULT_BATCH, smoothing: str = "none"
     ) -> dict[str, Any]:
+        windows = torch.from_numpy(model_inputs["input_values"])
+        return {**model_inputs, "logits": self.logits(windows, windows_at_once, smoothing)}
+
+    def logits(self, windows: torch.Tensor, windows_at_once: int, smoothing: str = "none") -> torch.Tensor:
+        """Scores before they become probabilities, `(windows, labels)`, of the windows `(windows, 60, samples)` of one
+        recording."""
         encoder, head = self.model.base_model, getattr(self.model, "classifier", None)
         if head is None:
             raise ConfigurationError(
@@ -118,15 +125,15 @@ class EEGEmotionPipeline(Pipeline):
                 value=type(self.model).__name__,
                 remedy="Fine-tune it first and load it with AutoModelForSequenceClassification",
             )
-        features = encoder.encode_recording(torch.from_numpy(model_inputs["input_values"]), batch_size=windows_at_once)
+        features = encoder.encode_recording(windows, batch_size=windows_at_once)
         if smoothing != "none":
             smoothed = lds_smooth(features.float().cpu().numpy(), causal=smoothing == "causal")
             features = torch.from_numpy(smoothed).to(features)
-        return {**model_inputs, "logits": head(features).float().cpu()}
+        return head(features).float().cpu()
 
     def postprocess(self, model_outputs: dict[str, Any], top_k: int | None = None) -> dict[str, Any]:  # type: ignore[override]
         """Scores as plain numbers, ready for JSON."""
-        scores = self._scores(model_outputs["logits"]).numpy()
+        scores = self.scores(model_outputs["logits"]).numpy()
         ratings = self.model.config.problem_type == "regression"
         windows = [
             {"onset": float(onset), "duration": model_outputs["duration"], **self._result(row, top_k, ratings)}
@@ -135,7 +142,8 @@ class EEGEmotionPipeline(Pipeline):
         whole = self._result(scores.mean(axis=0), top_k, ratings)
         return {**whole, "windows": windows, "notes": list(model_outputs["notes"])}
 
-    def _scores(self, logits: torch.Tensor) -> torch.Tensor:
+    def scores(self, logits: torch.Tensor) -> torch.Tensor:
+        """Probabilities, or ratings as they are, `(windows, labels)`."""
         problem = self.model.config.problem_type
         if problem == "regression":
             return logits
