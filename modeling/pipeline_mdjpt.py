@@ -115,6 +115,7 @@ class EEGEmotionPipeline(Pipeline):
         windows = torch.from_numpy(model_inputs["input_values"])
         return {**model_inputs, "logits": self.logits(windows, windows_at_once, smoothing)}
 
+    @torch.no_grad()
     def logits(self, windows: torch.Tensor, windows_at_once: int, smoothing: str = "none") -> torch.Tensor:
         """Scores before they become probabilities, `(windows, labels)`, of the windows `(windows, 60, samples)` of one
         recording."""
