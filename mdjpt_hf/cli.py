@@ -182,6 +182,42 @@ def convert(
 
 
 @app.command()
+def finetune(
+    model: Annotated[str, typer.Argument(help="Folder or Hub id of a pre-trained encoder.")],
+    data: Annotated[list[str], typer.Option(help="A prepared corpus with labels; repeatable.")],
+    out: Annotated[Path, typer.Option(help="The folder to make.")],
+    target: Annotated[str, typer.Option(help="label (the corpus's own), emotion, valence_class or ratings.")] = "label",
+    method: Annotated[str, typer.Option(help="head (the encoder stays as it is), full or lora.")] = "head",
+    epochs: Annotated[int, typer.Option(help="At most; validation subjects end it earlier.")] = 8,
+    batch_size: Annotated[int, typer.Option(help="Windows.")] = 64,
+    learning_rate: Annotated[float, typer.Option(help="0: that of the method.")] = 0.0,
+    validation_share: Annotated[float, typer.Option(help="Of the subjects; they only choose the epoch.")] = 0.2,
+    class_weights: Annotated[bool, typer.Option(help="Let a rare class count as much as a frequent one.")] = True,
+    seed: Annotated[int, typer.Option(help="Split, order and new weights follow from it.")] = 0,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's own code.")] = False,
+) -> None:
+    """Make a classifier out of a pre-trained encoder."""
+    from mdjpt_hf.finetuning.train import FinetuneConfig
+    from mdjpt_hf.finetuning.train import finetune as run
+
+    config = FinetuneConfig(
+        model=model,
+        data=tuple(data),
+        output_dir=str(out),
+        target=target,
+        method=method,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        validation_share=validation_share,
+        class_weights=class_weights,
+        seed=seed,
+        trust_remote_code=trust_remote_code,
+    )
+    typer.echo(f"{run(config)} is ready; what it was made of, and how well it does: {out / 'finetune.json'}")
+
+
+@app.command()
 def demo(
     model: Annotated[str, typer.Argument(help="Folder or Hub id of a classifier, saved with its code.")],
     example: Annotated[list[Path] | None, typer.Option(help="A recording to offer; repeatable.")] = None,

@@ -24,6 +24,8 @@ ALLOWED["data_scripts"] = (*_BASE, "mdjpt_hf.data_scripts")
 ALLOWED["mdjpt_hf/data"] = (*ALLOWED["data_scripts"], "mdjpt_hf.data")
 ALLOWED["mdjpt_hf/training"] = (*_BASE, "mdjpt_hf.data", "mdjpt_hf.training")
 ALLOWED["mdjpt_hf/evaluation"] = (*_BASE, "mdjpt_hf.data", "mdjpt_hf.evaluation")
+ALLOWED["mdjpt_hf/finetuning"] = (*ALLOWED["mdjpt_hf/evaluation"], "mdjpt_hf.finetuning")
+ALLOWED["mdjpt_hf/demo"] = ("mdjpt_hf.version", "mdjpt_hf.data_scripts", "mdjpt_hf.demo")
 
 #: Names that would hide a library when a script of ours is run by path.
 HIDING = {"datasets", "evaluate", "accelerate", "transformers", "torch", "mne", "profile", "types", "statistics"}
@@ -75,7 +77,7 @@ def _standard() -> set[str]:
 
 def test_modeling_is_flat_and_every_file_carries_its_family():
     names = {path.name for path in (ROOT / "modeling").iterdir() if path.suffix == ".py"}
-    assert all(name.endswith("_mdjpt.py") for name in names - {"__init__.py"})
+    assert all(name.endswith("_mdjpt.py") for name in names - {"__init__.py", "handler.py"})
 
 
 def test_every_package_is_installed_and_no_module_hides_a_library():
