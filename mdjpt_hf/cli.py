@@ -218,6 +218,21 @@ def finetune(
 
 
 @app.command()
+def predict(
+    model: Annotated[str, typer.Argument(help="Folder or Hub id of a classifier.")],
+    files: Annotated[list[Path], typer.Argument(help="A recording, and the files that belong to it.")],
+    smoothing: Annotated[str, typer.Option(help="none, causal (the past counts) or lds (the future too).")] = "none",
+    json_path: Annotated[Path | None, typer.Option("--json", help="Where to write everything as JSON.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Where to draw the scores over time.")] = None,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's own code.")] = False,
+) -> None:
+    """Recognise emotion in every window of a recording."""
+    from mdjpt_hf.predict import predict as run
+
+    typer.echo(run(model, files, smoothing, json_path, picture, trust_remote_code))
+
+
+@app.command()
 def demo(
     model: Annotated[str, typer.Argument(help="Folder or Hub id of a classifier, saved with its code.")],
     example: Annotated[list[Path] | None, typer.Option(help="A recording to offer; repeatable.")] = None,
@@ -237,13 +252,15 @@ def demo(
         typer.echo(f"{write_space(model, space)} is ready")
         return
     from mdjpt_hf.demo.app import serve
-
-    if example:
-        return serve(model, [str(path) for path in example], server_name=host, server_port=port)
     from mdjpt_hf.demo.examples import write_example
+    from mdjpt_hf.errors import ConfigurationError
 
     with tempfile.TemporaryDirectory() as folder:
-        serve(model, [str(write_example(Path(folder)))], server_name=host, server_port=port)
+        examples = example or [write_example(Path(folder))]
+        try:
+            serve(model, [str(path) for path in examples], server_name=host, server_port=port)
+        except (OSError, ValueError) as error:  # a taken port, a model that cannot be read
+            raise ConfigurationError(str(error), value=model, remedy="See `mdjpt demo --help`") from error
 
 
 def _require(module: str, extra: str) -> None:

@@ -49,10 +49,15 @@ class EndpointHandler:
 
     Args:
         path (`str`): Folder of the checkpoint, its own code included.
+
+    Raises:
+        RequestError: If it is no classifier.
     """
 
     def __init__(self, path: str = ""):
         self.pipeline: Any = pipeline(task=TASK, model=path, trust_remote_code=True)  # type: ignore[call-overload]
+        if not self.pipeline.has_trained_head:
+            raise RequestError("the model has no emotion head", path, "Fine-tune it first")
 
     def __call__(self, data: dict[str, Any]) -> Any:
         """Answer one request.

@@ -71,6 +71,12 @@ class EEGEmotionPipeline(Pipeline):
         windows_at_once = batch_size or self._batch_size or DEFAULT_BATCH
         return super().__call__(inputs, batch_size=1, windows_at_once=windows_at_once, **kwargs)
 
+    @property
+    def has_trained_head(self) -> bool:
+        """Whether the model was saved as a classifier; one that was not has had a new head put on, which guesses."""
+        saved_as = self.model.config.architectures
+        return not saved_as or any(name.endswith("ForSequenceClassification") for name in saved_as)
+
     def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict, dict, dict]:
         stages = (
             ("ch_names", "sampling_rate", "unit", "window_seconds", "stride_seconds"),

@@ -3,6 +3,7 @@
 import base64
 import importlib.util
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -13,11 +14,15 @@ import numpy as np
 import pytest
 import torch
 from transformers import pipeline
+from typer.testing import CliRunner
 
 import mdjpt_hf.modeling
 from mdjpt_hf import EEGEmotionPipeline, MDJPTConfig, MDJPTFeatureExtractor, MDJPTForSequenceClassification, MDJPTModel
+from mdjpt_hf.cli import app
 from mdjpt_hf.errors import ConfigurationError, MontageError, SignalError
+from mdjpt_hf.modeling.handler import EndpointHandler
 from mdjpt_hf.modeling.smoothing_mdjpt import smoothing_matrix
+from mdjpt_hf.predict import predict
 
 NAMES = ["Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2"]
 LABELS = ["negative", "neutral", "positive"]
@@ -170,6 +175,32 @@ def test_a_model_without_a_head_is_refused():
     bare = MDJPTModel(MDJPTConfig.preset("tiny"))
     with pytest.raises(ConfigurationError, match="no emotion head"):
         EEGEmotionPipeline(model=bare, feature_extractor=MDJPTFeatureExtractor())(raw(signal(9)))
+
+
+# ---- the command
+
+
+def test_the_command_prints_writes_and_draws(folder, recognise, tmp_path):
+    path = write_edf(tmp_path / "one.edf", signal())
+    command = ["predict", str(folder), str(path), "--json", str(tmp_path / "j"), "--picture", str(tmp_path / "p.png")]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    wanted = recognise(path)
+    lines = done.stdout.splitlines()
+    assert len([line for line in lines if re.match(r" +\d+\.0  ", line)]) == len(wanted["windows"])
+    assert f"one.edf: {wanted['label']} ({wanted['score']:.0%})" in lines
+    assert json.loads((tmp_path / "j").read_text())["windows"] == wanted["windows"]
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_encoder_whose_head_would_guess_is_refused(tmp_path):
+    MDJPTModel(MDJPTConfig.preset("tiny")).save_pretrained(tmp_path)
+    MDJPTFeatureExtractor().save_pretrained(tmp_path)
+    path = write_edf(tmp_path / "one.edf", signal())
+    with pytest.raises(ConfigurationError, match="no emotion head"):
+        predict(str(tmp_path), [path])
+    with pytest.raises(ValueError, match="no emotion head"):
+        EndpointHandler(str(tmp_path))
 
 
 # ---- saved: the pipeline and the endpoint from a folder

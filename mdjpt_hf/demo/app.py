@@ -40,8 +40,13 @@ def build_app(model: str, examples: Sequence[str] = ()) -> gr.Blocks:
     Args:
         model: Folder or Hub id of a classifier saved with its code.
         examples: Paths of recordings to offer.
+
+    Raises:
+        ValueError: If it is no classifier.
     """
     recogniser: Any = pipeline(task="eeg-emotion-recognition", model=model, trust_remote_code=True)  # type: ignore[call-overload]
+    if not recogniser.has_trained_head:
+        raise ValueError(f"{model}: has no emotion head; fine-tune it first, with `mdjpt finetune`")
 
     def read(files: list[str] | None, smoothing: str, progress: gr.Progress = gr.Progress()):  # noqa: B008
         try:

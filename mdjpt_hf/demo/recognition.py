@@ -107,16 +107,16 @@ def recognise(
 
 
 def gather(files: Sequence[str], folder: Path) -> Path:
-    """Copy the files of one recording beside each other and return the one that opens it.
+    """The file that opens a recording, beside copies of the others where there are several.
 
     Raises:
         ValueError: If there is none, or more than one recording.
     """
     if not files:
         raise ValueError("No file was given. Drop a recording, or pick an example")
+    if len(files) == 1:
+        return Path(files[0])
     copies = [Path(shutil.copy(file, folder)) for file in files]
-    if len(copies) == 1:
-        return copies[0]
     headers = [copy for copy in copies if copy.suffix.lower() in HEADERS]
     if len(headers) != 1:
         names = ", ".join(copy.name for copy in copies)
@@ -129,8 +129,7 @@ def gather(files: Sequence[str], folder: Path) -> Path:
 def _excerpt(path: Path, report: Any, shown: tuple[float, float]) -> tuple[np.ndarray, list[str], float]:
     """The stretch as recorded: µV, names and rate of the electrodes that were used."""
     raw = mne.io.read_raw(path, preload=False, verbose="ERROR")
-    renamed = {recorded: name for recorded, name in report.renamed.items()}
-    recorded = {renamed.get(name, name): name for name in raw.ch_names}
+    recorded = {report.renamed.get(name, name): name for name in raw.ch_names}
     names = [name for name in report.ch_names if name in recorded]
     start, stop = (round(second * raw.info["sfreq"]) for second in shown)
     signal = raw.get_data([recorded[name] for name in names], start, min(stop, raw.n_times)) * 1e6
