@@ -243,6 +243,7 @@ def demo(
     space: Annotated[
         Path | None, typer.Option(help="Instead of opening the page, write it as a Space into this folder.")
     ] = None,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's own code.")] = False,
 ) -> None:
     """Open a web page that reads emotion out of recordings, or write it as a Space."""
     _require("gradio", "demo")
@@ -254,13 +255,15 @@ def demo(
     from mdjpt_hf.demo.app import serve
     from mdjpt_hf.demo.examples import write_example
     from mdjpt_hf.errors import ConfigurationError
+    from mdjpt_hf.predict import open_recogniser
 
+    recogniser = open_recogniser(model, trust_remote_code)
     with tempfile.TemporaryDirectory() as folder:
         examples = example or [write_example(Path(folder))]
         try:
-            serve(model, [str(path) for path in examples], server_name=host, server_port=port)
-        except (OSError, ValueError) as error:  # a taken port, a model that cannot be read
-            raise ConfigurationError(str(error), value=model, remedy="See `mdjpt demo --help`") from error
+            serve(model, [str(path) for path in examples], recogniser, server_name=host, server_port=port)
+        except OSError as error:  # the port is taken
+            raise ConfigurationError(str(error), value=port, remedy="Choose another --port") from error
 
 
 def _require(module: str, extra: str) -> None:

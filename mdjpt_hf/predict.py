@@ -11,6 +11,22 @@ from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.modeling.pipeline_mdjpt import EEGEmotionPipeline
 
 
+def open_recogniser(model: str, trust_remote_code: bool = False) -> EEGEmotionPipeline:
+    """The pipeline of a classifier, with this package's own code for models it knows.
+
+    Raises:
+        ConfigurationError: If the model has no trained head.
+    """
+    classifier = AutoModelForSequenceClassification.from_pretrained(model, trust_remote_code=trust_remote_code)
+    extractor = AutoFeatureExtractor.from_pretrained(model, trust_remote_code=trust_remote_code)
+    recogniser = EEGEmotionPipeline(model=classifier, feature_extractor=extractor)
+    if not recogniser.has_trained_head:
+        raise ConfigurationError(
+            f"{model} has no emotion head", value=model, remedy="Fine-tune it first, with `mdjpt finetune`"
+        )
+    return recogniser
+
+
 def predict(
     model: str,
     files: list[Path],
@@ -34,13 +50,7 @@ def predict(
     Raises:
         MDJPTError: If the recording or the model cannot be used.
     """
-    classifier = AutoModelForSequenceClassification.from_pretrained(model, trust_remote_code=trust_remote_code)
-    extractor = AutoFeatureExtractor.from_pretrained(model, trust_remote_code=trust_remote_code)
-    recogniser = EEGEmotionPipeline(model=classifier, feature_extractor=extractor)
-    if not recogniser.has_trained_head:
-        raise ConfigurationError(
-            f"{model} has no emotion head", value=model, remedy="Fine-tune it first, with `mdjpt finetune`"
-        )
+    recogniser = open_recogniser(model, trust_remote_code)
     found = recognise(recogniser, [str(file) for file in files], smoothing)
     if json_path is not None:
         json_path.write_text(json.dumps({"recording": found.name, **found.result}, indent=1))

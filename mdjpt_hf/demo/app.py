@@ -34,17 +34,19 @@ MAX_UPLOAD = "512mb"
 SMOOTHING = {"each window alone": "none", "with the windows before": "causal", "with those before and after": "lds"}
 
 
-def build_app(model: str, examples: Sequence[str] = ()) -> gr.Blocks:
+def build_app(model: str, examples: Sequence[str] = (), recogniser: Any = None) -> gr.Blocks:
     """The page for one model.
 
     Args:
         model: Folder or Hub id of a classifier saved with its code.
         examples: Paths of recordings to offer.
+        recogniser: Its pipeline; without it the model's own code is run, as a Space must.
 
     Raises:
         ValueError: If it is no classifier.
     """
-    recogniser: Any = pipeline(task="eeg-emotion-recognition", model=model, trust_remote_code=True)  # type: ignore[call-overload]
+    if recogniser is None:
+        recogniser = pipeline(task="eeg-emotion-recognition", model=model, trust_remote_code=True)  # type: ignore[call-overload]
     if not recogniser.has_trained_head:
         raise ValueError(f"{model}: has no emotion head; fine-tune it first, with `mdjpt finetune`")
 
@@ -90,14 +92,14 @@ def _picture(heading: str, name: str) -> gr.Plot:
     return gr.Plot(show_label=False, elem_id=name)  # a label would cover the top of the picture
 
 
-def serve(model: str, examples: Sequence[str] = (), **options: Any) -> None:
+def serve(model: str, examples: Sequence[str] = (), recogniser: Any = None, **options: Any) -> None:
     """Open the page on this machine and stay; options are those of `gradio.Blocks.launch`.
 
     Raises:
         OSError: If the port is taken.
     """
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    build_app(model, examples).launch(max_file_size=MAX_UPLOAD, **options)
+    build_app(model, examples, recogniser).launch(max_file_size=MAX_UPLOAD, **options)
 
 
 def summary(found: Recognition) -> str:

@@ -40,7 +40,6 @@ def draw_head(found: Recognition) -> Figure:
     info = mne.create_info(names, 100, "eeg")
     info.set_montage("colin27_1005", match_case=False)
     limit = float(np.abs(values).max()) or 1.0
-    shown = names if len(names) <= 32 else None
     picture, _ = mne.viz.plot_topomap(
         values,
         info,
@@ -48,9 +47,9 @@ def draw_head(found: Recognition) -> Figure:
         show=False,
         cmap="RdBu_r",
         vlim=(-limit, limit),
-        names=shown,
+        names=names if len(names) <= 32 else None,
         contours=0,
-        sensors=shown is None,
+        extrapolate="local",
     )
     bar = figure.colorbar(picture, ax=axes, shrink=0.7)
     bar.set_label(f"{'rating' if found.ratings else 'probability'} lost without the electrode")
