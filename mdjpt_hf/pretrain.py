@@ -23,6 +23,7 @@ from mdjpt_hf.training.checkpoint import CheckpointFolder
 from mdjpt_hf.training.config import RUN_FILE, RunConfig
 from mdjpt_hf.training.figures import draw_losses
 from mdjpt_hf.training.loop import Pretrainer, make_accelerator
+from mdjpt_hf.training.record import RECORD_FILE, run_record
 from mdjpt_hf.training.retrieval import hold_out_subjects
 
 CHECKPOINTS, LOGS, SIMULATED_DATA = "checkpoints", "logs", "data"
@@ -60,6 +61,7 @@ def pretrain(config: RunConfig, resume: bool = False) -> Path:
     model = trainer.train(resume)
     if accelerator.is_main_process:
         _save(config, output_dir, model, trainer.history)
+        write_json(output_dir / RECORD_FILE, run_record(config, trial_sets, trainer, time.perf_counter() - started))
         if unseen is not None and config.comparison:
             _compare(config, output_dir, model, untrained, unseen)
         accelerator.print(f"\n{output_dir} is ready after {(time.perf_counter() - started) / 60:.1f} min: ")
