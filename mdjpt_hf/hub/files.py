@@ -57,9 +57,7 @@ class SharedFile:
 def with_checksums(files: Iterable[SharedFile]) -> list[SharedFile]:
     """The files, in order of their paths, and their record."""
     files = sorted(files, key=lambda file: file.path)
-    record = {
-        file.path: {"sha256": file.sha256, "bytes": file.size} for file in files if file.path not in _UNRECORDED
-    }
+    record = {file.path: {"sha256": file.sha256, "bytes": file.size} for file in files if file.path not in _UNRECORDED}
     return [*files, SharedFile(CHECKSUMS_FILE, json.dumps(record, indent=1).encode() + b"\n")]
 
 

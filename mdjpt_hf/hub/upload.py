@@ -146,9 +146,9 @@ def push(files: Sequence[SharedFile], to: Destination, message: str, dry_run: bo
 
 def _open_repository(api: HfApi, to: Destination) -> str:
     """Make the repository and the branch where they are missing; the commit to build on."""
-    where = {"repo_id": to.repo_id, "repo_type": to.kind}
-    sdk = {"space_sdk": "gradio"} if to.kind == "space" else {}
-    repeated(lambda: api.create_repo(**where, private=to.private or None, exist_ok=True, **sdk))
+    where: dict[str, Any] = {"repo_id": to.repo_id, "repo_type": to.kind}
+    sdk = "gradio" if to.kind == "space" else None
+    repeated(lambda: api.create_repo(**where, private=to.private or None, exist_ok=True, space_sdk=sdk))
     info = repeated(lambda: api.repo_info(**where))
     if to.private and not info.private:
         raise HubError(
@@ -156,10 +156,15 @@ def _open_repository(api: HfApi, to: Destination) -> str:
             value=to.repo_id,
             remedy="Make it private on the Hub, or choose another name",
         )
-    if to.branch != constants.DEFAULT_REVISION:
-        repeated(lambda: api.create_branch(**where, branch=to.branch, exist_ok=True))
-        info = repeated(lambda: api.repo_info(**where, revision=to.branch))
-    return str(info.sha)
+    if to.branch == constants.DEFAULT_REVISION:
+        return str(info.sha)
+    repeated(lambda: api.create_branch(**where, branch=to.branch, exist_ok=True))
+    return _head(api, to, to.branch)
+
+
+def _head(api: HfApi, to: Destination, revision: str) -> str:
+    """The newest commit of a branch."""
+    return str(repeated(lambda: api.repo_info(to.repo_id, repo_type=to.kind, revision=revision)).sha)
 
 
 def _commit(api: HfApi, to: Destination, parent: str, files: Sequence[SharedFile], message: str) -> tuple[str, str]:
@@ -189,7 +194,7 @@ def _commit(api: HfApi, to: Destination, parent: str, files: Sequence[SharedFile
         else:
             pages = {to.branch: _page(api, to)}
         for revision, page in pages.items():
-            found = str(repeated(lambda at=revision: api.repo_info(to.repo_id, repo_type=to.kind, revision=at)).sha)
+            found = _head(api, to, revision)
             if found != parent and not _differences(api, to, found, files, outdated):
                 return found, page
         return None

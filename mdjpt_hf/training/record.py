@@ -1,4 +1,4 @@
-"""What a run leaves on record for the card of its checkpoint: data with their terms, software, machine, time, energy."""
+"""What a run leaves on record for the card of its checkpoint: data and terms, software, machine, time, energy."""
 
 import json
 import platform
@@ -85,7 +85,7 @@ def energy(seconds: float, machine: dict[str, Any]) -> dict[str, Any]:
 def _dataset(trials: TrialSet, config: RunConfig, held_out: bool) -> dict[str, Any]:
     path = trials.folder / CORPUS_FILE
     corpus = json.loads(path.read_text()) if path.is_file() else {}
-    facts = next((facts for facts in corpus.get("facts", []) if facts["name"] == trials.name), {})
+    facts: dict[str, Any] = next((facts for facts in corpus.get("facts", []) if facts["name"] == trials.name), {})
     channels = [len(names) for names in trials.ch_names]
     return {
         "name": trials.name,
@@ -101,6 +101,7 @@ def _dataset(trials: TrialSet, config: RunConfig, held_out: bool) -> dict[str, A
         "channels": [min(channels), max(channels)],
         "sampling_rate": trials.sampling_rate,
         "preprocessing": _preprocessing(trials),
+        "preprocessing_settings": corpus.get("options", {}).get("preprocessing", {}),
         "fingerprint": trials.fingerprint,
     }
 

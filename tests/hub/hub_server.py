@@ -17,6 +17,7 @@
 """
 
 import base64
+import contextlib
 import hashlib
 import json
 import re
@@ -258,7 +259,11 @@ class _Handler(BaseHTTPRequestHandler):
             middle = len(body) // 2
             body = body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1 :]
         self.send_response(status)
-        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body)), **(headers or {})}.items():
+        for name, value in {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body)),
+            **(headers or {}),
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command == "HEAD":
@@ -273,16 +278,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def finish(self):
-        try:
+        with contextlib.suppress(OSError, ValueError):  # the connection was broken on purpose, or by the client
             super().finish()
-        except (OSError, ValueError):
-            pass  # the connection was broken on purpose, or by the client
 
     def handle(self):
-        try:
+        with contextlib.suppress(OSError, ValueError):
             super().handle()
-        except (OSError, ValueError):
-            pass
 
     # --- what the endpoints do
 

@@ -86,7 +86,9 @@ def test_private_repositories(hub, tmp_path):
     assert hub.repo("user/open").titles() == ["open"]
 
 
-@pytest.mark.parametrize("to", [Destination("thing"), Destination("a/b/c"), Destination(NAME, "model", False, "x", True)])
+@pytest.mark.parametrize(
+    "to", [Destination("thing"), Destination("a/b/c"), Destination(NAME, "model", False, "x", True)]
+)
 def test_impossible_destinations_are_refused_unasked(hub, tmp_path, to):
     with pytest.raises(HubError):
         push(some_files(tmp_path), to, "no")
