@@ -26,9 +26,14 @@ def hub(server, monkeypatch):
     from huggingface_hub import constants
     from huggingface_hub.utils import _http
 
-    for name, value in (("HF_HUB_OFFLINE", False), ("HF_HUB_DISABLE_XET", True), ("ENDPOINT", server.url)):
+    template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    for name, value in (
+        ("HF_HUB_OFFLINE", False),
+        ("HF_HUB_DISABLE_XET", True),
+        ("ENDPOINT", server.url),
+        ("HUGGINGFACE_CO_URL_TEMPLATE", template),
+    ):
         monkeypatch.setattr(constants, name, value)
-    monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", server.url)
     monkeypatch.setattr(_http, "time", SimpleNamespace(sleep=lambda seconds: None))
     monkeypatch.setattr("mdjpt_hf.hub.upload.time", SimpleNamespace(sleep=lambda seconds: None))
     monkeypatch.setenv("HF_TOKEN", TOKEN)

@@ -136,18 +136,21 @@ class HubServer:
         class Handler(_Handler):
             server_state = hub
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        # Large files lie at an address of their own, as they do in the world: the client treats redirects differently.
+        self._servers = [ThreadingHTTPServer(("127.0.0.1", 0), Handler) for _ in range(2)]
+        self.url, self.storage = (f"http://127.0.0.1:{server.server_address[1]}" for server in self._servers)
 
     def __enter__(self):
         # A short poll, so that stopping does not wait.
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        for server in self._servers:
+            server.daemon_threads = True
+            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return self
 
     def __exit__(self, *_):
-        self._server.shutdown()
-        self._server.server_close()
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
 
     def fault(self, endpoint: str, kind: str, at: int = 1, times: int = 1, path: str = "", method: str = "") -> None:
         """From the `at`-th call on that fits, `times` calls go wrong."""
@@ -378,7 +381,7 @@ class _Handler(BaseHTTPRequestHandler):
         for wanted in json.loads(body)["objects"]:
             answer = dict(wanted)
             if wanted["oid"] not in hub.store:
-                upload = {"href": f"{hub.url}/storage/{wanted['oid']}", "header": {}}
+                upload = {"href": f"{hub.storage}/storage/{wanted['oid']}", "header": {}}
                 answer["actions"] = {"upload": upload, "verify": {"href": f"{hub.url}/storage/verify"}}
             answers.append(answer)
         return self._json({"transfer": "basic", "objects": answers})
@@ -505,7 +508,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._ranged(entry.content, {**headers, "ETag": f'"{git_hash(entry.content)}"'})
         headers["X-Linked-Etag"] = f'"{entry.oid}"'
         headers["X-Linked-Size"] = str(len(repo.read(entry)))
-        return 302, b"", {**headers, "Location": f"{self.server_state.url}/storage/{entry.oid}"}
+        return 302, b"", {**headers, "Location": f"{self.server_state.storage}/storage/{entry.oid}"}
 
     def _storage(self, values, body):
         if values["oid"] not in self.server_state.store:
