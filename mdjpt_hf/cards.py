@@ -272,17 +272,19 @@ def _preprocessing(datasets: list[Mapping[str, Any]]) -> str:
 
 
 def _training(facts: Mapping[str, Any], files: Collection[str]) -> str:
-    machine = facts["machine"]
+    machine, minutes = facts["machine"], facts["wall_seconds"] / 60
+    threads = f", {machine['threads']} threads each" if machine.get("threads") else ""
     software = ", ".join(f"{name} {version}" for name, version in facts["software"].items())
     lines = [
         f"- Objective `{facts['objective']}`, {facts['steps']:,} steps, seed {facts['seed']}.",
         f"- These weights: {facts['checkpoint']}.",
-        f"- {facts['wall_seconds'] / 60:.1f} minutes, {machine['processes']} × {machine['device']}, {machine['name']}.",
+        f"- {minutes:.1f} minutes, {machine['processes']} × {machine['device']}{threads}, {machine['name']}.",
         f"- {software}.",
         *(f"- Differs from the paper: {departure}." for departure in facts.get("departures", [])),
     ]
     if "run.yaml" in files:
-        lines.append("- `run.yaml` holds every setting: `mdjpt pretrain --config run.yaml` repeats the run.")
+        data = "" if _all_simulated(facts) else " --data ..."
+        lines.append(f"- `run.yaml` holds every setting: `mdjpt pretrain --config run.yaml{data}` repeats the run.")
     return "\n".join(lines)
 
 

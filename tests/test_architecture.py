@@ -23,6 +23,9 @@ _BASE = ("mdjpt_hf.errors", "mdjpt_hf.schema", "mdjpt_hf.version", "mdjpt_hf.mod
 ALLOWED["data_scripts"] = (*_BASE, "mdjpt_hf.data_scripts")
 ALLOWED["mdjpt_hf/data"] = (*ALLOWED["data_scripts"], "mdjpt_hf.data")
 ALLOWED["mdjpt_hf/training"] = (*_BASE, "mdjpt_hf.data", "mdjpt_hf.training")
+ALLOWED["mdjpt_hf/cards.py"] = ("mdjpt_hf.errors",)
+ALLOWED["mdjpt_hf/telemetry.py"] = ()
+ALLOWED["mdjpt_hf/hub"] = (*_BASE, "mdjpt_hf.data", "mdjpt_hf.training", "mdjpt_hf.cards", "mdjpt_hf.hub")
 ALLOWED["mdjpt_hf/evaluation"] = (*_BASE, "mdjpt_hf.data", "mdjpt_hf.evaluation")
 
 #: Names that would hide a library when a script of ours is run by path.

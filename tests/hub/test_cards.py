@@ -31,7 +31,7 @@ def test_the_text_says_everything_on_record():
         "- `basic-1`: preset: basic; band: [0.5, 47.0]",
         "Objective `mdjpt`, 1,200 steps, seed 3",
         "the last step; nothing is chosen with labels",
-        "10.0 minutes, 1 × cpu, Some processor",
+        "10.0 minutes, 1 × cpu, 2 threads each, Some processor",
         "torch 2.13.0+cpu",
         "Differs from the paper: a smaller network",
         "| few-shot, new stimuli | 0.640 [0.590, 0.690] | 0.500 [0.450, 0.550] | 0.330 [0.280, 0.380] |",
