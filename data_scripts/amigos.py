@@ -63,6 +63,7 @@ class AMIGOS(DownloadedCorpus):
         "Sign the licence agreement at https://www.eecs.qmul.ac.uk/mmv/datasets/amigos/ and unpack the files "
         "Data_Preprocessed_P01.zip to Data_Preprocessed_P40.zip",
         rating_scale="arousal, valence, dominance, liking: self-assessment, from 1 to 9",
+        redistribution="The end user licence agreement, signed by each user, forbids it",
         size="40 subjects, 16 short and 4 long videos",
     )
 

@@ -22,6 +22,9 @@ class CorpusFacts:
         title: One line for people.
         licence: Terms under which the data may be used.
         redistributable: Whether those terms allow pushing it to a public repository.
+        redistribution: Where the terms say so, or do not.
+        licence_id: The licence as the Hub spells it, where there is an open one.
+        own: The user's own data, whose licence is the user's to name.
         label_source: Whether `label` says what the stimulus was meant to evoke or what the subject reported.
         label_names: The corpus's own classes in label order.
         citation: BibTeX, empty where there is nothing to cite.
@@ -40,6 +43,9 @@ class CorpusFacts:
     access: str = ""
     rating_scale: str = ""
     size: str = ""
+    redistribution: str = ""
+    licence_id: str = ""
+    own: bool = False
 
 
 @dataclass

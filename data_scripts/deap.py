@@ -78,6 +78,7 @@ class DEAP(DownloadedCorpus):
         "Sign the licence agreement at https://www.eecs.qmul.ac.uk/mmv/datasets/deap/ and unpack "
         "data_preprocessed_python.zip, data_preprocessed_matlab.zip or data_original.zip, with metadata_csv.zip beside",
         rating_scale="valence, arousal, dominance, liking: self-assessment, continuous from 1 to 9",
+        redistribution="The end user licence agreement, signed by each user, forbids it",
         size="32 subjects, 40 music videos",
     )
 

@@ -79,6 +79,7 @@ class DREAMER(DownloadedCorpus):
         access="On request through a Zenodo account. "
         "Get DREAMER.mat from https://zenodo.org/records/546113 and give its folder",
         rating_scale="valence, arousal, dominance: self-assessment manikins, whole numbers from 1 to 5",
+        redistribution="Zenodo record 546113 is under restricted access: each user asks its owners",
         size="23 subjects, 18 film clips",
     )
 

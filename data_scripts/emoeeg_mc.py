@@ -89,6 +89,8 @@ class EmoEEGMC(DownloadedCorpus):
         "Download ds005540 from https://openneuro.org/datasets/ds005540, or with "
         "`datalad install https://github.com/OpenNeuroDatasets/ds005540` and `datalad get`",
         rating_scale="arousal, valence, liking: self-report, continuous from 0 to 7",
+        redistribution="CC0 by the dataset_description.json of OpenNeuro ds005540, version 1.0.7",
+        licence_id="cc0-1.0",
         size="60 subjects, 21 videos and 21 imagined scenes",
     )
 

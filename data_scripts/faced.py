@@ -104,6 +104,8 @@ class FACED(DownloadedCorpus):
         access=ACCESS,
         rating_scale="arousal, valence and liking on sliders from 0 to 7",
         size="123 subjects, 28 film clips",
+        redistribution="The owners' copy is given through Synapse to each registered user; who wants to pass rows on "
+        "prepares them from the copy of NEMAR",
     )
 
     @property
@@ -111,7 +113,9 @@ class FACED(DownloadedCorpus):
         """The one dataset of this builder; the BIDS copy is under terms of its own."""
         if self.product is not BIDS:
             return [self.about]
-        return [dataclasses.replace(self.about, licence="CC-BY-4.0", redistributable=True)]
+        source = "CC-BY-4.0 by the dataset_description.json and the README of NEMAR nm000112"
+        terms = dataclasses.replace(self.about, licence="CC-BY-4.0", licence_id="cc-by-4.0", redistribution=source)
+        return [dataclasses.replace(terms, redistributable=True)]
 
     def recordings(self, subject: str, files: list[Path], report: UnitReport) -> Iterator[SourceRecording]:
         """Yield one recording, or the processed clips one by one.

@@ -85,6 +85,8 @@ class Recordings(CorpusBuilder):
                 title=f"Recordings listed in {self.table.name}",
                 licence="The owner's own recordings; no licence is given",
                 redistributable=False,
+                redistribution="Up to whom they belong to, and to the consent of those recorded",
+                own=True,
                 label_source=self.label_source if self.label_names else "none",
                 label_names=self.label_names,
                 rating_scale=f"{', '.join(rated)} in [0, 1], as rescaled by the owner of the table" if rated else "",

@@ -28,6 +28,7 @@ BCMI_LICENCE = (
     "Licence agreement of the BCMI laboratory, Shanghai Jiao Tong University: non-commercial research after "
     "application, no passing on"
 )
+BCMI_REDISTRIBUTION = "The licence agreement is between the laboratory and each applicant; data go to nobody else"
 
 
 class SEEDFamily(DownloadedCorpus):

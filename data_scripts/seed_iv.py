@@ -6,7 +6,7 @@ from typing import ClassVar
 from mdjpt_hf.data_scripts.base import CorpusFacts
 from mdjpt_hf.data_scripts.downloaded import EmotionClass, Product
 from mdjpt_hf.data_scripts.neuroscan import NeuroscanRecording
-from mdjpt_hf.data_scripts.seed_family import BCMI_LICENCE, SEEDFamily
+from mdjpt_hf.data_scripts.seed_family import BCMI_LICENCE, BCMI_REDISTRIBUTION, SEEDFamily
 from mdjpt_hf.errors import CorpusError
 
 FACTS = CorpusFacts(
@@ -14,6 +14,7 @@ FACTS = CorpusFacts(
     title="SEED-IV",
     licence=BCMI_LICENCE,
     redistributable=False,
+    redistribution=BCMI_REDISTRIBUTION,
     label_source="stimulus",
     label_names=("neutral", "sad", "fear", "happy"),
     citation="""\

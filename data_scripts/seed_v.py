@@ -6,13 +6,14 @@ from typing import ClassVar
 from mdjpt_hf.data_scripts.base import CorpusFacts
 from mdjpt_hf.data_scripts.downloaded import EmotionClass, Product
 from mdjpt_hf.data_scripts.neuroscan import NeuroscanRecording
-from mdjpt_hf.data_scripts.seed_family import BCMI_LICENCE, SEEDFamily
+from mdjpt_hf.data_scripts.seed_family import BCMI_LICENCE, BCMI_REDISTRIBUTION, SEEDFamily
 
 FACTS = CorpusFacts(
     name="seed_v",
     title="SEED-V",
     licence=BCMI_LICENCE,
     redistributable=False,
+    redistribution=BCMI_REDISTRIBUTION,
     label_source="stimulus",
     label_names=("disgust", "fear", "sad", "neutral", "happy"),
     citation="""\

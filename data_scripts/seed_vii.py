@@ -9,7 +9,7 @@ from mdjpt_hf.data_scripts.base import CorpusFacts
 from mdjpt_hf.data_scripts.downloaded import EmotionClass, Product
 from mdjpt_hf.data_scripts.files import refuse_pointers
 from mdjpt_hf.data_scripts.neuroscan import NeuroscanRecording
-from mdjpt_hf.data_scripts.seed_family import BCMI_LICENCE, SEEDFamily
+from mdjpt_hf.data_scripts.seed_family import BCMI_LICENCE, BCMI_REDISTRIBUTION, SEEDFamily
 from mdjpt_hf.errors import CorpusError
 
 FACTS = CorpusFacts(
@@ -17,6 +17,7 @@ FACTS = CorpusFacts(
     title="SEED-VII",
     licence=BCMI_LICENCE,
     redistributable=False,
+    redistribution=BCMI_REDISTRIBUTION,
     label_source="stimulus",
     label_names=("happy", "neutral", "disgust", "sad", "anger", "surprise", "fear"),
     citation="""\

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from mdjpt_hf import cli_share
+
 app = typer.Typer(
     name="mdjpt",
     help="Joint pre-training on EEG emotion corpora, native to the Hugging Face Hub.",
@@ -16,6 +18,9 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Turn recordings into prepared corpora.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+app.command()(cli_share.push)
+app.command()(cli_share.verify)
+data_app.command("push")(cli_share.push_data)
 
 
 @app.command()
@@ -34,6 +39,9 @@ def pretrain(
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam.")] = None,
     num_workers: Annotated[int | None, typer.Option(help="Data worker processes.")] = None,
+    push_to_hub: Annotated[str | None, typer.Option(help="user/name to share the result as; see mdjpt push.")] = None,
+    push_private: Annotated[bool | None, typer.Option("--push-private", help="Make that repository private.")] = None,
+    push_licence: Annotated[str | None, typer.Option(help="Of the weights; needed with real data.")] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="Any other setting as key=value, e.g. --set model.hidden_size=64; repeatable."),
@@ -54,6 +62,9 @@ def pretrain(
         "steps": steps,
         "learning_rate": learning_rate,
         "num_workers": num_workers,
+        "push_to_hub": push_to_hub,
+        "push_private": push_private,
+        "push_licence": push_licence,
     }
     merge_settings(overrides, given)
     run(load_run_config(config, **overrides), resume=resume)
@@ -301,7 +312,9 @@ def pretrain_main() -> None:
 
 def _run(program: Any) -> None:
     from mdjpt_hf.errors import MDJPTError
+    from mdjpt_hf.telemetry import switch_off_telemetry
 
+    switch_off_telemetry()
     try:
         program()
     except MDJPTError as error:

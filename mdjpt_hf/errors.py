@@ -6,7 +6,11 @@ MDJPTError (ValueError)
 ├── SchemaError          a trial that does not fit the one schema
 ├── CorpusError          a source folder, file or table that cannot be read as the corpus it should be
 ├── PairingError         a corpus that cannot give two subjects the same stimulus
-└── CheckpointError      a checkpoint that is incomplete, damaged or of another run
+├── CheckpointError      a checkpoint that is incomplete, damaged or of another run
+├── HubError             what the Hub refuses, or where it cannot be reached
+├── ChecksumError        a file that is not the one that was shared
+├── CardError            a card that lacks facts
+└── LicenceError         data whose terms do not allow what was asked
 """
 
 from mdjpt_hf.modeling.errors_mdjpt import (
@@ -20,9 +24,13 @@ from mdjpt_hf.modeling.errors_mdjpt import (
 )
 
 __all__ = [
+    "CardError",
     "CheckpointError",
+    "ChecksumError",
     "ConfigurationError",
     "CorpusError",
+    "HubError",
+    "LicenceError",
     "MDJPTError",
     "MontageError",
     "PairingError",
@@ -48,3 +56,19 @@ class PairingError(MDJPTError):
 
 class CheckpointError(MDJPTError):
     """A checkpoint that is incomplete, damaged, or belongs to a run with other settings."""
+
+
+class HubError(MDJPTError):
+    """The Hub refuses a request or stays out of reach, or a folder is not fit to be shared."""
+
+
+class ChecksumError(MDJPTError):
+    """Files, here or on the Hub, whose content is not what was shared."""
+
+
+class CardError(MDJPTError):
+    """A card that lacks facts; `value` lists them."""
+
+
+class LicenceError(MDJPTError):
+    """Data whose terms do not allow what was asked."""

@@ -4,6 +4,7 @@ import inspect
 import json
 import os
 import shutil
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from mdjpt_hf.training.checkpoint import CheckpointFolder
 from mdjpt_hf.training.config import RUN_FILE, RunConfig
 from mdjpt_hf.training.figures import draw_losses
 from mdjpt_hf.training.loop import Pretrainer, make_accelerator
+from mdjpt_hf.training.record import RECORD_FILE, run_record
 from mdjpt_hf.training.retrieval import hold_out_subjects
 
 CHECKPOINTS, LOGS, SIMULATED_DATA = "checkpoints", "logs", "data"
@@ -42,6 +44,7 @@ def pretrain(config: RunConfig, resume: bool = False) -> Path:
     """
     started = time.perf_counter()
     config.model_config()  # refuses bad settings before a folder is taken
+    _check_push(config)
     given = _check_rates(config, open_corpora(config.data, config.montage)) if config.data else []  # and bad data
     accelerator = make_accelerator(config, config.output_dir or "outputs")
     output_dir = _output_dir(config, resume, accelerator)
@@ -60,10 +63,12 @@ def pretrain(config: RunConfig, resume: bool = False) -> Path:
     model = trainer.train(resume)
     if accelerator.is_main_process:
         _save(config, output_dir, model, trainer.history)
+        write_json(output_dir / RECORD_FILE, run_record(config, trial_sets, trainer, time.perf_counter() - started))
         if unseen is not None and config.comparison:
             _compare(config, output_dir, model, untrained, unseen)
         accelerator.print(f"\n{output_dir} is ready after {(time.perf_counter() - started) / 60:.1f} min: ")
         accelerator.print(f'  AutoModel.from_pretrained("{output_dir}", trust_remote_code=True)')
+        _push(config, output_dir)
     accelerator.wait_for_everyone()
     accelerator.end_training()  # closes the trackers and the process group
     return output_dir
@@ -216,6 +221,36 @@ def _save(config: RunConfig, output_dir: Path, model: MDJPTForPreTraining, histo
     staging.rmdir()
     write_json(output_dir / "history.json", history)
     draw_losses(history, output_dir / "loss.png", f"{config.name}, seed {config.seed}" + _simulated_note(config))
+
+
+def _check_push(config: RunConfig) -> None:
+    """Refuse before the run what could not be shared after it."""
+    if not config.push_to_hub:
+        return
+    from mdjpt_hf.hub import Destination
+
+    to = Destination(config.push_to_hub, private=config.push_private)
+    to.check()
+    to.check_access()
+    if not (config.simulated or config.push_licence):
+        raise ConfigurationError(
+            "weights trained on real data need a licence to be shared under",
+            value=config.push_to_hub,
+            remedy="Give --push-licence, as the terms of the data allow",
+        )
+
+
+def _push(config: RunConfig, output_dir: Path) -> None:
+    """Share the result if that was asked for. The run is complete before; a failure is reported and costs nothing."""
+    if not config.push_to_hub:
+        return
+    from mdjpt_hf.hub import push_model
+
+    try:
+        print(push_model(output_dir, config.push_to_hub, private=config.push_private, licence=config.push_licence))
+    except Exception as error:  # whatever it is, the run must end as one that has succeeded
+        print(f"\nNOT SHARED: {type(error).__name__}: {error}", file=sys.stderr)
+        print(f"The run is complete. Later: mdjpt push {output_dir} {config.push_to_hub}", file=sys.stderr)
 
 
 def _compare(config: RunConfig, output_dir: Path, model, untrained, unseen: TrialSet) -> None:

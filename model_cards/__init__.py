@@ -1,1 +1,1 @@
-"""Cards and notes that ship with the package: one file per kind of checkpoint."""
+"""Cards that ship with the package: templates by family and for corpora, a finished one, notes on checkpoints."""

@@ -64,7 +64,11 @@ def test_every_public_class_and_function_of_the_package_has_a_docstring():
     assert not missing
 
 
-@pytest.mark.parametrize("arguments", [[], ["pretrain"], ["data"], ["data", "prepare"], ["data", "list"], ["convert"]])
+COMMANDS = [[], ["pretrain"], ["data"], ["data", "prepare"], ["data", "list"], ["convert"]]
+COMMANDS += [["push"], ["verify"], ["data", "push"]]
+
+
+@pytest.mark.parametrize("arguments", COMMANDS)
 def test_help_explains_every_option(arguments):
     result = typer.testing.CliRunner().invoke(app, [*arguments, "--help"])
     assert result.exit_code == 0

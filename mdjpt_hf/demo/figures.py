@@ -49,7 +49,7 @@ def draw_head(found: Recognition) -> Figure:
         vlim=(-limit, limit),
         names=names if len(names) <= 32 else None,
         contours=0,
-        extrapolate="local",
+        extrapolate="head",
     )
     bar = figure.colorbar(picture, ax=axes, shrink=0.7)
     bar.set_label(f"{'rating' if found.ratings else 'probability'} lost without the electrode")

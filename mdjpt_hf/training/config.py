@@ -28,7 +28,12 @@ _FREE_FIELDS = {
     "keep_checkpoints",
     "trackers",
     "comparison",
+    "push_to_hub",
+    "push_private",
+    "push_licence",
 }
+#: Never written beside the weights: repeating a run from its record must not send anything anywhere.
+_UNSAVED_FIELDS = {"push_to_hub", "push_private", "push_licence"}
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,8 @@ class RunConfig:
         num_workers: Data worker processes per process. num_threads: CPU threads per process, 0 = share the cores.
         log_steps, eval_steps, checkpoint_steps: How often. keep_checkpoints: How many stay.
         trackers: Accelerate trackers, for example `tensorboard`.
+        push_to_hub: `user/name` to share the result under when it is finished; empty shares nothing.
+        push_private, push_licence: Of that repository; real data need a licence to be named.
     """
 
     name: str = "demo"
@@ -91,6 +98,9 @@ class RunConfig:
     checkpoint_steps: int = 100
     keep_checkpoints: int = 2
     trackers: tuple[str, ...] = ("tensorboard",)
+    push_to_hub: str = ""
+    push_private: bool = False
+    push_licence: str = ""
 
     def __post_init__(self) -> None:
         for entry in dataclasses.fields(self):
@@ -164,7 +174,9 @@ class RunConfig:
     def save(self, folder: Path) -> None:
         """Write the settings beside the weights, as `--config` reads them back."""
         fields = {
-            name: list(value) if isinstance(value, tuple) else value for name, value in dataclasses.asdict(self).items()
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+            if name not in _UNSAVED_FIELDS
         }
         (folder / RUN_FILE).write_text(yaml.safe_dump(fields, sort_keys=False))
 

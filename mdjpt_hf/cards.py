@@ -1,0 +1,353 @@
+"""Model cards made from records: what a run, its configuration and its results say, and nothing typed by hand.
+
+The words that hold for every checkpoint of a family stand in a template, `model_cards/<family>.md`. The facts come from
+`run_record.json`, from the records of results, and from what the user names (licence, base model). A card that lacks
+one is refused with the list.
+"""
+
+import json
+import math
+from collections.abc import Collection, Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
+from huggingface_hub.utils import yaml_dump
+
+from mdjpt_hf.errors import CardError
+
+RECORD_FILE = "run_record.json"
+#: Where records of results stand in a model's folder.
+RESULT_FILES = ("comparison.json", "results/*.json", "evaluation/*.json")
+
+_FROM_RUN = "written by `mdjpt pretrain` to run_record.json; for other folders give it with --facts FILE.yaml"
+#: Fact -> what it is, and how to give it.
+REQUIRED = {
+    "licence": "licence of the weights: give --licence, for example apache-2.0; terms of the training data may bind it",
+    "datasets": f"training data: {_FROM_RUN}",
+    "objective": f"what was learnt: {_FROM_RUN}",
+    "parameters": f"number of parameters: {_FROM_RUN}",
+    "steps": f"optimiser steps: {_FROM_RUN}",
+    "seed": f"seed: {_FROM_RUN}",
+    "checkpoint": f"which weights these are, and how they were chosen: {_FROM_RUN}",
+    "software": f"versions of the software, by name: {_FROM_RUN}",
+    "machine": f"device, its name, processes: {_FROM_RUN}",
+    "wall_seconds": f"duration of the training: {_FROM_RUN}",
+    "energy": f"kwh, and the assumption it rests on: {_FROM_RUN}",
+}
+_REQUIRED_OF = {
+    "datasets": ("name", "title", "licence", "subjects", "trials", "hours", "preprocessing"),
+    "results": ("corpus", "subjects", "classes", "windows", "protocol", "results"),
+    "energy": ("kwh", "assumption"),
+    "machine": ("device", "name", "processes"),
+}
+
+
+def gather_facts(
+    folder: Path, licence: str = "", base_model: str = "", extra: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What is known of the checkpoint in a folder.
+
+    Args:
+        folder: Made by `mdjpt pretrain`, or any folder with a saved model.
+        licence: Of the weights; weights trained on simulated data alone are Apache-2.0 unless told otherwise.
+        base_model: The Hub's name of the checkpoint this one was trained from.
+        extra: Facts that the folder does not tell, by their names in `run_record.json`.
+
+    Raises:
+        CardError: If a record cannot be read.
+    """
+    config = _read(folder / "config.json")
+    record = _read(folder / RECORD_FILE) if (folder / RECORD_FILE).is_file() else {}
+    facts = {"family": config.get("model_type"), "architectures": config.get("architectures"), **record}
+    facts["results"] = result_records(folder)
+    facts |= dict(extra or {})
+    simulated = bool(facts.get("datasets")) and all(entry.get("simulated") for entry in facts["datasets"])
+    facts["licence"] = licence or facts.get("licence") or ("apache-2.0" if simulated else "")
+    facts["base_model"] = base_model or facts.get("base_model", "")
+    return facts
+
+
+def result_records(folder: Path) -> list[dict[str, Any]]:
+    """Records of results beside a checkpoint: those with a protocol and scores by it."""
+    paths = sorted(path for pattern in RESULT_FILES for path in folder.glob(pattern))
+    records = [_read(path) for path in paths]
+    return [record for record in records if isinstance(record, dict) and {"protocol", "results"} <= set(record)]
+
+
+def missing_facts(facts: Mapping[str, Any]) -> list[str]:
+    """What a card needs and the facts do not tell, one line each, with the way to give it."""
+    missing = [f"{name}: {how}" for name, how in REQUIRED.items() if facts.get(name) in (None, "", [], {})]
+    for name, parts in _REQUIRED_OF.items():
+        value = facts.get(name) or []
+        for number, entry in enumerate(value if isinstance(value, list) else [value]):
+            where = f"{name}[{entry.get('name', number)}]" if isinstance(value, list) else name
+            absent = [part for part in parts if entry.get(part) in (None, "", [], {})]
+            missing += [f"{where}.{part}: {_FROM_RUN}" for part in absent]
+    return missing
+
+
+def model_card(facts: Mapping[str, Any], repo_id: str, files: Collection[str] = ()) -> str:
+    """The card of a checkpoint, as `README.md` holds it.
+
+    Args:
+        facts: From [`gather_facts`].
+        repo_id: `user/name`, for the examples.
+        files: Paths that travel with the card; what is shown follows from them.
+
+    Raises:
+        CardError: If facts are missing, the family has no template, or a number is not finite.
+    """
+    missing = missing_facts(facts)
+    if missing:
+        raise CardError(
+            f"the card of {repo_id} lacks {len(missing)} facts:\n- " + "\n- ".join(missing) + "\nNothing was sent",
+            value=[line.partition(":")[0] for line in missing],
+        )
+    text = _template(str(facts["family"])).substitute(
+        title=repo_id.rpartition("/")[2],
+        summary=_summary(facts),
+        version=facts["software"].get("mdjpt-hf", ""),
+        usage=_usage(facts, repo_id, files),
+        data=_data(facts["datasets"]),
+        preprocessing=_preprocessing(facts["datasets"]),
+        training=_training(facts, files),
+        results="\n\n".join(map(_results, facts["results"])) or "None are on record, so none is claimed.",
+        limits=_limits(facts),
+        energy=f"About {facts['energy']['kwh']:g} kWh for this training run: {facts['energy']['assumption']}.",
+        licence=_licences(facts),
+        citation=_citations(facts["datasets"]),
+    )
+    return f"---\n{yaml_dump(_metadata(facts, repo_id)).strip()}\n---\n\n{text}"
+
+
+# --- the part machines read ----------------------------------------------------------------------------------------
+
+
+def _metadata(facts: Mapping[str, Any], repo_id: str) -> dict[str, Any]:
+    scores = [score for record in facts["results"] for score in _scores(record)]
+    data = ModelCardData(
+        license=facts["licence"],
+        library_name="transformers",
+        pipeline_tag="other",
+        base_model=facts["base_model"] or None,
+        tags=_tags(facts),
+        datasets=[entry["name"] for entry in facts["datasets"]],
+        metrics=["accuracy"] if scores else None,
+        model_name=repo_id.rpartition("/")[2],
+        eval_results=scores or None,
+    )
+    metadata = data.to_dict()
+    _check_plain(metadata)
+    return metadata
+
+
+def _tags(facts: Mapping[str, Any]) -> list[str]:
+    simulated = all(entry.get("simulated") for entry in facts["datasets"])
+    return ["eeg", "emotion-recognition", "pre-training", str(facts["family"])] + ["simulated-data"] * simulated
+
+
+def _scores(record: Mapping[str, Any]) -> Iterator[EvalResult]:
+    """The model's own score under every protocol; the encoders it was compared with are in the text."""
+    for protocol, row in record["results"].items():
+        own = next(iter(row.values()))
+        interval, null = own["score"], own.get("null") or {}
+        arguments = {
+            "protocol": protocol,
+            "interval_95": [round(float(interval["low"]), 4), round(float(interval["high"]), 4)],
+            "subjects": len(record["subjects"]),
+            "classes": len(record["classes"]),
+        }
+        if null:
+            arguments["permutation_null"] = round(float(null["mean"]), 4)
+        yield EvalResult(
+            task_type="other",
+            task_name="EEG emotion recognition",
+            dataset_type=record["corpus"],
+            dataset_name=f"{record['corpus']}{_kind(record)}",
+            dataset_split="test",
+            dataset_args=dict(record["protocol"]),
+            metric_type="accuracy",
+            metric_name=f"accuracy, {protocol}",
+            metric_value=round(float(interval["mean"]), 4),
+            metric_args=arguments,
+        )
+
+
+def _kind(record: Mapping[str, Any]) -> str:
+    return " (simulated)" if record.get("data") == "simulated" else ""
+
+
+def _check_plain(value: Any, where: str = "card") -> None:
+    """NumPy's numbers become Python objects in YAML and NaN becomes `.nan`, both without a word."""
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            _check_plain(part, f"{where}.{name}")
+    elif type(value) is list:
+        for number, part in enumerate(value):
+            _check_plain(part, f"{where}[{number}]")
+    elif type(value) not in (str, int, bool, type(None), float) or (type(value) is float and not math.isfinite(value)):
+        raise CardError(
+            f"{where} is {value!r}, a {type(value).__name__}; a card holds plain, finite values",
+            value=where,
+            remedy="Correct the record it comes from",
+        )
+
+
+# --- the part people read ------------------------------------------------------------------------------------------
+
+
+def _template(family: str) -> Template:
+    folder = resources.files("mdjpt_hf.model_cards")
+    path = folder / f"{family}.md"
+    if not path.is_file():
+        raise CardError(f"there is no template model_cards/{family}.md", value=family, remedy="Push a known model")
+    return Template(path.read_text())
+
+
+def _summary(facts: Mapping[str, Any]) -> str:
+    datasets, hours = facts["datasets"], sum(entry["hours"] for entry in facts["datasets"])
+    subjects = sum(entry["subjects"] for entry in datasets)
+    kind = "**simulated** recordings" if _all_simulated(facts) else "recordings"
+    origin = f"from {facts['base_model']}" if facts["base_model"] else "from random weights"
+    return (
+        f"An EEG encoder of {facts['parameters']:,} parameters, trained {origin} on {hours:.1f} h of {kind} of "
+        f"{subjects} subjects in {len(datasets)} datasets."
+    )
+
+
+def _all_simulated(facts: Mapping[str, Any]) -> bool:
+    return all(entry.get("simulated") for entry in facts["datasets"])
+
+
+def _usage(facts: Mapping[str, Any], repo_id: str, files: Collection[str]) -> str:
+    classifies = any("ForSequenceClassification" in str(name) for name in facts.get("architectures") or [])
+    if classifies and any(name.startswith("pipeline_") for name in files):
+        return (
+            "from transformers import pipeline\n\n"
+            f'classify = pipeline("eeg-emotion-recognition", model="{repo_id}", trust_remote_code=True)\n'
+            'print(classify("recording.edf"))'
+        )
+    return (
+        "from transformers import AutoFeatureExtractor, AutoModel\n\n"
+        f'model = AutoModel.from_pretrained("{repo_id}", trust_remote_code=True)\n'
+        f'extractor = AutoFeatureExtractor.from_pretrained("{repo_id}", trust_remote_code=True)\n'
+        'inputs = extractor(raw, return_tensors="pt")  # mne.io.Raw, or array, ch_names=, sampling_rate=, unit=\n'
+        "features = model(**inputs).pooler_output  # (windows, features)"
+    )
+
+
+def _data(datasets: list[Mapping[str, Any]]) -> str:
+    head = ["dataset", "what it is", "licence or terms", "subjects", "trials", "hours", "preprocessing"]
+    rows = [
+        [
+            entry["name"],
+            entry["title"],
+            entry["licence"],
+            _subjects(entry),
+            entry["trials"],
+            f"{entry['hours']:.2f}",
+            ", ".join(entry["preprocessing"]),
+        ]
+        for entry in datasets
+    ]
+    return _table(head, rows)
+
+
+def _subjects(entry: Mapping[str, Any]) -> str:
+    held_out = entry.get("held_out_subjects", 0)
+    return f"{entry['subjects']}" + (f", {held_out} of them held out" if held_out else "")
+
+
+def _preprocessing(datasets: list[Mapping[str, Any]]) -> str:
+    """Every preset once, with its exact settings where they are on record."""
+    settings = {name: entry.get("preprocessing_settings") for entry in datasets for name in entry["preprocessing"]}
+    lines = []
+    for name, values in settings.items():
+        told = "; ".join(f"{key.replace('_', ' ')}: {value}" for key, value in (values or {}).items() if key != "id")
+        lines.append(f"- `{name}`: {told}" if told else f"- `{name}`")
+    return "\n".join(lines)
+
+
+def _training(facts: Mapping[str, Any], files: Collection[str]) -> str:
+    machine, minutes = facts["machine"], facts["wall_seconds"] / 60
+    threads = f", {machine['threads']} threads each" if machine.get("threads") else ""
+    software = ", ".join(f"{name} {version}" for name, version in facts["software"].items())
+    lines = [
+        f"- Objective `{facts['objective']}`, {facts['steps']:,} steps, seed {facts['seed']}.",
+        f"- These weights: {facts['checkpoint']}.",
+        f"- {minutes:.1f} minutes, {machine['processes']} × {machine['device']}{threads}, {machine['name']}.",
+        f"- {software}.",
+        *(f"- Differs from the paper: {departure}." for departure in facts.get("departures", [])),
+    ]
+    if "run.yaml" in files:
+        data = "" if _all_simulated(facts) else " --data ..."
+        lines.append(f"- `run.yaml` holds every setting: `mdjpt pretrain --config run.yaml{data}` repeats the run.")
+    return "\n".join(lines)
+
+
+def _results(record: Mapping[str, Any]) -> str:
+    """A record as a table, with its protocol beneath."""
+    names = list(next(iter(record["results"].values())))
+    intro = (
+        f"Accuracy on **{record['corpus']}**{_kind(record)}: {len(record['subjects'])} subjects, "
+        f"{len(record['classes'])} classes, {record['windows']} windows. Mean over subjects with its 95 % interval; "
+        f"the null is {names[0]} with permuted labels."
+    )
+    rows = [
+        [protocol, *(_interval(row[name]["score"]) for name in names), _interval(row[names[0]].get("null"))]
+        for protocol, row in record["results"].items()
+    ]
+    protocol = "\n".join(f"- {name}: {value}" for name, value in record["protocol"].items())
+    return f"{intro}\n\n{_table(['protocol', *names, 'null'], rows)}\n\nProtocol:\n\n{protocol}"
+
+
+def _interval(values: Mapping[str, float] | None) -> str:
+    return f"{values['mean']:.3f} [{values['low']:.3f}, {values['high']:.3f}]" if values else "–"
+
+
+def _limits(facts: Mapping[str, Any]) -> str:
+    lines = []
+    if _all_simulated(facts):
+        lines.append("- **Simulated data only.** It shows that the software works; it knows nothing of human EEG.")
+    if any(record.get("data") == "simulated" for record in facts["results"]):
+        lines.append("- The results above are on simulated recordings and say nothing about people.")
+    if not facts["results"]:
+        lines.append("- Nobody has put a score of it on record.")
+    return "\n".join(lines) or "- The results above hold for their corpora and protocols, and no further."
+
+
+def _licences(facts: Mapping[str, Any]) -> str:
+    names = ", ".join(entry["name"] for entry in facts["datasets"])
+    return (
+        f"Weights: `{facts['licence']}`. Code: Apache-2.0. The data keep their own terms, listed above; "
+        f"none of {names} is part of this repository."
+    )
+
+
+def _citations(datasets: list[Mapping[str, Any]]) -> str:
+    paper = """\
+@inproceedings{zhang2025mdjpt,
+  title     = {{mdJPT}: multi-dataset joint pre-training of emotional {EEG}},
+  author    = {Zhang and others},
+  booktitle = {NeurIPS},
+  year      = {2025},
+  note      = {arXiv:2510.22197}
+}"""
+    entries = [paper, *dict.fromkeys(entry["citation"].strip() for entry in datasets if entry.get("citation"))]
+    return "```bibtex\n" + "\n\n".join(entries) + "\n```"
+
+
+def _table(head: list[str], rows: list[list[Any]]) -> str:
+    """Markdown; a bar inside a cell would end it."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CardError(f"cannot be read: {error}", path=path, remedy="Make it again, or move it away") from error
