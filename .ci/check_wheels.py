@@ -3,7 +3,13 @@
 import sys
 import zipfile
 
-REQUIRED = ["py.typed", "configs/demo.yaml", "modeling/modeling_mdjpt.py", "data_scripts/simulated.py"]
+REQUIRED = [
+    "py.typed",
+    "configs/demo.yaml",
+    "modeling/modeling_mdjpt.py",
+    "data_scripts/simulated.py",
+    "model_cards/mdjpt.md",
+]
 
 contents = []
 for path in sys.argv[1:]:

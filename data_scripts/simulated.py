@@ -242,7 +242,7 @@ def _facts(spec: CorpusSpec) -> CorpusFacts:
         title=f"Simulated EEG: {spec.title}; simulated, not human data",
         licence="CC0-1.0 (simulated, no human data)",
         redistributable=True,
-        redistribution="Made by this package; nobody's data",
+        redistribution="Nobody's data",
         licence_id="cc0-1.0",
         label_source="self-report" if spec.rated else "stimulus",
         label_names=() if spec.rated else tuple(kind.name for kind in spec.classes),

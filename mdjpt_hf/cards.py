@@ -17,8 +17,8 @@ from huggingface_hub import EvalResult, ModelCardData
 from huggingface_hub.utils import yaml_dump
 
 from mdjpt_hf.errors import CardError
+from mdjpt_hf.training.config import RECORD_FILE
 
-RECORD_FILE = "run_record.json"
 #: Where records of results stand in a model's folder.
 RESULT_FILES = ("comparison.json", "results/*.json", "evaluation/*.json")
 

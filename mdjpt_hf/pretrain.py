@@ -21,10 +21,10 @@ from mdjpt_hf.errors import ConfigurationError, PairingError
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
 from mdjpt_hf.training.checkpoint import CheckpointFolder
-from mdjpt_hf.training.config import RUN_FILE, RunConfig
+from mdjpt_hf.training.config import RECORD_FILE, RUN_FILE, RunConfig
 from mdjpt_hf.training.figures import draw_losses
 from mdjpt_hf.training.loop import Pretrainer, make_accelerator
-from mdjpt_hf.training.record import RECORD_FILE, run_record
+from mdjpt_hf.training.record import run_record
 from mdjpt_hf.training.retrieval import hold_out_subjects
 
 CHECKPOINTS, LOGS, SIMULATED_DATA = "checkpoints", "logs", "data"

@@ -76,7 +76,8 @@ def push_corpus(
     to.check()
     corpus, report = _metadata(prepared)
     check_terms(corpus["facts"], private=private, holds_licence=holds_licence, licence=licence)
-    with tempfile.TemporaryDirectory() as place:
+    # Beside the corpus, where there is room for another of its size; folders with a dot are never taken for corpora.
+    with tempfile.TemporaryDirectory(prefix=".push-", dir=prepared.resolve().parent) as place:
         shards = write_parquet(prepared, Path(place) / "parquet") / "data"
         files = [SharedFile(f"data/{path.name}", path) for path in sorted(shards.iterdir())]
         card = corpus_card(corpus, report, repo_id, licence)
@@ -126,13 +127,11 @@ def corpus_card(corpus: Mapping[str, Any], report: Mapping[str, Any], repo_id: s
     undescribed = [name for name in TRIAL_FEATURES if name not in _MEANINGS]
     if undescribed:
         raise CardError(f"the columns {undescribed} have no description", value=undescribed, remedy="Describe them")
-    titles = "; ".join(entry["title"] for entry in facts)
     body = Template((resources.files("mdjpt_hf.model_cards") / "corpus.md").read_text()).substitute(
         title=repo_id.rpartition("/")[2],
         repo_id=repo_id,
-        summary=f"EEG trials with emotional stimuli, in the one schema of mdjpt-hf. {titles}.",
         version=corpus["package_version"],
-        counts=_counts(report),
+        counts=_counts(report, {entry["name"]: entry["title"] for entry in facts}),
         schema="\n".join(f"| `{name}` | {_kind(kind)} | {_MEANINGS[name]} |" for name, kind in TRIAL_FEATURES.items()),
         labels="\n".join(_labels(facts)),
         preprocessing=_settings(corpus.get("options", {}).get("preprocessing", {})),
@@ -182,10 +181,11 @@ def _names(facts: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(entry["name"] for entry in facts)
 
 
-def _counts(report: Mapping[str, Any]) -> str:
-    lines = ["| dataset | subjects | trials | minutes |", "|---|---|---|---|"]
+def _counts(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
+    lines = ["| dataset | what it is | subjects | trials | minutes |", "|---|---|---|---|---|"]
     for name, counts in report["datasets"].items():
-        lines.append(f"| {name} | {counts['subjects']} | {counts['trials']} | {counts['minutes']:.1f} |")
+        numbers = f"{counts['subjects']} | {counts['trials']} | {counts['minutes']:.1f}"
+        lines.append(f"| {name} | {titles[name]} | {numbers} |")
     if left_out := sum(len(unit["rejected"]) for unit in report.get("units", [])):
         lines.append(f"\n{left_out} trials were left out because they could not be used.")
     return "\n".join(lines)

@@ -281,6 +281,8 @@ def _may_pass(error: BaseException | None) -> bool:
     while error is not None:
         if _status(error) in _PASSING or isinstance(error, (httpx2.TransportError, json.JSONDecodeError)):
             return True  # a busy gateway answers with a page where JSON is expected
+        if isinstance(error, RuntimeError) and "client has been closed" in str(error):
+            return True  # one thread of a download could not connect, and the client was closed for all of them
         error = error.__cause__ or error.__context__
     return False
 

@@ -17,8 +17,6 @@ from mdjpt_hf.training.config import RunConfig
 from mdjpt_hf.training.loop import Pretrainer
 from mdjpt_hf.version import __version__
 
-RECORD_FILE = "run_record.json"
-
 #: W drawn by a busy processor core, and by a busy GPU with its share of the machine. Assumptions, not measurements.
 CORE_WATTS, GPU_WATTS = 10.0, 400.0
 _LIBRARIES = ("torch", "transformers", "accelerate", "datasets", "numpy", "scipy")

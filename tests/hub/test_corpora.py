@@ -44,7 +44,13 @@ def test_shards_card_and_metadata_in_one_commit(hub, prepared):
     card = DatasetCard(pushed["README.md"].decode())
     assert card.data.license == "cc0-1.0"
     assert card.data.to_dict()["configs"][0]["data_files"] == [{"split": "train", "path": "data/train-*"}]
-    for told in ("| toy | 3 | 12 | 2.4 |", "CC0-1.0. we made it.", "@misc{toy}", "0 a, 1 b", "meant to evoke"):
+    for told in (
+        "| toy | toy corpus | 3 | 12 | 2.4 |",
+        "CC0-1.0. we made it.",
+        "@misc{toy}",
+        "0 a, 1 b",
+        "meant to evoke",
+    ):
         assert told in card.text, told
     assert all(f"| `{column}` | " in card.text for column in TRIAL_FEATURES) and "$" not in card.text
 

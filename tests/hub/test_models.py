@@ -191,6 +191,7 @@ def test_a_stranger_gets_the_same_numbers_online_and_offline(hub, online, tmp_pa
         whole = dict(pretraining(given["windows"], **given["ids"]))
         base = dict(pretraining.mdjpt(given["windows"], given["ids"]["group_ids"]))
         logits = classifier(given["windows"], given["ids"]["group_ids"]).logits
+    extracted = dict(MDJPTFeatureExtractor()(given["signal"].numpy(), given["names"], 250, return_tensors="pt"))
     for outputs in (found, offline):
         assert outputs["config"] == 12
         for name, wanted in whole.items():
@@ -199,7 +200,9 @@ def test_a_stranger_gets_the_same_numbers_online_and_offline(hub, online, tmp_pa
             torch.testing.assert_close(outputs["user/toy AutoModel"][name], wanted, rtol=0, atol=1e-7)
         got = outputs["user/classifier AutoModelForSequenceClassification"]["logits"]
         torch.testing.assert_close(got, logits, rtol=0, atol=1e-7)
-        assert outputs["extracted"]["input_values"].shape[1:] == (60, 625)
+        assert outputs["extracted"].keys() == extracted.keys()
+        for name, wanted in extracted.items():
+            torch.testing.assert_close(outputs["extracted"][name], wanted, rtol=0, atol=1e-6)
 
 
 def test_with_the_package_no_trust_is_needed(hub, run, tmp_path):

@@ -190,6 +190,13 @@ def test_a_lost_answer_to_a_pull_request(hub, tmp_path):
     assert holds(hub.repo(NAME), files, "refs/pr/2")
 
 
+def test_an_older_pull_request_is_not_taken_for_the_new_one(hub, tmp_path):
+    for _ in range(2):
+        hub.fault("commit", "503")
+        done = push(some_files(tmp_path), Destination(NAME, create_pr=True), "proposed")
+    assert len(hub.repo(NAME).pulls) == 2 and done.url.endswith("/discussions/2")
+
+
 def test_slow_answers_are_waited_for(hub, tmp_path):
     files = some_files(tmp_path)
     for endpoint in ("commit", "lfs-put"):
@@ -212,6 +219,13 @@ def test_a_hub_that_stays_down_keeps_its_old_files(hub, tmp_path, endpoint):
     hub.faults.clear()
     push(files, Destination(NAME), "second")
     assert holds(hub.repo(NAME), files)
+
+
+def test_a_hub_that_cannot_be_reached(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    with pytest.raises(HubError, match="refused") as error:
+        push(some_files(tmp_path), Destination(NAME), "no")
+    assert "the same command tries again" in error.value.remedy and not hub.calls
 
 
 def test_waiting_grows(hub, tmp_path, monkeypatch):
