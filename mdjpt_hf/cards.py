@@ -16,8 +16,8 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 from huggingface_hub.utils import yaml_dump
 
+from mdjpt_hf.data.facts import RECORD_FILE
 from mdjpt_hf.errors import CardError
-from mdjpt_hf.training.config import RECORD_FILE
 
 #: Where records of results stand in a model's folder.
 RESULT_FILES = ("comparison.json", "results/*.json", "evaluation/*.json")
@@ -74,7 +74,9 @@ def result_records(folder: Path) -> list[dict[str, Any]]:
     """Records of results beside a checkpoint: those with a protocol and scores by it."""
     paths = sorted(path for pattern in RESULT_FILES for path in folder.glob(pattern))
     records = [_read(path) for path in paths]
-    return [record for record in records if isinstance(record, dict) and {"protocol", "results"} <= set(record)]
+    return [
+        record for record in records if isinstance(record, dict) and record.get("protocol") and record.get("results")
+    ]
 
 
 def missing_facts(facts: Mapping[str, Any]) -> list[str]:

@@ -225,7 +225,7 @@ def finetune(
         seed=seed,
         trust_remote_code=trust_remote_code,
     )
-    typer.echo(f"{run(config)} is ready; what it was made of, and how well it does: {out / 'finetune.json'}")
+    typer.echo(f"{run(config)} is ready; what it was made of, and how well it does: {out / 'results'}")
 
 
 @app.command()

@@ -15,13 +15,14 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from mdjpt_hf.data.corpora import TrialSet, open_corpora
+from mdjpt_hf.data.facts import RECORD_FILE
 from mdjpt_hf.data.pairs import PairSampler
 from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.errors import ConfigurationError, PairingError
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
 from mdjpt_hf.training.checkpoint import CheckpointFolder
-from mdjpt_hf.training.config import RECORD_FILE, RUN_FILE, RunConfig
+from mdjpt_hf.training.config import RUN_FILE, RunConfig
 from mdjpt_hf.training.figures import draw_losses
 from mdjpt_hf.training.loop import Pretrainer, make_accelerator
 from mdjpt_hf.training.record import run_record

@@ -51,7 +51,7 @@ def folder(model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
     model.save_pretrained(folder / "model")
     MDJPTFeatureExtractor().save_pretrained(folder / "model")
-    (folder / "model" / "README.md").write_text("---\ndatasets:\n- sim-62\ntags:\n- simulated\n---\n")
+    (folder / "model" / "README.md").write_text("---\ndatasets:\n- sim-62\ntags:\n- simulated-data\n---\n")
     write_example(folder / "files")
     (folder / "files" / "broken.edf").write_bytes(b"0       " + bytes(40))
     return folder

@@ -140,7 +140,7 @@ def training_note(model: str) -> str:
     except Exception:  # no card, no network, or a card that is no card: all mean that nothing is known
         return "*What this model was trained on is not known: it has no model card.*"
     sets = ", ".join(getattr(data, "datasets", None) or []) or "data its card does not name"
-    simulated = " **These are simulated: it has never seen a person.**" if "simulated" in (data.tags or []) else ""
+    simulated = " **These are simulated: it has never seen a person.**" if "simulated-data" in (data.tags or []) else ""
     return f"*This model was trained on {_escaped(sets)}.*{simulated}"
 
 

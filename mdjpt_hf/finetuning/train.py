@@ -1,8 +1,8 @@
 """Fine-tuning with transformers' Trainer: the head alone, the whole network, or low-rank additions to it."""
 
-import json
 import shutil
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,11 @@ from transformers import (
 )
 
 from mdjpt_hf.data.corpora import open_corpora
+from mdjpt_hf.data.facts import RECORD_FILE
 from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.errors import CheckpointError, ConfigurationError
-from mdjpt_hf.evaluation.metrics import Accuracy, BalancedAccuracy
-from mdjpt_hf.evaluation.statistics import subject_bootstrap
+from mdjpt_hf.evaluation.metrics import BalancedAccuracy
+from mdjpt_hf.finetuning.records import effort, recording_features, records, validation_scores
 from mdjpt_hf.finetuning.targets import Target, find_target
 from mdjpt_hf.finetuning.windows import LabelledDataset, RecordingSampler, split_subjects
 
@@ -96,6 +97,7 @@ def finetune(config: FinetuneConfig) -> Path:
     output = Path(config.output_dir)
     if (output / "config.json").exists():
         raise CheckpointError("already holds a model", path=output, remedy="Choose another folder")
+    started = time.perf_counter()
     set_seed(config.seed)
     trial_sets = open_corpora(config.data)
     target = find_target(trial_sets, config.target)
@@ -103,9 +105,11 @@ def finetune(config: FinetuneConfig) -> Path:
     windows = LabelledDataset(trial_sets, target, model.config.window_seconds, config.stride_seconds)
     validates = split_subjects(windows.subject, config.validation_share, config.seed)
     parts = (np.flatnonzero(~validates), np.flatnonzero(validates))
-    model = _TRAINERS[config.method](config, model, windows, parts)
-    record = _record(config, target, windows, parts, _scores(model, windows, parts[1], target))
-    _save(config, model, record, output)
+    model, steps = _TRAINERS[config.method](config, model, windows, parts)
+    scores = validation_scores(model, windows, parts[1])
+    files = records(config, model, windows, parts, scores)
+    files[RECORD_FILE] |= effort(model, steps, time.perf_counter() - started)
+    _save(config, model, files, output)
     return output
 
 
@@ -121,7 +125,7 @@ def _load(config: FinetuneConfig, target: Target) -> Any:
     )
 
 
-# ---- the three methods; each returns a plain classifier
+# ---- the three methods; each returns a plain classifier and the steps it took
 
 
 class _Head(nn.Module):
@@ -148,20 +152,18 @@ class _Features(Dataset):
         return {"features": self.features[number], "labels": self.labels[number]}
 
 
-def _train_head(config: FinetuneConfig, model: Any, windows: LabelledDataset, parts) -> Any:
-    features = _recording_features(model, windows, np.arange(len(windows)))
+def _train_head(config: FinetuneConfig, model: Any, windows: LabelledDataset, parts) -> tuple[Any, int]:
+    features = recording_features(model, windows, np.arange(len(windows)))
     sets = [_Features(features[part], windows.label[part]) for part in parts]
-    _fit(config, _Head(model), sets, windows, parts[0])
-    return model
+    return model, _fit(config, _Head(model), sets, windows, parts[0])
 
 
-def _train_full(config: FinetuneConfig, model: Any, windows: LabelledDataset, parts) -> Any:
+def _train_full(config: FinetuneConfig, model: Any, windows: LabelledDataset, parts) -> tuple[Any, int]:
     sets = [torch.utils.data.Subset(windows, part.tolist()) for part in parts]
-    _fit(config, model, sets, windows, parts[0])
-    return model
+    return model, _fit(config, model, sets, windows, parts[0])
 
 
-def _train_lora(config: FinetuneConfig, model: Any, windows: LabelledDataset, parts) -> Any:
+def _train_lora(config: FinetuneConfig, model: Any, windows: LabelledDataset, parts) -> tuple[Any, int]:
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError as error:
@@ -177,8 +179,8 @@ def _train_lora(config: FinetuneConfig, model: Any, windows: LabelledDataset, pa
         modules_to_save=["classifier"],
     )
     adapted = get_peft_model(model, settings)
-    _train_full(config, adapted, windows, parts)
-    return adapted.merge_and_unload()
+    _, steps = _train_full(config, adapted, windows, parts)
+    return adapted.merge_and_unload(), steps
 
 
 _TRAINERS = {"head": _train_head, "full": _train_full, "lora": _train_lora}
@@ -193,7 +195,7 @@ class _RecordingTrainer(Trainer):
         return self.sampler or super()._get_train_sampler(*args, **kwargs)
 
 
-def _fit(config: FinetuneConfig, model: nn.Module, sets, windows: LabelledDataset, training: np.ndarray) -> None:
+def _fit(config: FinetuneConfig, model: nn.Module, sets, windows: LabelledDataset, training: np.ndarray) -> int:
     scratch = Path(config.output_dir) / ".training"
     arguments = TrainingArguments(
         output_dir=str(scratch),
@@ -229,6 +231,7 @@ def _fit(config: FinetuneConfig, model: nn.Module, sets, windows: LabelledDatase
         trainer.sampler = RecordingSampler(windows.recording[training], config.windows_together, config.seed)
     trainer.train()
     shutil.rmtree(scratch, ignore_errors=True)
+    return trainer.state.global_step
 
 
 def _weighted_loss(config: FinetuneConfig, windows: LabelledDataset, training: np.ndarray):
@@ -256,64 +259,18 @@ def _selection(predicted: EvalPrediction) -> dict[str, float]:
     return {"selection": -float(np.nanmean((scores - wanted) ** 2))}
 
 
-# ---- how well it does on the validation subjects, each recording normalised as a whole
+# ---- saving
 
 
-@torch.no_grad()
-def _recording_features(model: Any, windows: LabelledDataset, chosen: np.ndarray) -> torch.Tensor:
-    model.eval()
-    features = torch.empty(len(chosen), model.classifier[0].in_features)
-    for recording in np.unique(windows.recording[chosen]):
-        own = np.flatnonzero(windows.recording[chosen] == recording)
-        encoded = model.base_model.encode_recording(windows.read(chosen[own]), batch_size=128)
-        features[own] = encoded.float().cpu()
-    return features
-
-
-@torch.no_grad()
-def _scores(model: Any, windows: LabelledDataset, chosen: np.ndarray, target: Target) -> dict[str, Any]:
-    features = _recording_features(model, windows, chosen)
-    model.classifier.eval()
-    logits = model.classifier(features.to(model.device)).float().cpu().numpy()
-    wanted, subject = windows.label[chosen], windows.subject[chosen]
-    if target.problem_type == "regression":
-        error = np.abs(logits - wanted)
-        return {
-            name: {"mean_absolute_error": float(np.nanmean(error[:, column]))}
-            for column, name in enumerate(target.names)
-        }
-    found = logits.argmax(axis=-1)
-    per_subject = np.array([(found == wanted)[subject == name].mean() for name in np.unique(subject)])
-    return {
-        "accuracy": Accuracy().compute(predictions=found, references=wanted)["accuracy"],  # type: ignore[index]
-        "balanced_accuracy": BalancedAccuracy().compute(predictions=found, references=wanted)["balanced_accuracy"],  # type: ignore[index]
-        "accuracy_over_subjects": asdict(subject_bootstrap(per_subject)),
-    }
-
-
-def _record(config: FinetuneConfig, target: Target, windows: LabelledDataset, parts, scores) -> dict[str, Any]:
-    training, validation = parts
-    names = [trials.name for trials in windows.trial_sets]
-    return {
-        "settings": asdict(config),
-        "data": names,
-        "simulated": all(name.startswith("sim-") for name in names),
-        "target": {"name": target.name, "names": list(target.names)},
-        "windows": {"training": len(training), "validation": len(validation)},
-        "validation_subjects": np.unique(windows.subject[validation]).tolist(),
-        "validation": scores,
-        "protocol": "subjects of the validation set never trained, but their scores chose the epoch: optimistic by "
-        "that choice; every recording normalised as a whole, without labels; no smoothing",
-    }
-
-
-def _save(config: FinetuneConfig, model: Any, record: dict[str, Any], output: Path) -> None:
+def _save(config: FinetuneConfig, model: Any, files: dict[str, Any], output: Path) -> None:
     staging = output / ".saving"
     shutil.rmtree(staging, ignore_errors=True)
     model.cpu().save_pretrained(staging)
     extractor = AutoFeatureExtractor.from_pretrained(config.model, trust_remote_code=config.trust_remote_code)
     extractor.save_pretrained(staging)
-    write_json(staging / "finetune.json", json.loads(json.dumps(record)))
+    for name, content in files.items():
+        (staging / name).parent.mkdir(exist_ok=True)
+        write_json(staging / name, content)
     for file in staging.iterdir():
         file.replace(output / file.name)
     staging.rmdir()

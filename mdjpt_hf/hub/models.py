@@ -34,7 +34,16 @@ _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.s
 _SETTINGS = ("config.json", "preprocessor_config.json")
 #: Named one by one, so that nothing a user keeps beside them is sent; result folders and pictures are taken whole.
 _RECORDS = (
-    *("run_record.json", "history.json", "conversion.json", "comparison.json", "comparison.md", "report.md", "*.png"),
+    *(
+        "run_record.json",
+        "finetune.json",
+        "history.json",
+        "conversion.json",
+        "comparison.json",
+        "comparison.md",
+        "report.md",
+        "*.png",
+    ),
     *(f"{folder}/*.{kind}" for folder in ("results", "evaluation", "figures") for kind in ("json", "md", "png")),
 )
 _RELATIVE_IMPORT = re.compile(r"^\s*from\s+\.(\w+)\s+import", re.MULTILINE)

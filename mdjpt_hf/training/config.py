@@ -17,7 +17,6 @@ from mdjpt_hf.modeling.configuration_mdjpt import PRESETS, MDJPTConfig
 from mdjpt_hf.version import __version__
 
 RUN_FILE = "run.yaml"
-RECORD_FILE = "run_record.json"
 
 #: Fields that change where or how fast a run goes, not what comes out; a resumed run may differ in them.
 _FREE_FIELDS = {

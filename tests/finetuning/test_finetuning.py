@@ -8,6 +8,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from mdjpt_hf import MDJPTConfig, MDJPTFeatureExtractor, MDJPTForPreTraining
+from mdjpt_hf.cards import gather_facts, model_card
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.data_scripts.simulated import SimulatedCorpora
@@ -161,19 +162,21 @@ def test_what_a_method_changes(encoder, data, tmp_path, method):
     assert bool(changed) == (method != "head")
     if method == "lora":
         assert all(name.endswith("weight") for name in changed)
-    record = json.loads((out / "finetune.json").read_text())
-    assert record["simulated"] and record["target"]["names"] == list(model.config.id2label.values())
-    assert record["windows"]["training"] == 3 * record["windows"]["validation"]
+    record, result = (json.loads((out / name).read_text()) for name in ("finetune.json", "results/validation.json"))
+    assert result["data"] == "simulated" and result["classes"] == list(model.config.id2label.values())
+    assert record["training_windows"] == 3 * result["windows"]
+    card = model_card(gather_facts(out), "somebody/emotions")
+    assert "simulated-data" in card and "optimistic by that choice" in card and method in card
     assert (out / "pipeline_mdjpt.py").exists() and (out / "preprocessor_config.json").exists()
     assert not (out / ".training").exists() and not (out / ".saving").exists()
 
 
 def test_the_score_is_that_of_the_saved_model_on_whole_recordings(encoder, data, tmp_path):
     out = finetune(config(encoder, data, tmp_path / "out"))
-    record = json.loads((out / "finetune.json").read_text())
+    record = json.loads((out / "results" / "validation.json").read_text())
     model, trials = AutoModelForSequenceClassification.from_pretrained(out), open_corpora([data / "sim-62"])[0]
     correct = []
-    for person in record["validation_subjects"]:
+    for person in record["subjects"]:
         own = np.flatnonzero(trials.subject == person.split("/")[1])
         for session in np.unique(trials.session[own]):
             chosen = own[trials.session[own] == session]
@@ -182,15 +185,15 @@ def test_the_score_is_that_of_the_saved_model_on_whole_recordings(encoder, data,
                 features = model.mdjpt(torch.from_numpy(values), torch.zeros(len(values))).pooler_output
                 found = model.classifier(features).argmax(-1).numpy()
             correct += (found == np.repeat(trials.label[chosen], 4)).tolist()
-    assert record["validation"]["accuracy"] == pytest.approx(np.mean(correct))
+    assert record["metrics"]["accuracy"] == pytest.approx(np.mean(correct))
 
 
 def test_ratings_become_a_regression(encoder, data, tmp_path):
     out = finetune(config(encoder, data, tmp_path / "out", data=(str(data / "sim-14"),), target="ratings"))
     model = AutoModelForSequenceClassification.from_pretrained(out)
     assert model.config.problem_type == "regression" and model.config.id2label[0] == "valence"
-    record = json.loads((out / "finetune.json").read_text())
-    assert 0 < record["validation"]["valence"]["mean_absolute_error"] < 1
+    record = json.loads((out / "results" / "validation.json").read_text())
+    assert 0 < record["metrics"]["mean_absolute_error"]["valence"] < 1
 
 
 def test_what_cannot_work_is_refused(encoder, data, tmp_path):

@@ -10,10 +10,11 @@ import yaml
 from run_folder import make_run
 
 from mdjpt_hf.cards import gather_facts, missing_facts
+from mdjpt_hf.data.facts import energy
 from mdjpt_hf.errors import ConfigurationError, HubError
 from mdjpt_hf.pretrain import _check_push, _push
 from mdjpt_hf.training.config import RunConfig
-from mdjpt_hf.training.record import energy, training_seconds
+from mdjpt_hf.training.record import training_seconds
 
 ROOT = Path(__file__).parents[2]
 NAME = "user/toy"

@@ -1,0 +1,91 @@
+"""Facts for records: the data and their terms, the software, the machine, the energy."""
+
+import json
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import load_from_disk
+
+from mdjpt_hf.data.corpora import TrialSet
+from mdjpt_hf.data.storage import CORPUS_FILE
+from mdjpt_hf.version import __version__
+
+#: Beside the weights: how they came to be, for their card.
+RECORD_FILE = "run_record.json"
+
+#: W drawn by a busy processor core, and by a busy GPU with its share of the machine. Assumptions, not measurements.
+CORE_WATTS, GPU_WATTS = 10.0, 400.0
+_LIBRARIES = ("torch", "transformers", "accelerate", "datasets", "numpy", "scipy")
+
+
+def dataset_facts(trials: TrialSet, held_out_subjects: int = 0) -> dict[str, Any]:
+    """What a card says of a corpus that was trained on; no path of this machine is in it."""
+    path = trials.folder / CORPUS_FILE
+    corpus = json.loads(path.read_text()) if path.is_file() else {}
+    facts: dict[str, Any] = next((facts for facts in corpus.get("facts", []) if facts["name"] == trials.name), {})
+    channels = [len(names) for names in trials.ch_names]
+    return {
+        "name": trials.name,
+        "title": facts.get("title"),
+        "licence": facts.get("licence"),
+        "citation": facts.get("citation", ""),
+        "simulated": "generator" in corpus.get("options", {}),
+        "subjects": len(np.unique(trials.subject)),
+        "held_out_subjects": held_out_subjects,
+        "stimuli": len(np.unique(trials.stimulus)),
+        "trials": len(trials),
+        "hours": round(trials.hours, 3),
+        "channels": [min(channels), max(channels)],
+        "sampling_rate": trials.sampling_rate,
+        "preprocessing": _preprocessing(trials),
+        "preprocessing_settings": corpus.get("options", {}).get("preprocessing", {}),
+        "fingerprint": trials.fingerprint,
+    }
+
+
+def _preprocessing(trials: TrialSet) -> list[str]:
+    """Ids of the presets its rows went through."""
+    column = load_from_disk(str(trials.folder)).data.column("preprocessing")
+    return sorted(set(column.take(trials.rows).to_pylist()))
+
+
+def machine_facts(device: str, processes: int = 1) -> dict[str, Any]:
+    """The machine of this process; `device` is torch's word, such as `cpu`."""
+    name = torch.cuda.get_device_name() if device == "cuda" else _processor()
+    return {
+        "device": device,
+        "name": name,
+        "processes": processes,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _processor() -> str:
+    """The processor's own name where the system tells it, its architecture elsewhere."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names and names[0] else platform.machine()
+
+
+def software_facts() -> dict[str, str]:
+    """Versions, by name."""
+    versions = {name: metadata.version(name) for name in _LIBRARIES}
+    return {"python": platform.python_version(), "mdjpt-hf": __version__, **versions}
+
+
+def energy(seconds: float, machine: dict[str, Any]) -> dict[str, Any]:
+    """An estimate in kWh, with the assumption it rests on."""
+    if machine["device"] == "cuda":
+        watts, busy = machine["processes"] * GPU_WATTS, f"{GPU_WATTS:g} W for each of {machine['processes']} GPUs"
+    else:
+        cores = machine["processes"] * machine["threads"]
+        watts, busy = cores * CORE_WATTS, f"{CORE_WATTS:g} W for each of {cores} processor cores"
+    return {
+        "kwh": round(seconds * watts / 3.6e6, 6),
+        "assumption": f"{busy}, busy for the whole time; cooling and losses not counted; not measured",
+    }
