@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from mdjpt_hf import MDJPTConfig, MDJPTModel
 from mdjpt_hf.convert import load_released_checkpoint
-from mdjpt_hf.evaluation.smoothing import lds_smooth, online_normalise
+from mdjpt_hf.modeling.smoothing_mdjpt import lds_smooth, online_normalise
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 

@@ -9,9 +9,8 @@ from typing import Any
 
 import mne
 
-from mdjpt_hf.errors import CorpusError, MDJPTError
+from mdjpt_hf.errors import CorpusError, MDJPTError, located
 from mdjpt_hf.modeling.raw_mdjpt import Recording, read_raw
-from mdjpt_hf.preprocessing import located
 
 # what MNE warns of when a file ends before its header says so
 _TRUNCATION = ("does not match the file size", "truncated", "corrupt", "incomplete")

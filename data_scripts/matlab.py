@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import scipy.io
 
@@ -28,8 +29,8 @@ def load_matlab(path: Path, wanted: Callable[[str], bool] | None = None) -> dict
         Name -> array, at least two-dimensional, with MATLAB's axes and the stored type.
 
     Raises:
-        CorpusError: If it is a pointer, truncated, or not a MATLAB file; if it is of version 7.3 and h5py is not
-            installed, or holds structs or cells in that version.
+        CorpusError: If it is a pointer, truncated, or not a MATLAB file; if it is of version 7.3 and holds structs or
+            cells.
     """
     if is_version_73(path):
         return _load_73(path, wanted)
@@ -79,14 +80,6 @@ def _with_scipy(path: Path, action: Callable[[], Any]) -> Any:
 
 
 def _open_73(path: Path) -> Any:
-    try:
-        import h5py
-    except ImportError:
-        raise CorpusError(
-            "is a MATLAB 7.3 file, and reading those needs h5py",
-            path=path,
-            remedy="Install it with `pip install h5py`, or save the file in MATLAB with -v7",
-        ) from None
     try:
         return h5py.File(path, "r")
     except OSError as error:

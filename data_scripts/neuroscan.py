@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from mdjpt_hf.data_scripts.files import refuse_pointers
-from mdjpt_hf.errors import CorpusError, MontageError
+from mdjpt_hf.errors import CorpusError, MontageError, located
 from mdjpt_hf.modeling.montage_mdjpt import select_channels
-from mdjpt_hf.preprocessing import located
 
 _HEADER, _ELECTRODE, _TABLE_HEAD = 900, 75, 9  # bytes
 #: Layout of one event by the type of its table.

@@ -11,11 +11,13 @@ from mdjpt_hf.modeling.modeling_mdjpt import (
     MDJPTForSequenceClassification,
     MDJPTModel,
 )
+from mdjpt_hf.modeling.pipeline_mdjpt import EEGEmotionPipeline
 from mdjpt_hf.version import __version__
 
 register()
 
 __all__ = [
+    "EEGEmotionPipeline",
     "MDJPTConfig",
     "MDJPTFeatureExtractor",
     "MDJPTForPreTraining",

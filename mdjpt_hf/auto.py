@@ -7,6 +7,7 @@ from transformers import (
     AutoModelForPreTraining,
     AutoModelForSequenceClassification,
 )
+from transformers.pipelines import PIPELINE_REGISTRY
 
 from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
@@ -15,6 +16,7 @@ from mdjpt_hf.modeling.modeling_mdjpt import (
     MDJPTForSequenceClassification,
     MDJPTModel,
 )
+from mdjpt_hf.modeling.pipeline_mdjpt import TASK, EEGEmotionPipeline
 
 MODELS = {
     AutoModel: MDJPTModel,
@@ -32,3 +34,7 @@ def register() -> None:
     for auto_class, model_class in MODELS.items():
         auto_class.register(MDJPTConfig, model_class, exist_ok=True)
         model_class.register_for_auto_class(auto_class.__name__)
+    if TASK not in PIPELINE_REGISTRY.get_supported_tasks():
+        PIPELINE_REGISTRY.register_pipeline(
+            TASK, EEGEmotionPipeline, pt_model=AutoModelForSequenceClassification, type="multimodal"
+        )

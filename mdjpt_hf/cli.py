@@ -1,6 +1,8 @@
 """The `mdjpt` command: every option a newcomer needs, nothing heavy loaded before it is used."""
 
+import importlib.util
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -188,6 +190,101 @@ def convert(
     given = {name: value for text in settings or [] for name, value in parse_setting(text).items()}
     typer.echo(str(convert_checkpoint(checkpoint, out, released_config(**given) if given else None)))
     typer.echo(f"{out} is ready: AutoModel.from_pretrained({str(out)!r})")
+
+
+@app.command()
+def finetune(
+    model: Annotated[str, typer.Argument(help="Folder or Hub id of a pre-trained encoder.")],
+    data: Annotated[list[str], typer.Option(help="A prepared corpus with labels; repeatable.")],
+    out: Annotated[Path, typer.Option(help="The folder to make.")],
+    target: Annotated[str, typer.Option(help="label (the corpus's own), emotion, valence_class or ratings.")] = "label",
+    method: Annotated[str, typer.Option(help="head (the encoder stays as it is), full or lora.")] = "head",
+    epochs: Annotated[int, typer.Option(help="At most; validation subjects end it earlier.")] = 8,
+    batch_size: Annotated[int, typer.Option(help="Windows.")] = 64,
+    learning_rate: Annotated[float, typer.Option(help="0: that of the method.")] = 0.0,
+    validation_share: Annotated[float, typer.Option(help="Of the subjects; they only choose the epoch.")] = 0.2,
+    class_weights: Annotated[bool, typer.Option(help="Let a rare class count as much as a frequent one.")] = True,
+    seed: Annotated[int, typer.Option(help="Split, order and new weights follow from it.")] = 0,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's own code.")] = False,
+) -> None:
+    """Make a classifier out of a pre-trained encoder."""
+    from mdjpt_hf.finetuning.train import FinetuneConfig
+    from mdjpt_hf.finetuning.train import finetune as run
+
+    config = FinetuneConfig(
+        model=model,
+        data=tuple(data),
+        output_dir=str(out),
+        target=target,
+        method=method,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        validation_share=validation_share,
+        class_weights=class_weights,
+        seed=seed,
+        trust_remote_code=trust_remote_code,
+    )
+    typer.echo(f"{run(config)} is ready; what it was made of, and how well it does: {out / 'finetune.json'}")
+
+
+@app.command()
+def predict(
+    model: Annotated[str, typer.Argument(help="Folder or Hub id of a classifier.")],
+    files: Annotated[list[Path], typer.Argument(help="A recording, and the files that belong to it.")],
+    smoothing: Annotated[str, typer.Option(help="none, causal (the past counts) or lds (the future too).")] = "none",
+    json_path: Annotated[Path | None, typer.Option("--json", help="Where to write everything as JSON.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Where to draw the scores over time.")] = None,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's own code.")] = False,
+) -> None:
+    """Recognise emotion in every window of a recording."""
+    from mdjpt_hf.predict import predict as run
+
+    typer.echo(run(model, files, smoothing, json_path, picture, trust_remote_code))
+
+
+@app.command()
+def demo(
+    model: Annotated[str, typer.Argument(help="Folder or Hub id of a classifier, saved with its code.")],
+    example: Annotated[list[Path] | None, typer.Option(help="A recording to offer; repeatable.")] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 opens the page to the network.")
+    ] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="Default: the first free one from 7860.")] = None,
+    space: Annotated[
+        Path | None, typer.Option(help="Instead of opening the page, write it as a Space into this folder.")
+    ] = None,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's own code.")] = False,
+) -> None:
+    """Open a web page that reads emotion out of recordings, or write it as a Space."""
+    _require("gradio", "demo")
+    if space is not None:
+        from mdjpt_hf.demo.space import write_space
+
+        typer.echo(f"{write_space(model, space)} is ready")
+        return
+    from mdjpt_hf.demo.app import serve
+    from mdjpt_hf.demo.examples import write_example
+    from mdjpt_hf.errors import ConfigurationError
+    from mdjpt_hf.predict import open_recogniser
+
+    recogniser = open_recogniser(model, trust_remote_code)
+    with tempfile.TemporaryDirectory() as folder:
+        examples = example or [write_example(Path(folder))]
+        try:
+            serve(model, [str(path) for path in examples], recogniser, server_name=host, server_port=port)
+        except OSError as error:  # the port is taken
+            raise ConfigurationError(str(error), value=port, remedy="Choose another --port") from error
+
+
+def _require(module: str, extra: str) -> None:
+    """Optional libraries are looked for before anything heavy starts."""
+    from mdjpt_hf.errors import ConfigurationError
+
+    if importlib.util.find_spec(module) is None:
+        raise ConfigurationError(
+            f"this needs {module}", value=module, remedy=f"Install it with `pip install 'mdjpt-hf[{extra}]'`"
+        )
 
 
 def _report(prepared: Any) -> None:

@@ -2,10 +2,10 @@
 
 MDJPTError (ValueError)
 ├── MontageError, SamplingRateError, UnitError, SignalError    a recording (defined beside the model)
+├── ConfigurationError   settings that cannot work together (defined beside the model)
 ├── SchemaError          a trial that does not fit the one schema
 ├── CorpusError          a source folder, file or table that cannot be read as the corpus it should be
 ├── PairingError         a corpus that cannot give two subjects the same stimulus
-├── ConfigurationError   settings of a run that cannot work together
 ├── CheckpointError      a checkpoint that is incomplete, damaged or of another run
 ├── HubError             what the Hub refuses, or where it cannot be reached
 ├── ChecksumError        a file that is not the one that was shared
@@ -14,11 +14,13 @@ MDJPTError (ValueError)
 """
 
 from mdjpt_hf.modeling.errors_mdjpt import (
+    ConfigurationError,
     MDJPTError,
     MontageError,
     SamplingRateError,
     SignalError,
     UnitError,
+    located,
 )
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "SchemaError",
     "SignalError",
     "UnitError",
+    "located",
 ]
 
 
@@ -49,10 +52,6 @@ class CorpusError(MDJPTError):
 
 class PairingError(MDJPTError):
     """A corpus from which no two subjects with the same stimulus can be drawn."""
-
-
-class ConfigurationError(MDJPTError):
-    """Settings of a run that are unknown, out of range or contradict each other."""
 
 
 class CheckpointError(MDJPTError):

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mdjpt_hf.errors import ConfigurationError, MDJPTError
+from mdjpt_hf.errors import ConfigurationError, MDJPTError, located
 from mdjpt_hf.modeling.filtering_mdjpt import HIGH_CUTOFF, LOW_CUTOFF, TARGET_RATE, check_rate, resample
 from mdjpt_hf.modeling.signal_mdjpt import (
     PLAUSIBLE_FILTERED,
@@ -151,14 +151,6 @@ def check_preset(preset: str) -> None:
             value=preset,
             remedy=f"Use one of {', '.join(PRESETS)}",
         )
-
-
-def located(error: MDJPTError, where: str) -> MDJPTError:
-    """The same error with the recording it concerns in front of its message."""
-    if not where:
-        return error
-    message = str(error).removesuffix(f". {error.remedy}") if error.remedy else str(error)
-    return type(error)(f"{where}: {message}", value=error.value, remedy=error.remedy)
 
 
 def _resample_only(signal: np.ndarray, ch_names: list[str], rate: float, bads: list[str]) -> Preprocessed:

@@ -7,7 +7,8 @@ attributes, so that a program can act on them.
     ├── MontageError        unknown, duplicate or missing channels
     ├── SamplingRateError   a rate that cannot carry the model's band
     ├── UnitError           amplitudes that cannot be EEG in the stated unit
-    └── SignalError         wrong shape, non-finite values, too short, nothing left
+    ├── SignalError         wrong shape, non-finite values, too short, nothing left
+    └── ConfigurationError  settings that are unknown, out of range or contradict each other
 """
 
 from typing import Any
@@ -45,3 +46,15 @@ class UnitError(MDJPTError):
 
 class SignalError(MDJPTError):
     """A signal with the wrong shape, with NaN or infinite samples, too short, or with no usable part left."""
+
+
+class ConfigurationError(MDJPTError):
+    """Settings that are unknown, out of range or contradict each other."""
+
+
+def located(error: MDJPTError, where: str) -> MDJPTError:
+    """The same error with the recording it concerns in front of its message."""
+    if not where:
+        return error
+    message = str(error).removesuffix(f". {error.remedy}") if error.remedy else str(error)
+    return type(error)(f"{where}: {message}", value=error.value, remedy=error.remedy)

@@ -30,6 +30,7 @@ class RecordingReport:
     """What the extractor did to one recording.
 
     Attributes:
+        ch_names: Channels kept, by their standard names.
         renamed: Recorded name -> standard name, where they differ.
         dropped: Recorded name -> why it was left out.
         bads: Bad channels, stated or found. interpolated: those of them rebuilt from their neighbours.
@@ -40,6 +41,7 @@ class RecordingReport:
         notes: Everything in sentences.
     """
 
+    ch_names: list[str] = field(default_factory=list)
     renamed: dict[str, str] = field(default_factory=dict)
     dropped: dict[str, str] = field(default_factory=dict)
     bads: list[str] = field(default_factory=list)
@@ -123,6 +125,7 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         sampling_rate: float | Sequence[float] | None = None,
         unit: str | None = None,
         return_tensors: str | None = None,
+        window_seconds: float | None = None,
         stride_seconds: float | None = None,
         bads: Iterable[str] = (),
     ) -> EEGFeatures:
@@ -134,7 +137,8 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
             sampling_rate: Hz of the array; for a list of arrays one number, or one per array.
             unit: "uV", "mV" or "V". Arrays are taken as µV if nothing is said, an `mne.io.Raw` as V.
             return_tensors: "pt", "np" or None (NumPy).
-            stride_seconds: Distance between window starts, instead of the extractor's own.
+            window_seconds, stride_seconds: Length of a window and distance between the starts of two, instead of
+                the extractor's own.
             bads: Names of bad channels of all recordings, in addition to those marked and found.
 
         Returns:
@@ -147,17 +151,31 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         several = _is_list_of_recordings(signal_or_raw)
         sources = list(signal_or_raw) if several else [signal_or_raw]
         names, rates = _per_recording(ch_names, sampling_rate, len(sources), several)
-        stride = self.stride_seconds if stride_seconds is None else stride_seconds
+        length = self._or_own("window_seconds", window_seconds)
+        stride = self._or_own("stride_seconds", stride_seconds)
         bads = [bads] if isinstance(bads, str) else list(bads)  # an iterator serves every recording
         parts = [
-            self._extract(_as_recording(source, name, rate, unit, bads), _positive("stride_seconds", stride))
+            self._extract(_as_recording(source, name, rate, unit, bads), length, stride)
             for source, name, rate in zip(sources, names, rates, strict=True)
         ]
         return _join(parts, several, return_tensors)
 
-    def _extract(self, recording: Recording, stride: float) -> tuple[np.ndarray, np.ndarray, RecordingReport]:
+    def projection(self, ch_names: Sequence[str]) -> np.ndarray:
+        """What turns a recording's channels into the standard ones, `(60, channels)`.
+
+        Raises:
+            MontageError: If a channel is unknown, or named twice.
+        """
+        return channel_projection(ch_names, self.montage)
+
+    def _or_own(self, name: str, seconds: float | None) -> float:
+        return getattr(self, name) if seconds is None else _positive(name, seconds)
+
+    def _extract(
+        self, recording: Recording, window_seconds: float, stride_seconds: float
+    ) -> tuple[np.ndarray, np.ndarray, RecordingReport]:
         """Windows `(n, 60, samples)`, their onsets in s, and the report of one recording."""
-        self._check_length(recording)
+        _check_length(recording, window_seconds)
         cleaned = clean(
             recording.signal,
             recording.ch_names,
@@ -167,8 +185,8 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
             band=(self.band[0], self.band[1]),
             unit=recording.unit,
         )
-        length = round(self.window_seconds * self.sampling_rate)
-        starts = cut_windows(cleaned.signal.shape[1], length, round(stride * self.sampling_rate))
+        length = round(window_seconds * self.sampling_rate)
+        starts = cut_windows(cleaned.signal.shape[1], length, round(stride_seconds * self.sampling_rate))
         usable = _usable_samples(recording.bad_spans, cleaned.signal.shape[1], self.sampling_rate)
         kept = np.array([start for start in starts if usable[start : start + length].all()], dtype=np.int64)
         _check_kept(kept, starts)
@@ -178,15 +196,6 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         projected = projection @ ((cleaned.signal - np.float32(mean)) / np.float32(std))
         windows = np.stack([projected[:, start : start + length] for start in kept])
         return windows, (kept / self.sampling_rate).astype(np.float32), report
-
-    def _check_length(self, recording: Recording) -> None:
-        seconds = recording.signal.shape[1] / recording.sampling_rate
-        if seconds < self.window_seconds - 1e-6:
-            raise SignalError(
-                f"the recording lasts {seconds:.3g} s, one window {self.window_seconds:g} s",
-                value=seconds,
-                remedy="Give a longer recording, or an extractor with smaller window_seconds",
-            )
 
     def _report(
         self, recording: Recording, cleaned: Cleaned, scale: tuple[float, float], counts: tuple[int, int]
@@ -198,6 +207,7 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         if counts[1]:
             notes.append(f"{counts[1]} windows overlap stretches marked bad and were left out")
         return RecordingReport(
+            ch_names=list(cleaned.ch_names),
             renamed=recording.selection.renamed,
             dropped=recording.selection.dropped,
             bads=cleaned.bads,
@@ -306,6 +316,16 @@ def _usable_samples(bad_spans: list[tuple[float, float]], n_samples: int, rate: 
         last = max(int(np.ceil(end * rate)), first + 1)
         usable[max(first, 0) : max(last, 0)] = False  # a mark may lie before the first sample
     return usable
+
+
+def _check_length(recording: Recording, window_seconds: float) -> None:
+    seconds = recording.signal.shape[1] / recording.sampling_rate
+    if seconds < window_seconds - 1e-6:
+        raise SignalError(
+            f"the recording lasts {seconds:.3g} s, one window {window_seconds:g} s",
+            value=seconds,
+            remedy="Give a longer recording, or smaller window_seconds",
+        )
 
 
 def _check_kept(kept: np.ndarray, starts: np.ndarray) -> None:

@@ -296,6 +296,13 @@ class MDJPTForSequenceClassification(MDJPTPreTrainedModel):
         self.classifier = nn.Sequential(*hidden, nn.Linear(sizes[-1], self.num_labels))
         self.post_init()
 
+    def save_pretrained(self, save_directory, *args, **kwargs) -> None:
+        """Save weights, config and code, and with them what `pipeline("eeg-emotion-recognition")` needs."""
+        from .pipeline_mdjpt import CUSTOM_PIPELINES  # this import also makes the file travel with the checkpoint
+
+        self.config.custom_pipelines = dict(CUSTOM_PIPELINES)
+        super().save_pretrained(save_directory, *args, **kwargs)
+
     def forward(
         self,
         input_values: torch.Tensor,
@@ -313,9 +320,9 @@ class MDJPTForSequenceClassification(MDJPTPreTrainedModel):
                 `"regression"`. A class of -1 and a rating of NaN are left out.
         """
         logits = self.classifier(self.mdjpt(input_values, group_ids).pooler_output)
-        return MDJPTClassifierOutput(None if labels is None else self._loss(logits, labels), logits)
+        return MDJPTClassifierOutput(None if labels is None else self.criterion(logits, labels), logits)
 
-    def _loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def criterion(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Mean over what is known: class -1 and rating NaN mean unknown, as in the corpora."""
         problem = self.config.problem_type or ("regression" if self.num_labels == 1 else "single_label_classification")
         if problem == "regression":

@@ -20,6 +20,7 @@ def run_python(code: str) -> str:
 
 def test_the_public_list_is_what_the_design_names():
     assert set(mdjpt_hf.__all__) == {
+        "EEGEmotionPipeline",
         "MDJPTConfig",
         "MDJPTFeatureExtractor",
         "MDJPTForPreTraining",

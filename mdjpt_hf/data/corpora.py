@@ -15,7 +15,7 @@ from mdjpt_hf.data.storage import CORPUS_FILE
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import channel_projection
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
-from mdjpt_hf.schema import TRIAL_FEATURES
+from mdjpt_hf.schema import RATINGS, TRIAL_FEATURES
 
 _IDENTITY = (
     "subject",
@@ -23,7 +23,9 @@ _IDENTITY = (
     "trial",
     "stimulus",
     "label",
+    "emotion",
     "valence_class",
+    *RATINGS,
     "n_samples",
     "sampling_rate",
 )
@@ -37,7 +39,9 @@ class TrialSet:
 
     Attributes:
         name: Dataset name. folder: where it lies.
-        subject, stimulus: `(trials,)` strings. session, trial, label, valence_class, n_samples: `(trials,)` integers.
+        subject, stimulus: `(trials,)` strings.
+        session, trial, label, emotion, valence_class, n_samples: `(trials,)` integers; -1 where a class is unknown.
+        ratings: `(trials, 4)` of `RATINGS` in [0, 1]; NaN where unknown.
         sampling_rate: Hz, the same for every trial.
     """
 
@@ -49,7 +53,9 @@ class TrialSet:
     trial: np.ndarray
     stimulus: np.ndarray
     label: np.ndarray
+    emotion: np.ndarray
     valence_class: np.ndarray
+    ratings: np.ndarray
     n_samples: np.ndarray
     sampling_rate: float
     ch_names: list[tuple[str, ...]]
@@ -102,8 +108,8 @@ class TrialSet:
     def select(self, keep: np.ndarray) -> "TrialSet":
         """The trials where `keep` `(trials,)` is true."""
         chosen = np.flatnonzero(keep)
-        columns = ("rows", "subject", "session", "trial", "stimulus", "label", "valence_class", "n_samples")
-        arrays = {name: getattr(self, name)[chosen] for name in columns}
+        columns = ("rows", "subject", "session", "trial", "stimulus", "label", "emotion", "valence_class", "ratings")
+        arrays = {name: getattr(self, name)[chosen] for name in (*columns, "n_samples")}
         return TrialSet(
             name=self.name,
             folder=self.folder,
@@ -207,6 +213,7 @@ def _trial_set(folder: Path, table: pa.Table, rows: np.ndarray, name: str, label
             value=rates.tolist(),
             remedy="Prepare it with a preset that resamples",
         )
+    columns["ratings"] = np.stack([columns.pop(rating) for rating in RATINGS], axis=1).astype(np.float32)
     montages: dict[tuple[str, ...], tuple[str, ...]] = {}  # one object per montage, however many trials have it
     chunks = part.column("ch_names").chunks
     ch_names = [montages.setdefault(names, names) for chunk in chunks for names in map(tuple, chunk.to_pylist())]

@@ -120,7 +120,7 @@ def _bdf_header(signals, records, seconds, reserved, person):
     return head + b"".join(_field(value, width) for column in columns for value, width in column)
 
 
-def write_bdf(path, signal, names, rate, unit="uV", person="4711 F X Roe_Jane"):
+def write_bdf(path, signal, names, rate, unit="uV", person="Q7Q1 F X Roe_Jane"):
     """A BDF of whole seconds; `unit` is one for all channels, or one each.
 
     Args:

@@ -95,7 +95,7 @@ def write_cnt(
     start = 900 + 75 * n
     setup = bytearray(900)
     setup[0:11] = b"Version 3.0"
-    setup[21:25] = b"4711"
+    setup[21:25] = b"Q7Q1"
     setup[121 : 121 + len(person)] = person.encode()
     setup[225:243] = b"08/04/18\0\0" + b"09:30:00"
     struct.pack_into("<H", setup, 370, n)

@@ -210,7 +210,7 @@ def test_raw_recordings_of_both_cohorts_with_and_without_unit(tmp_path, names, r
     assert any("the header gives no unit" in note for note in notes) == (unit in ("", "n/a"))
     assert any("A1" in note or "HEOR" in note for note in notes if "dropped" in note)
     told = everything_told(builder, trials, reports)
-    assert "Jane" not in told and "4711" not in told
+    assert "Jane" not in told and "Q7Q1" not in told
     assert {path.name for path in builder.source_files()} == {"data.bdf", "evt.bdf", "After_remarks.mat"}
 
 

@@ -1,7 +1,6 @@
 """MATLAB files of both kinds, whole and damaged."""
 
-import sys
-
+import h5py
 import numpy as np
 import pytest
 import scipy.io
@@ -58,15 +57,7 @@ def test_damaged_and_foreign_files(path):
     refused(path, "cannot be opened")
 
 
-def test_version_73_needs_h5py(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "h5py", None)
-    path = tmp_path / "x.mat"
-    path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(512) + b"\x89HDF\r\n\x1a\n" + bytes(600))
-    refused(path, "is a MATLAB 7.3 file, and reading those needs h5py.*-v7")
-
-
 def test_version_73(tmp_path):
-    h5py = pytest.importorskip("h5py")
     path = tmp_path / "x.mat"
     with h5py.File(path, "w", userblock_size=512) as content:
         content["a"] = np.arange(6.0).reshape(3, 2)  # MATLAB's axes in reverse

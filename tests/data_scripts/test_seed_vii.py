@@ -130,7 +130,7 @@ def test_raw_sessions_are_cut_at_their_triggers(tmp_path, options):
     trials, reports = read(builder)
     check_raw(trials, 1)
     told = everything_told(builder, trials, reports)
-    assert "Jane" not in told and "4711" not in told
+    assert "Jane" not in told and "Q7Q1" not in told
     assert "1 of 4 sessions are here" in reports["05"].notes
     assert any("ECG" in note and "M1 (reference electrode)" in note for note in reports["05"].notes)
 

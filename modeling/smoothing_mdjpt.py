@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mdjpt_hf.errors import ConfigurationError, SignalError
+from .errors_mdjpt import ConfigurationError, SignalError
 
 VARIANCE_FLOOR = 1e-10
 

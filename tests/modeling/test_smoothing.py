@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mdjpt_hf.errors import ConfigurationError, SignalError
-from mdjpt_hf.evaluation.smoothing import lds_smooth, online_normalise, smoothing_matrix
+from mdjpt_hf.modeling.smoothing_mdjpt import lds_smooth, online_normalise, smoothing_matrix
 
 TESTS = Path(__file__).resolve().parents[1]
 LENGTHS = [1, 2, 3, 40, 300]

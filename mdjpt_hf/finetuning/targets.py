@@ -1,0 +1,90 @@
+"""What a classifier learns to say: one of a corpus's own columns, as numbers with names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mdjpt_hf.data.corpora import TrialSet
+from mdjpt_hf.errors import ConfigurationError, CorpusError
+from mdjpt_hf.schema import EMOTIONS, RATINGS, VALENCE_CLASSES
+
+#: `label` is the corpus's own; the next two are common to all corpora; `ratings` are what subjects reported.
+TARGETS = ("label", "emotion", "valence_class", "ratings")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target over several corpora.
+
+    Attributes:
+        name: One of `TARGETS`. names: Of its classes, or of its ratings.
+        values: For each corpus `(trials,)` classes, -1 where unknown, or `(trials, ratings)`, NaN where unknown.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    values: list[np.ndarray]
+
+    @property
+    def problem_type(self) -> str:
+        """As the model's config calls it."""
+        return "regression" if self.name == "ratings" else "single_label_classification"
+
+    def known(self, corpus: int) -> np.ndarray:
+        """`(trials,)`: which trials of a corpus have a value."""
+        values = self.values[corpus]
+        return values >= 0 if values.ndim == 1 else ~np.isnan(values).all(axis=1)
+
+
+def find_target(trial_sets: Sequence[TrialSet], name: str) -> Target:
+    """The target of these corpora, with only the classes or ratings that occur.
+
+    Raises:
+        ConfigurationError: If there is no such target, or corpora whose own classes differ are to share them.
+        CorpusError: If no trial has a value, or all have the same class.
+    """
+    if name not in TARGETS:
+        raise ConfigurationError(f"unknown target {name!r}", value=name, remedy=f"Use one of {', '.join(TARGETS)}")
+    if name == "ratings":
+        return _ratings(trial_sets)
+    columns = [getattr(trials, name) for trials in trial_sets]
+    occurring = sorted({int(value) for column in columns for value in np.unique(column) if value >= 0})
+    if len(occurring) < 2:
+        raise CorpusError(
+            f"{name} has {len(occurring)} known class in {', '.join(trials.name for trials in trial_sets)}",
+            value=len(occurring),
+            remedy="Choose another target, or corpora that have it",
+        )
+    place = {value: number for number, value in enumerate(occurring)}
+    values = [np.array([place.get(int(value), -1) for value in column]) for column in columns]
+    return Target(name, tuple(_class_names(trial_sets, name)[value] for value in occurring), values)
+
+
+def _ratings(trial_sets: Sequence[TrialSet]) -> Target:
+    given = [number for number in range(len(RATINGS)) if any(_has(trials, number) for trials in trial_sets)]
+    if not given:
+        raise CorpusError("no trial has ratings", value="ratings", remedy="Choose another target, or another corpus")
+    return Target(
+        "ratings", tuple(RATINGS[number] for number in given), [trials.ratings[:, given] for trials in trial_sets]
+    )
+
+
+def _has(trials: TrialSet, rating: int) -> bool:
+    return bool((~np.isnan(trials.ratings[:, rating])).any())
+
+
+def _class_names(trial_sets: Sequence[TrialSet], name: str) -> Sequence[str]:
+    if name == "emotion":
+        return EMOTIONS
+    if name == "valence_class":
+        return VALENCE_CLASSES
+    known = {trials.label_names for trials in trial_sets}
+    if len(known) > 1:
+        raise ConfigurationError(
+            "the corpora have classes of their own that differ: "
+            + "; ".join(f"{trials.name}: {', '.join(trials.label_names)}" for trials in trial_sets),
+            value=[trials.name for trials in trial_sets],
+            remedy="Use the target emotion or valence_class, which all corpora share",
+        )
+    return next(iter(known))

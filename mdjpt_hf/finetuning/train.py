@@ -1,0 +1,319 @@
+"""Fine-tuning with transformers' Trainer: the head alone, the whole network, or low-rank additions to it."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+from transformers import (
+    AutoFeatureExtractor,
+    AutoModelForSequenceClassification,
+    EarlyStoppingCallback,
+    EvalPrediction,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+
+from mdjpt_hf.data.corpora import open_corpora
+from mdjpt_hf.data.storage import write_json
+from mdjpt_hf.errors import CheckpointError, ConfigurationError
+from mdjpt_hf.evaluation.metrics import Accuracy, BalancedAccuracy
+from mdjpt_hf.evaluation.statistics import subject_bootstrap
+from mdjpt_hf.finetuning.targets import Target, find_target
+from mdjpt_hf.finetuning.windows import LabelledDataset, RecordingSampler, split_subjects
+
+METHODS = ("head", "full", "lora")
+
+#: Learning rates by method; the head's is that of arXiv 2510.22197, whose encoder stays as it is.
+LEARNING_RATES = {"head": 5e-4, "full": 2e-4, "lora": 1e-3}
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """One fine-tuning.
+
+    Args:
+        model: Folder or Hub id of a pre-trained encoder, or of a classifier whose head is replaced.
+        data: Prepared corpora with labels. output_dir: Made; refused if it holds a model.
+        target: One of `TARGETS`. method: One of `METHODS`.
+        epochs, batch_size: At most, and windows.
+        learning_rate: 0 for that of the method. weight_decay: Of AdamW.
+        validation_share: Of the subjects of every corpus; they choose the epoch and never train.
+        patience: Epochs without improvement on them before training stops.
+        class_weights: Whether a rare class counts as much as a frequent one.
+        stride_seconds: Between training windows. windows_together: Of a recording in a batch (full and lora).
+        lora_rank: Of the additions. seed: Everything drawn follows from it.
+        trust_remote_code: Run code from the Hub for a model of another package.
+    """
+
+    model: str
+    data: tuple[str, ...]
+    output_dir: str
+    target: str = "label"
+    method: str = "head"
+    epochs: int = 8
+    batch_size: int = 64
+    learning_rate: float = 0.0
+    weight_decay: float = 2.2e-3
+    validation_share: float = 0.2
+    patience: int = 2
+    class_weights: bool = True
+    stride_seconds: float = 5.0
+    windows_together: int = 16
+    lora_rank: int = 8
+    seed: int = 0
+    trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ConfigurationError(
+                f"unknown method {self.method!r}", value=self.method, remedy=f"Use one of {', '.join(METHODS)}"
+            )
+        if not 0 < self.validation_share < 1:
+            raise ConfigurationError(
+                f"validation_share must lie between 0 and 1, found {self.validation_share}",
+                value=self.validation_share,
+                remedy="0.2 keeps one subject in five",
+            )
+        if not self.data:
+            raise ConfigurationError("no data was given", value=(), remedy="Add --data FOLDER, a prepared corpus")
+
+
+def finetune(config: FinetuneConfig) -> Path:
+    """Train a classifier and save it with its extractor, its code and a record of how it was made.
+
+    Raises:
+        ConfigurationError: If settings, model and data do not go together.
+        CorpusError: If the data has no such labels, or too few subjects.
+        CheckpointError: If the output folder holds a model already.
+    """
+    output = Path(config.output_dir)
+    if (output / "config.json").exists():
+        raise CheckpointError("already holds a model", path=output, remedy="Choose another folder")
+    set_seed(config.seed)
+    trial_sets = open_corpora(config.data)
+    target = find_target(trial_sets, config.target)
+    model = _load(config, target)
+    windows = LabelledDataset(trial_sets, target, model.config.window_seconds, config.stride_seconds)
+    validates = split_subjects(windows.subject, config.validation_share, config.seed)
+    parts = (np.flatnonzero(~validates), np.flatnonzero(validates))
+    model = _TRAINERS[config.method](config, model, windows, parts)
+    record = _record(config, target, windows, parts, _scores(model, windows, parts[1], target))
+    _save(config, model, record, output)
+    return output
+
+
+def _load(config: FinetuneConfig, target: Target) -> Any:
+    labels = dict(enumerate(target.names))
+    return AutoModelForSequenceClassification.from_pretrained(
+        config.model,
+        trust_remote_code=config.trust_remote_code,
+        id2label=labels,
+        label2id={name: number for number, name in labels.items()},
+        problem_type=target.problem_type,
+        ignore_mismatched_sizes=True,
+    )
+
+
+# ---- the three methods; each returns a plain classifier
+
+
+class _Head(nn.Module):
+    """The head on features that were computed once: the encoder does not change."""
+
+    def __init__(self, classifier: Any):
+        super().__init__()
+        self.head = classifier.classifier
+        self.criterion = classifier.criterion
+
+    def forward(self, features: torch.Tensor, labels: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+        logits = self.head(features)
+        return {"logits": logits} if labels is None else {"loss": self.criterion(logits, labels), "logits": logits}
+
+
+class _Features(Dataset):
+    def __init__(self, features: torch.Tensor, labels: np.ndarray):
+        self.features, self.labels = features, torch.as_tensor(labels)
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
+        return {"features": self.features[number], "labels": self.labels[number]}
+
+
+def _train_head(config: FinetuneConfig, model: Any, windows: LabelledDataset, parts) -> Any:
+    features = _recording_features(model, windows, np.arange(len(windows)))
+    sets = [_Features(features[part], windows.label[part]) for part in parts]
+    _fit(config, _Head(model), sets, windows, parts[0])
+    return model
+
+
+def _train_full(config: FinetuneConfig, model: Any, windows: LabelledDataset, parts) -> Any:
+    sets = [torch.utils.data.Subset(windows, part.tolist()) for part in parts]
+    _fit(config, model, sets, windows, parts[0])
+    return model
+
+
+def _train_lora(config: FinetuneConfig, model: Any, windows: LabelledDataset, parts) -> Any:
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError as error:
+        raise ConfigurationError(
+            "lora needs peft", value="peft", remedy="Install it with `pip install 'mdjpt-hf[peft]'`"
+        ) from error
+    linear = [name for name, part in model.base_model.named_modules() if isinstance(part, nn.Linear)]
+    prefix = model.base_model_prefix
+    settings = LoraConfig(
+        r=config.lora_rank,
+        lora_alpha=2 * config.lora_rank,
+        target_modules=[f"{prefix}.{name}" for name in linear],
+        modules_to_save=["classifier"],
+    )
+    adapted = get_peft_model(model, settings)
+    _train_full(config, adapted, windows, parts)
+    return adapted.merge_and_unload()
+
+
+_TRAINERS = {"head": _train_head, "full": _train_full, "lora": _train_lora}
+
+
+class _RecordingTrainer(Trainer):
+    """Batches in which windows of a recording stay together."""
+
+    sampler: RecordingSampler | None = None
+
+    def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Any:
+        return self.sampler or super()._get_train_sampler(*args, **kwargs)
+
+
+def _fit(config: FinetuneConfig, model: nn.Module, sets, windows: LabelledDataset, training: np.ndarray) -> None:
+    scratch = Path(config.output_dir) / ".training"
+    arguments = TrainingArguments(
+        output_dir=str(scratch),
+        num_train_epochs=config.epochs,
+        per_device_train_batch_size=config.batch_size,
+        per_device_eval_batch_size=config.batch_size,
+        learning_rate=config.learning_rate or LEARNING_RATES[config.method],
+        weight_decay=config.weight_decay,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="selection",
+        greater_is_better=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        logging_strategy="epoch",
+        label_names=["labels"],
+        report_to=[],
+        seed=config.seed,
+        disable_tqdm=None,
+    )
+    trainer = _RecordingTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=sets[0],
+        eval_dataset=sets[1],
+        compute_metrics=_selection,
+        compute_loss_func=_weighted_loss(config, windows, training),
+        callbacks=[EarlyStoppingCallback(config.patience)],
+    )
+    if config.method != "head":
+        trainer.sampler = RecordingSampler(windows.recording[training], config.windows_together, config.seed)
+    trainer.train()
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _weighted_loss(config: FinetuneConfig, windows: LabelledDataset, training: np.ndarray):
+    """Cross-entropy in which every class of the training subjects weighs the same; None for the model's own loss."""
+    if not config.class_weights or windows.target.problem_type == "regression":
+        return None
+    counts = np.bincount(windows.label[training], minlength=len(windows.target.names))
+    weights = np.where(counts > 0, len(training) / (np.maximum(counts, 1) * (counts > 0).sum()), 0.0)
+    weight = torch.tensor(weights, dtype=torch.float32)
+
+    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+        logits = outputs["logits"]
+        return nn.functional.cross_entropy(logits, labels, weight.to(logits.device), ignore_index=-1)
+
+    return loss
+
+
+def _selection(predicted: EvalPrediction) -> dict[str, float]:
+    """What chooses the epoch: balanced accuracy, or minus the squared error of ratings."""
+    scores, wanted = np.asarray(predicted.predictions), np.asarray(predicted.label_ids)
+    if wanted.ndim == 1:
+        found = BalancedAccuracy().compute(predictions=scores.argmax(axis=-1), references=wanted)
+        assert found is not None
+        return {"selection": found["balanced_accuracy"]}
+    return {"selection": -float(np.nanmean((scores - wanted) ** 2))}
+
+
+# ---- how well it does on the validation subjects, each recording normalised as a whole
+
+
+@torch.no_grad()
+def _recording_features(model: Any, windows: LabelledDataset, chosen: np.ndarray) -> torch.Tensor:
+    model.eval()
+    features = torch.empty(len(chosen), model.classifier[0].in_features)
+    for recording in np.unique(windows.recording[chosen]):
+        own = np.flatnonzero(windows.recording[chosen] == recording)
+        encoded = model.base_model.encode_recording(windows.read(chosen[own]), batch_size=128)
+        features[own] = encoded.float().cpu()
+    return features
+
+
+@torch.no_grad()
+def _scores(model: Any, windows: LabelledDataset, chosen: np.ndarray, target: Target) -> dict[str, Any]:
+    features = _recording_features(model, windows, chosen)
+    model.classifier.eval()
+    logits = model.classifier(features.to(model.device)).float().cpu().numpy()
+    wanted, subject = windows.label[chosen], windows.subject[chosen]
+    if target.problem_type == "regression":
+        error = np.abs(logits - wanted)
+        return {
+            name: {"mean_absolute_error": float(np.nanmean(error[:, column]))}
+            for column, name in enumerate(target.names)
+        }
+    found = logits.argmax(axis=-1)
+    per_subject = np.array([(found == wanted)[subject == name].mean() for name in np.unique(subject)])
+    return {
+        "accuracy": Accuracy().compute(predictions=found, references=wanted)["accuracy"],  # type: ignore[index]
+        "balanced_accuracy": BalancedAccuracy().compute(predictions=found, references=wanted)["balanced_accuracy"],  # type: ignore[index]
+        "accuracy_over_subjects": asdict(subject_bootstrap(per_subject)),
+    }
+
+
+def _record(config: FinetuneConfig, target: Target, windows: LabelledDataset, parts, scores) -> dict[str, Any]:
+    training, validation = parts
+    names = [trials.name for trials in windows.trial_sets]
+    return {
+        "settings": asdict(config),
+        "data": names,
+        "simulated": all(name.startswith("sim-") for name in names),
+        "target": {"name": target.name, "names": list(target.names)},
+        "windows": {"training": len(training), "validation": len(validation)},
+        "validation_subjects": np.unique(windows.subject[validation]).tolist(),
+        "validation": scores,
+        "protocol": "subjects of the validation set never trained, but their scores chose the epoch: optimistic by "
+        "that choice; every recording normalised as a whole, without labels; no smoothing",
+    }
+
+
+def _save(config: FinetuneConfig, model: Any, record: dict[str, Any], output: Path) -> None:
+    staging = output / ".saving"
+    shutil.rmtree(staging, ignore_errors=True)
+    model.cpu().save_pretrained(staging)
+    extractor = AutoFeatureExtractor.from_pretrained(config.model, trust_remote_code=config.trust_remote_code)
+    extractor.save_pretrained(staging)
+    write_json(staging / "finetune.json", json.loads(json.dumps(record)))
+    for file in staging.iterdir():
+        file.replace(output / file.name)
+    staging.rmdir()

@@ -1,0 +1,205 @@
+"""Emotion over time from a recording: `pipeline("eeg-emotion-recognition", model=..., trust_remote_code=True)`."""
+
+import os
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from transformers.pipelines import Pipeline
+
+from .errors_mdjpt import ConfigurationError, MDJPTError, SignalError, located
+from .smoothing_mdjpt import lds_smooth
+
+TASK = "eeg-emotion-recognition"
+
+SMOOTHING = ("none", "causal", "lds")
+
+DEFAULT_BATCH = 32
+
+#: What a checkpoint's `config.json` says so that `pipeline` finds this class beside the weights.
+CUSTOM_PIPELINES = {
+    TASK: {
+        "impl": "pipeline_mdjpt.EEGEmotionPipeline",
+        "pt": ["AutoModelForSequenceClassification"],
+        "type": "multimodal",
+    }
+}
+
+
+class EEGEmotionPipeline(Pipeline):
+    """Recognises emotion in every window of a recording and in the recording as a whole.
+
+    Features are normalised over the whole recording, as during training, unless the model's config says
+    `group_mode="window"`: a window's result then still depends on the other windows of its recording, never on other
+    recordings.
+    """
+
+    model: Any
+    feature_extractor: Any
+    _load_feature_extractor: Any = True
+    _load_tokenizer: Any = False
+    _load_image_processor: Any = False
+    _load_processor: Any = False
+
+    def __call__(self, inputs: Any, batch_size: int | None = None, **kwargs: Any) -> Any:  # type: ignore[override]
+        """Recognise emotion in one recording or in each of a list.
+
+        Args:
+            inputs: A path to a recording in any format that MNE opens, an `mne.io.Raw`, an array
+                `(channels, samples)` with `ch_names` and `sampling_rate` as keywords, a dict of `signal`, `ch_names`,
+                `sampling_rate` and, optionally, `unit`, or a list of any of these.
+            batch_size: Windows that the model sees at a time.
+            ch_names, sampling_rate, unit: Of arrays; Hz, and "uV" (default), "mV" or "V".
+            window_seconds, stride_seconds: Length of a window and distance between the starts of two; by default those
+                the model was trained with.
+            smoothing: "none"; "causal": each window's features take those before it into account; "lds": also those
+                after it, which no live application can.
+            top_k: Only the k likeliest labels.
+
+        Returns:
+            For each recording a dict: `label`, `score` and `scores` of the recording (mean over its windows), `windows`
+            with `onset` and `duration` in s and `label`, `score`, `scores` of each, and `notes` on what was done to
+            the recording. Ratings (regression) have `scores` alone.
+
+        Raises:
+            MDJPTError: One of its kinds, if a recording cannot be used; it names file, value and remedy.
+        """
+        if isinstance(inputs, list | tuple) and not len(inputs):
+            raise SignalError("no recording was given", value=[], remedy="Give at least one")
+        # the base class would stack recordings of different length into batches
+        windows_at_once = batch_size or self._batch_size or DEFAULT_BATCH
+        return super().__call__(inputs, batch_size=1, windows_at_once=windows_at_once, **kwargs)
+
+    @property
+    def has_trained_head(self) -> bool:
+        """Whether the model was saved as a classifier; one that was not has had a new head put on, which guesses."""
+        saved_as = self.model.config.architectures
+        return not saved_as or any(name.endswith("ForSequenceClassification") for name in saved_as)
+
+    def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict, dict, dict]:
+        stages = (
+            ("ch_names", "sampling_rate", "unit", "window_seconds", "stride_seconds"),
+            ("windows_at_once", "smoothing"),
+            ("top_k",),
+        )
+        unknown = sorted(set(kwargs) - {name for stage in stages for name in stage})
+        if unknown:
+            raise ConfigurationError(
+                f"unknown options {', '.join(unknown)}",
+                value=unknown,
+                remedy=f"Use some of {', '.join(name for stage in stages for name in stage)}",
+            )
+        if kwargs.get("smoothing", "none") not in SMOOTHING:
+            raise ConfigurationError(
+                f"smoothing must be one of {', '.join(SMOOTHING)}, found {kwargs['smoothing']!r}",
+                value=kwargs["smoothing"],
+                remedy="causal for live use, lds to look ahead within the recording",
+            )
+        preprocess, forward, postprocess = ({k: v for k, v in kwargs.items() if k in stage} for stage in stages)
+        return preprocess, forward, postprocess
+
+    def preprocess(self, inputs: Any, **options: Any) -> dict[str, Any]:  # type: ignore[override]
+        """Windows of one recording, still as arrays: long recordings move to the device batch by batch."""
+        source, stated, notes = _recording(inputs)
+        windows = options.get("window_seconds") or self.feature_extractor.window_seconds
+        try:
+            found = self.feature_extractor(source, **{**options, **stated})
+        except MDJPTError as error:
+            raise located(error, str(inputs) if isinstance(inputs, str | os.PathLike) else "") from error
+        return {
+            "input_values": found["input_values"],
+            "onsets": found["window_onsets"],
+            "duration": float(windows),
+            "report": found.report,
+            "notes": notes + found.report.notes,
+        }
+
+    def _forward(  # type: ignore[override]
+        self, model_inputs: dict[str, Any], windows_at_once: int = DEFAULT_BATCH, smoothing: str = "none"
+    ) -> dict[str, Any]:
+        windows = torch.from_numpy(model_inputs["input_values"])
+        return {**model_inputs, "logits": self.logits(windows, windows_at_once, smoothing)}
+
+    @torch.no_grad()
+    def logits(self, windows: torch.Tensor, windows_at_once: int, smoothing: str = "none") -> torch.Tensor:
+        """Scores before they become probabilities, `(windows, labels)`, of the windows `(windows, 60, samples)` of one
+        recording."""
+        encoder, head = self.model.base_model, getattr(self.model, "classifier", None)
+        if head is None:
+            raise ConfigurationError(
+                f"{type(self.model).__name__} has no emotion head",
+                value=type(self.model).__name__,
+                remedy="Fine-tune it first and load it with AutoModelForSequenceClassification",
+            )
+        features = encoder.encode_recording(windows, batch_size=windows_at_once)
+        if smoothing != "none":
+            smoothed = lds_smooth(features.float().cpu().numpy(), causal=smoothing == "causal")
+            features = torch.from_numpy(smoothed).to(features)
+        return head(features).float().cpu()
+
+    def postprocess(self, model_outputs: dict[str, Any], top_k: int | None = None) -> dict[str, Any]:  # type: ignore[override]
+        """Scores as plain numbers, ready for JSON."""
+        scores = self.scores(model_outputs["logits"]).numpy()
+        ratings = self.model.config.problem_type == "regression"
+        windows = [
+            {"onset": float(onset), "duration": model_outputs["duration"], **self._result(row, top_k, ratings)}
+            for onset, row in zip(model_outputs["onsets"], scores, strict=True)
+        ]
+        whole = self._result(scores.mean(axis=0), top_k, ratings)
+        return {**whole, "windows": windows, "notes": list(model_outputs["notes"])}
+
+    def scores(self, logits: torch.Tensor) -> torch.Tensor:
+        """Probabilities, or ratings as they are, `(windows, labels)`."""
+        problem = self.model.config.problem_type
+        if problem == "regression":
+            return logits
+        return logits.sigmoid() if problem == "multi_label_classification" else logits.softmax(dim=-1)
+
+    def _result(self, row: np.ndarray, top_k: int | None, ratings: bool) -> dict[str, Any]:
+        names = self.model.config.id2label
+        scores = [{"label": names[i], "score": float(row[i])} for i in range(len(row))]
+        if ratings:
+            return {"scores": scores}
+        scores.sort(key=lambda entry: entry["score"], reverse=True)
+        return {**scores[0], "scores": scores[:top_k]}
+
+
+def _recording(inputs: Any) -> tuple[Any, dict[str, Any], list[str]]:
+    """What the extractor takes, what was stated with it, and what opening it told."""
+    if isinstance(inputs, dict):
+        stated = dict(inputs)
+        if "signal" not in stated:
+            raise SignalError(
+                f"a recording given as a dict needs 'signal', found {sorted(stated)}",
+                value=sorted(stated),
+                remedy="Give signal, ch_names and sampling_rate",
+            )
+        return np.asarray(stated.pop("signal")), stated, []
+    if isinstance(inputs, str | os.PathLike):
+        return _open(inputs)
+    return inputs, {}, []
+
+
+def _open(path: str | os.PathLike) -> tuple[Any, dict[str, Any], list[str]]:
+    try:
+        import mne
+    except ImportError as error:
+        raise MDJPTError("opening files needs MNE", path=path, remedy="pip install mne, or give an array") from error
+    if not os.path.exists(path):
+        raise SignalError("there is no such file", path=path, value=str(path), remedy="Check the path")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            raw = mne.io.read_raw(path, preload=False, verbose="WARNING")
+        except Exception as error:  # readers of foreign formats raise anything at all
+            raise SignalError(
+                f"MNE cannot read this file ({type(error).__name__}: {str(error)[:200]})",
+                path=path,
+                value=type(error).__name__,
+                remedy="Check that it is complete and of the format its name says, or convert it to EDF or FIF",
+            ) from error
+    return raw, {}, [f"MNE warns: {warning.message}" for warning in caught]
+
+
+__all__ = ["CUSTOM_PIPELINES", "TASK", "EEGEmotionPipeline"]

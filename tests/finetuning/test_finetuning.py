@@ -1,0 +1,205 @@
+"""From a pre-trained encoder to a classifier: targets, subjects, windows, and what each method may change."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from mdjpt_hf import MDJPTConfig, MDJPTFeatureExtractor, MDJPTForPreTraining
+from mdjpt_hf.data.corpora import open_corpora
+from mdjpt_hf.data.prepare import prepare
+from mdjpt_hf.data_scripts.simulated import SimulatedCorpora
+from mdjpt_hf.errors import CheckpointError, ConfigurationError, CorpusError
+from mdjpt_hf.finetuning.targets import find_target
+from mdjpt_hf.finetuning.train import FinetuneConfig, _weighted_loss, finetune
+from mdjpt_hf.finetuning.windows import LabelledDataset, RecordingSampler, split_subjects
+from mdjpt_hf.schema import EMOTIONS, VALENCE_CLASSES
+
+SIZES = {
+    "patch_length": 20,
+    "patch_stride": 16,
+    "hidden_size": 12,
+    "num_attention_heads": 3,
+    "intermediate_size": 17,
+    "feature_size": 5,
+    "spatial_channels": 6,
+    "filters_per_feature": 2,
+    "map_attention_kernel": 4,
+    "map_attention_pool": 3,
+    "projector_pool": 4,
+    "classifier_hidden_sizes": [9, 8],
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """sim-62: three classes of its own; sim-14: ratings."""
+    folder = tmp_path_factory.mktemp("data")
+    for name in ("sim-62", "sim-14"):
+        builder = SimulatedCorpora(corpora=[name], subjects=4, stimuli=3, trial_seconds=20.0)
+        prepare(builder, folder / name, progress=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("encoder")
+    MDJPTForPreTraining(MDJPTConfig(**SIZES)).save_pretrained(folder)
+    MDJPTFeatureExtractor().save_pretrained(folder)
+    return str(folder)
+
+
+def config(encoder, folder, out, **changes):
+    settings = {"data": (str(folder / "sim-62"),), "epochs": 2, "batch_size": 16, "stride_seconds": 5.0, **changes}
+    return FinetuneConfig(model=encoder, output_dir=str(out), **settings)
+
+
+# ---- targets
+
+
+def test_targets_keep_the_classes_that_occur(data):
+    own = open_corpora([data / "sim-62"])
+    label = find_target(own, "label")
+    assert label.names == own[0].label_names and (label.values[0] == own[0].label).all()
+    emotion = find_target(open_corpora([data]), "valence_class")
+    assert set(emotion.names) <= set(VALENCE_CLASSES) and len(emotion.values) == 2
+    for trials, values in zip(open_corpora([data]), emotion.values, strict=True):
+        for raw, value in zip(trials.valence_class, values, strict=True):
+            assert (value == -1) if raw == -1 else emotion.names[value] == VALENCE_CLASSES[raw]
+
+
+def test_ratings_are_those_given(data):
+    trials = open_corpora([data / "sim-14"])
+    ratings = find_target(trials, "ratings")
+    assert ratings.problem_type == "regression" and "valence" in ratings.names
+    np.testing.assert_array_equal(ratings.values[0][:, 0], trials[0].ratings[:, 0])
+    assert ratings.known(0).all()
+
+
+@pytest.mark.parametrize(
+    ("folders", "target", "error", "message"),
+    [
+        (["sim-62"], "mood", ConfigurationError, "mood"),
+        (["sim-62"], "emotion", CorpusError, "1 known class"),
+        (["sim-62", "sim-14"], "label", ConfigurationError, "that differ"),
+    ],
+)
+def test_targets_that_cannot_be_had(data, folders, target, error, message):
+    trial_sets = open_corpora([data / name for name in folders])
+    if target == "emotion":
+        trial_sets[0].emotion[:] = EMOTIONS.index("neutral")
+    with pytest.raises(error, match=message):
+        find_target(trial_sets, target)
+
+
+# ---- windows
+
+
+def test_no_subject_is_on_both_sides_and_every_corpus_gives_some():
+    subject = np.array([f"{corpus}/s{number}" for corpus in "ab" for number in range(5) for _ in range(3)])
+    for seed in range(20):
+        validates = split_subjects(subject, 0.4, seed)
+        assert not set(subject[validates]) & set(subject[~validates])
+        assert sorted(name[0] for name in set(subject[validates])) == ["a", "a", "b", "b"]
+    assert len({split_subjects(subject, 0.4, seed).tobytes() for seed in range(20)}) > 5
+    with pytest.raises(CorpusError, match="1 subject"):
+        split_subjects(np.array(["a/s1", "a/s1"]), 0.2, 0)
+
+
+def test_windows_carry_their_recording_and_label(data):
+    trial_sets = open_corpora([data / "sim-62"])
+    trials = trial_sets[0]
+    windows = LabelledDataset(trial_sets, find_target(trial_sets, "label"), 5.0, 5.0)
+    assert len(windows) == len(trials) * 4
+    item, (_, trial, start) = windows[9], windows.windows[9]
+    np.testing.assert_array_equal(item["input_values"], trials.window(trial, start, 625))
+    assert item["labels"] == trials.label[trial] and start == 625
+    same = windows.recording == windows.recording[9]
+    people = {(trials.subject[t], trials.session[t]) for _, t, _ in windows.windows[same]}
+    assert people == {(trials.subject[trial], trials.session[trial])}
+    np.testing.assert_array_equal(windows.read(np.array([9]))[0], item["input_values"])
+
+
+def test_the_sampler_keeps_recordings_together_and_loses_nothing():
+    recording = np.repeat(np.arange(5), [40, 3, 17, 32, 8])
+    sampler = RecordingSampler(recording, 16, 0)
+    first = list(sampler)
+    assert sorted(first) == list(range(100)) and len(sampler) == 100
+    changes = (np.diff(recording[first]) != 0).sum()
+    assert changes < 12 and first == list(sampler)
+    sampler.set_epoch(1)
+    assert list(sampler) != first
+
+
+def test_rare_classes_weigh_as_much_as_frequent_ones(encoder, data, tmp_path):
+    trial_sets = open_corpora([data / "sim-62"])
+    windows = LabelledDataset(trial_sets, find_target(trial_sets, "label"), 5.0, 5.0)
+    windows.label[:] = 0
+    windows.label[:5] = 1
+    loss = _weighted_loss(config(encoder, data, tmp_path), windows, np.arange(len(windows)))
+    labels = torch.tensor(windows.label)
+    logits = torch.zeros(len(labels), 3, requires_grad=True)
+    loss({"logits": logits}, labels).backward()
+    assert logits.grad[labels == 0, 0].sum() == pytest.approx(float(logits.grad[labels == 1, 1].sum()), rel=1e-4)
+    assert _weighted_loss(config(encoder, data, tmp_path, class_weights=False), windows, np.arange(3)) is None
+
+
+# ---- the methods
+
+
+@pytest.mark.parametrize("method", ["head", "full", "lora"])
+def test_what_a_method_changes(encoder, data, tmp_path, method):
+    if method == "lora":
+        pytest.importorskip("peft", reason="lora needs the extra [peft]")
+    out = finetune(config(encoder, data, tmp_path / "out", method=method))
+    before = MDJPTForPreTraining.from_pretrained(encoder).mdjpt.state_dict()
+    model = AutoModelForSequenceClassification.from_pretrained(out)
+    changed = [name for name, value in model.mdjpt.state_dict().items() if not torch.equal(value, before[name])]
+    assert bool(changed) == (method != "head")
+    if method == "lora":
+        assert all(name.endswith("weight") for name in changed)
+    record = json.loads((out / "finetune.json").read_text())
+    assert record["simulated"] and record["target"]["names"] == list(model.config.id2label.values())
+    assert record["windows"]["training"] == 3 * record["windows"]["validation"]
+    assert (out / "pipeline_mdjpt.py").exists() and (out / "preprocessor_config.json").exists()
+    assert not (out / ".training").exists() and not (out / ".saving").exists()
+
+
+def test_the_score_is_that_of_the_saved_model_on_whole_recordings(encoder, data, tmp_path):
+    out = finetune(config(encoder, data, tmp_path / "out"))
+    record = json.loads((out / "finetune.json").read_text())
+    model, trials = AutoModelForSequenceClassification.from_pretrained(out), open_corpora([data / "sim-62"])[0]
+    correct = []
+    for person in record["validation_subjects"]:
+        own = np.flatnonzero(trials.subject == person.split("/")[1])
+        for session in np.unique(trials.session[own]):
+            chosen = own[trials.session[own] == session]
+            values = np.stack([trials.window(t, s, 625) for t in chosen for s in range(0, 2500, 625)])
+            with torch.no_grad():
+                features = model.mdjpt(torch.from_numpy(values), torch.zeros(len(values))).pooler_output
+                found = model.classifier(features).argmax(-1).numpy()
+            correct += (found == np.repeat(trials.label[chosen], 4)).tolist()
+    assert record["validation"]["accuracy"] == pytest.approx(np.mean(correct))
+
+
+def test_ratings_become_a_regression(encoder, data, tmp_path):
+    out = finetune(config(encoder, data, tmp_path / "out", data=(str(data / "sim-14"),), target="ratings"))
+    model = AutoModelForSequenceClassification.from_pretrained(out)
+    assert model.config.problem_type == "regression" and model.config.id2label[0] == "valence"
+    record = json.loads((out / "finetune.json").read_text())
+    assert 0 < record["validation"]["valence"]["mean_absolute_error"] < 1
+
+
+def test_what_cannot_work_is_refused(encoder, data, tmp_path):
+    for changes, message in (
+        ({"method": "prompt"}, "prompt"),
+        ({"validation_share": 1.5}, "1.5"),
+        ({"data": ()}, "no data"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            config(encoder, data, tmp_path, **changes)
+    with pytest.raises(CheckpointError, match="already holds a model"):
+        finetune(config(encoder, data, encoder))

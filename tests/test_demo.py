@@ -1,0 +1,214 @@
+"""The page, as a person uses it: in a browser, with good files and bad ones; and the Space it becomes."""
+
+import base64
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mne
+import numpy as np
+import pytest
+import torch
+
+from mdjpt_hf import MDJPTConfig, MDJPTFeatureExtractor, MDJPTForSequenceClassification
+
+gradio = pytest.importorskip("gradio", reason="the page needs the extra [demo]")
+
+from mdjpt_hf.demo.app import SMOOTHING, summary, training_note  # noqa: E402
+from mdjpt_hf.demo.evidence import channel_evidence  # noqa: E402
+from mdjpt_hf.demo.examples import write_example  # noqa: E402
+from mdjpt_hf.demo.recognition import gather, recognise  # noqa: E402
+from mdjpt_hf.demo.space import write_space  # noqa: E402
+from mdjpt_hf.modeling.pipeline_mdjpt import SMOOTHING as KNOWN_SMOOTHING  # noqa: E402
+from mdjpt_hf.modeling.pipeline_mdjpt import EEGEmotionPipeline  # noqa: E402
+
+CHROMIUM = shutil.which("chromium")
+NAMES = ["Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2", "CB1"]
+LABELS = ["negative", "neutral", "positive"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    labels = {"id2label": dict(enumerate(LABELS)), "label2id": {name: i for i, name in enumerate(LABELS)}}
+    model = MDJPTForSequenceClassification(MDJPTConfig.preset("tiny", **labels)).eval()
+    with torch.no_grad():  # a head with opinions
+        model.classifier[-1].weight.mul_(300)
+    return model
+
+
+@pytest.fixture(scope="module")
+def recogniser(model):
+    return EEGEmotionPipeline(model=model, feature_extractor=MDJPTFeatureExtractor())
+
+
+@pytest.fixture(scope="module")
+def folder(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo")
+    model.save_pretrained(folder / "model")
+    MDJPTFeatureExtractor().save_pretrained(folder / "model")
+    (folder / "model" / "README.md").write_text("---\ndatasets:\n- sim-62\ntags:\n- simulated\n---\n")
+    write_example(folder / "files")
+    (folder / "files" / "broken.edf").write_bytes(b"0       " + bytes(40))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def example(folder):
+    return str(folder / "files" / "simulated_raw.fif")
+
+
+# ---- without a browser
+
+
+def test_recognition_is_that_of_the_pipeline(recogniser, example):
+    steps = []
+    found = recognise(recogniser, [example], progress=lambda share, what: steps.append(share))
+    wanted = recogniser(example)
+    assert found.result == wanted and found.labels == LABELS
+    assert steps == sorted(steps) and steps[-1] == pytest.approx(1) and len(steps) > 30
+    assert list(found.evidence) == found.report.ch_names
+    raw = mne.io.read_raw(example, verbose="ERROR")
+    start = round(found.shown[0] * raw.info["sfreq"])
+    signal = raw.get_data(found.ch_names[3], start, start + found.signal.shape[1])[0] * 1e6
+    np.testing.assert_allclose(found.signal[3], signal - signal.mean(), atol=1e-6)
+
+
+def test_evidence_is_the_score_lost_without_an_electrode(recogniser):
+    projection = torch.tensor(recogniser.feature_extractor.projection(NAMES), dtype=torch.float32)
+    recorded = torch.randn(3, len(NAMES), 625, generator=torch.Generator().manual_seed(0))
+
+    def windows(recorded):
+        return torch.einsum("sc,wct->wst", projection, recorded)
+
+    def score(recorded):
+        return recogniser.scores(recogniser.logits(windows(recorded), 64))[:, 2].mean()
+
+    found = channel_evidence(recogniser, windows(recorded).numpy(), NAMES, 2)
+    assert list(found) == NAMES[:-1]  # CB1 is no standard channel, though it may serve to make others
+    for number in (0, 5, 9):
+        silenced = recorded.clone()
+        silenced[:, number] = 0
+        assert found[NAMES[number]] == pytest.approx(float(score(recorded) - score(silenced)), abs=1e-4)
+
+
+def test_files_of_one_recording_are_brought_together(tmp_path):
+    sources = []
+    for name in ("a.eeg", "a.vmrk", "a.vhdr"):  # a browser uploads each into a folder of its own
+        (tmp_path / name[2:]).mkdir()
+        sources.append(str(tmp_path / name[2:] / name))
+        Path(sources[-1]).write_text(name)
+    target = tmp_path / "together"
+    target.mkdir()
+    assert gather(sources, target).name == "a.vhdr" and len(list(target.iterdir())) == 3
+    for files, message in (([], "No file"), (sources[:2], "are not one recording")):
+        with pytest.raises(ValueError, match=message):
+            gather(files, target)
+
+
+def test_the_summary_says_how_little_is_known(recogniser, example):
+    found = recognise(recogniser, [example])
+    text = summary(found)
+    assert found.result["label"] in text and "33%" in text and "not calibrated" in text
+    found.name = "<script>alert(1)</script>_x_"
+    assert "<script>" not in summary(found)
+    assert set(SMOOTHING.values()) == set(KNOWN_SMOOTHING)
+
+
+def test_the_page_says_what_the_model_was_trained_on(folder, tmp_path):
+    assert "sim-62" in training_note(str(folder / "model")).replace("\\", "")
+    assert "never seen a person" in training_note(str(folder / "model"))
+    assert "not known" in training_note(str(tmp_path))
+
+
+def test_the_space_runs_without_the_package(folder, tmp_path):
+    space = write_space("somebody/model", tmp_path / "space")
+    text = (space / "README.md").read_text()
+    assert "sdk: gradio" in text and "app_file: app.py" in text and gradio.__version__ in text
+    app = (space / "app.py").read_text()
+    assert 'serve("somebody/model"' in app and (space / "examples" / "simulated_raw.fif").exists()
+    (space / "app.py").write_text(app.replace("somebody/model", str(folder / "model")).replace("serve(", "build_app("))
+    text = (space / "app.py").read_text().replace("import serve", "import build_app")
+    (space / "app.py").write_text(text + '    print("built")\n')
+    hidden = tmp_path / "hidden" / "mdjpt_hf"
+    hidden.mkdir(parents=True)
+    (hidden / "__init__.py").write_text("raise ImportError('not installed here')\n")
+    environment = {**os.environ, "PYTHONPATH": str(hidden.parent), "HF_HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        [sys.executable, "app.py"], cwd=space, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert "built" in done.stdout, done.stderr
+
+
+# ---- in a browser
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="the browser is driven by playwright")
+    command = [sys.executable, "-m", "mdjpt_hf", "demo", str(folder / "model"), "--port", "7935"]
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+    try:
+        with sync_api.sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            page = browser.new_page(viewport={"width": 390, "height": 844})
+            page.asked = []
+            page.on("request", lambda request: page.asked.append(request.url))
+            _open(page, "http://127.0.0.1:7935", server)
+            yield page
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def _open(page, address, server):
+    for _ in range(240):
+        assert server.poll() is None, "the server ended"
+        try:
+            page.goto(address)
+            return page.wait_for_selector("#read")
+        except Exception:
+            time.sleep(0.5)
+    raise AssertionError("the page never came up")
+
+
+def _read(page, *files):
+    if page.query_selector("#recording [aria-label='Clear']"):
+        page.click("#recording [aria-label='Clear']")
+    page.set_input_files("#recording input[type=file]", [str(file) for file in files])
+    page.wait_for_selector(f"#recording >> text={Path(files[0]).stem}")
+    page.click("#read")
+
+
+def test_a_recording_dropped_on_a_telephone_is_read(page, example, tmp_path):
+    _read(page, example)
+    page.wait_for_selector("#signal img", timeout=120_000)
+    answer = page.inner_text("#answer")
+    assert re.search(r"(negative|neutral|positive): \d+%", answer) and "33 windows" in answer
+    pictures = page.evaluate(
+        "['timeline', 'head', 'signal'].map(id => document.querySelector(`#${id} img`)).map(i => i.src)"
+    )
+    assert all(source.startswith("data:image/") for source in pictures)
+    assert min(len(base64.b64decode(source.split(",")[1])) for source in pictures) > 5000
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390  # nothing sticks out
+    assert "simulated" in page.inner_text("body").lower() and "Not a medical device" in page.inner_text("body")
+    page.screenshot(path=tmp_path / "page.png", full_page=True)
+
+
+def test_a_bad_file_shows_the_extractors_message(page, folder):
+    _read(page, folder / "files" / "broken.edf")
+    page.wait_for_selector("#answer >> text=This recording cannot be read", timeout=60_000)
+    answer = page.inner_text("#answer")
+    assert "MNE cannot read this file" in answer and "Traceback" not in answer
+
+
+def test_the_page_asks_nobody_else(page):
+    assert page.asked and all(address.startswith(("http://127.0.0.1:7935", "data:", "blob:")) for address in page.asked)

@@ -1,0 +1,286 @@
+"""The pipeline and the endpoint's handler, on a saved classifier."""
+
+import base64
+import importlib.util
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import edfio
+import mne
+import numpy as np
+import pytest
+import torch
+from transformers import pipeline
+from typer.testing import CliRunner
+
+import mdjpt_hf.modeling
+from mdjpt_hf import EEGEmotionPipeline, MDJPTConfig, MDJPTFeatureExtractor, MDJPTForSequenceClassification, MDJPTModel
+from mdjpt_hf.cli import app
+from mdjpt_hf.errors import ConfigurationError, MontageError, SignalError
+from mdjpt_hf.modeling.handler import EndpointHandler
+from mdjpt_hf.modeling.smoothing_mdjpt import smoothing_matrix
+from mdjpt_hf.predict import predict
+
+NAMES = ["Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2"]
+LABELS = ["negative", "neutral", "positive"]
+RATE = 250
+TASK = "eeg-emotion-recognition"
+
+
+def build(**settings):
+    torch.manual_seed(0)
+    labels = {"id2label": dict(enumerate(LABELS)), "label2id": {name: i for i, name in enumerate(LABELS)}}
+    config = MDJPTConfig.preset("tiny", **{"problem_type": "single_label_classification", **labels, **settings})
+    model = MDJPTForSequenceClassification(config).eval()
+    with torch.no_grad():  # a head with opinions
+        model.classifier[-1].weight.mul_(200)
+    return model
+
+
+def signal(seconds=21, seed=0):
+    return np.random.default_rng(seed).normal(0, 10, (len(NAMES), seconds * RATE))
+
+
+def raw(values):
+    return mne.io.RawArray(values * 1e-6, mne.create_info(NAMES, RATE, "eeg"), verbose="ERROR")
+
+
+def write_edf(path, values):
+    signals = [
+        edfio.EdfSignal(row, RATE, label=name, physical_dimension="uV", physical_range=(-200, 200))
+        for name, row in zip(NAMES, values, strict=True)
+    ]
+    edfio.Edf(signals).write(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build()
+
+
+@pytest.fixture(scope="module")
+def recognise(model):
+    return EEGEmotionPipeline(model=model, feature_extractor=MDJPTFeatureExtractor())
+
+
+def expected(model, values, matrix=None, **options):
+    """Probabilities of every window, by hand."""
+    inputs = MDJPTFeatureExtractor()(values, NAMES, RATE, return_tensors="pt", **options)
+    with torch.no_grad():
+        features = model.mdjpt(inputs["input_values"], torch.zeros(len(inputs["input_values"]))).pooler_output
+        if matrix is not None:
+            features = torch.tensor(matrix, dtype=torch.float32) @ features
+        return model.classifier(features).softmax(-1).numpy(), inputs["window_onsets"].numpy()
+
+
+def probabilities(result):
+    """`(windows, labels)` in the order of the config."""
+    return np.array(
+        [[{s["label"]: s["score"] for s in w["scores"]}[name] for name in LABELS] for w in result["windows"]]
+    )
+
+
+def test_windows_and_recording_are_the_models_own_answer(model, recognise):
+    values = signal()
+    wanted, onsets = expected(model, values)
+    found = recognise(values, ch_names=NAMES, sampling_rate=RATE, batch_size=3)
+    assert [window["onset"] for window in found["windows"]] == pytest.approx(list(onsets))
+    assert {window["duration"] for window in found["windows"]} == {5.0}
+    np.testing.assert_allclose(probabilities(found), wanted, atol=1e-4)
+    assert np.ptp(wanted, axis=0).max() > 1e-3  # windows differ, so order matters
+    whole = wanted.mean(axis=0)
+    assert found["label"] == LABELS[whole.argmax()] and found["score"] == pytest.approx(whole.max(), abs=1e-4)
+    assert [s["label"] for s in found["scores"]] == [LABELS[i] for i in np.argsort(-whole)]
+    for window, row in zip(found["windows"], wanted, strict=True):
+        assert window["label"] == LABELS[row.argmax()]
+    json.dumps(found)
+
+
+@pytest.mark.parametrize("smoothing", ["causal", "lds"])
+def test_smoothing_acts_on_features(model, recognise, smoothing):
+    values = signal()
+    plain, _ = expected(model, values)
+    wanted, _ = expected(model, values, smoothing_matrix(len(plain), smoothing == "causal"))
+    found = recognise(values, ch_names=NAMES, sampling_rate=RATE, smoothing=smoothing)
+    np.testing.assert_allclose(probabilities(found), wanted, atol=1e-4)
+    assert np.abs(plain - wanted).max() > 1e-3
+
+
+def test_every_kind_of_input_gives_the_same(recognise, tmp_path):
+    values = signal()
+    path = write_edf(tmp_path / "one.edf", values)
+    stated = {"signal": values, "ch_names": NAMES, "sampling_rate": RATE}
+    millivolts = {**stated, "signal": values / 1000, "unit": "mV"}
+    results = recognise([stated, millivolts, raw(values), path, str(path)])
+    for result in results:
+        np.testing.assert_allclose(probabilities(result), probabilities(results[0]), atol=0.02)  # 16 bits in the file
+    assert probabilities(results[3]).tolist() == probabilities(results[4]).tolist()
+
+
+def test_recordings_of_a_list_do_not_touch_each_other(recognise):
+    one, two = ({"signal": signal(s, s), "ch_names": NAMES, "sampling_rate": RATE} for s in (9, 21))
+    together, alone = recognise([one, two], batch_size=64), recognise(two)
+    np.testing.assert_allclose(probabilities(together[1]), probabilities(alone), atol=1e-5)
+    assert len(together[0]["windows"]) == 3
+
+
+def test_window_stride_and_top_k(recognise):
+    found = recognise(raw(signal()), window_seconds=4, stride_seconds=4, top_k=1)
+    assert [(w["onset"], w["duration"]) for w in found["windows"]] == [(0, 4), (4, 4), (8, 4), (12, 4), (16, 4)]
+    assert all(len(w["scores"]) == 1 for w in found["windows"]) and len(found["scores"]) == 1
+
+
+def test_ratings_are_numbers_without_a_winner():
+    names = {0: "valence", 1: "arousal"}
+    model = build(problem_type="regression", id2label=names, label2id={v: k for k, v in names.items()})
+    found = EEGEmotionPipeline(model=model, feature_extractor=MDJPTFeatureExtractor())(raw(signal(9)))
+    assert [s["label"] for s in found["scores"]] == ["valence", "arousal"] and "label" not in found
+
+
+def test_several_labels_at_once_need_not_sum_to_one():
+    model = build(problem_type="multi_label_classification")
+    found = EEGEmotionPipeline(model=model, feature_extractor=MDJPTFeatureExtractor())(raw(signal(9)))
+    assert sum(s["score"] for s in found["scores"]) != pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "options", "error", "message"),
+    [
+        ("missing.edf", {}, SignalError, "missing.edf: there is no such file"),
+        ([], {}, SignalError, "no recording"),
+        ({"ch_names": NAMES}, {}, SignalError, "needs 'signal'"),
+        (signal(9), {}, MontageError, "ch_names"),
+        (signal(9), {"smoothing": "median"}, ConfigurationError, "median"),
+        (signal(9), {"windows": 3}, ConfigurationError, "windows"),
+        (signal(3), {"ch_names": NAMES, "sampling_rate": RATE}, SignalError, "3 s"),
+    ],
+)
+def test_what_cannot_work_is_refused(recognise, inputs, options, error, message):
+    with pytest.raises(error, match=message):
+        recognise(inputs, **options)
+
+
+def test_a_damaged_file_is_named(recognise, tmp_path):
+    path = tmp_path / "bad.edf"
+    path.write_bytes(b"0       " + b"x" * 100)
+    with pytest.raises(SignalError, match=r"bad\.edf: MNE cannot read"):
+        recognise(path)
+
+
+def test_a_model_without_a_head_is_refused():
+    bare = MDJPTModel(MDJPTConfig.preset("tiny"))
+    with pytest.raises(ConfigurationError, match="no emotion head"):
+        EEGEmotionPipeline(model=bare, feature_extractor=MDJPTFeatureExtractor())(raw(signal(9)))
+
+
+# ---- the command
+
+
+def test_the_command_prints_writes_and_draws(folder, recognise, tmp_path):
+    path = write_edf(tmp_path / "one.edf", signal())
+    command = ["predict", str(folder), str(path), "--json", str(tmp_path / "j"), "--picture", str(tmp_path / "p.png")]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    wanted = recognise(path)
+    lines = done.stdout.splitlines()
+    assert len([line for line in lines if re.match(r" +\d+\.0  ", line)]) == len(wanted["windows"])
+    assert f"one.edf: {wanted['label']} ({wanted['score']:.0%})" in lines
+    assert json.loads((tmp_path / "j").read_text())["windows"] == wanted["windows"]
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_encoder_whose_head_would_guess_is_refused(tmp_path):
+    MDJPTModel(MDJPTConfig.preset("tiny")).save_pretrained(tmp_path)
+    MDJPTFeatureExtractor().save_pretrained(tmp_path)
+    path = write_edf(tmp_path / "one.edf", signal())
+    with pytest.raises(ConfigurationError, match="no emotion head"):
+        predict(str(tmp_path), [path])
+    with pytest.raises(ValueError, match="no emotion head"):
+        EndpointHandler(str(tmp_path))
+
+
+# ---- saved: the pipeline and the endpoint from a folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, model):
+    folder = tmp_path_factory.mktemp("saved")
+    model.save_pretrained(folder)
+    MDJPTFeatureExtractor().save_pretrained(folder)
+    shutil.copy(Path(mdjpt_hf.modeling.__file__).with_name("handler.py"), folder)
+    return folder
+
+
+def test_the_folder_alone_makes_the_pipeline(folder, recognise):
+    for task in ({"task": TASK}, {}):
+        loaded = pipeline(model=str(folder), trust_remote_code=True, **task)
+        assert type(loaded).__name__ == "EEGEmotionPipeline"
+        assert loaded(raw(signal())) == recognise(raw(signal()))
+
+
+@pytest.fixture(scope="module")
+def endpoint(folder):
+    """As the server does it: the module lies beside the weights and gets the folder's name."""
+    spec = importlib.util.spec_from_file_location("handler", folder / "handler.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["handler"] = module
+    spec.loader.exec_module(module)
+    yield module.EndpointHandler(str(folder)), module
+    del sys.modules["handler"]
+
+
+def request(seconds=9, **changes):
+    return {"signal": signal(seconds).tolist(), "ch_names": NAMES, "sampling_rate": RATE, "unit": "uV", **changes}
+
+
+def test_the_endpoint_answers_json_and_files(endpoint, recognise, tmp_path):
+    handler, _ = endpoint
+    body = json.loads(json.dumps({"inputs": request(), "parameters": {"top_k": 2, "smoothing": "causal"}}))
+    answer = json.loads(json.dumps(handler(body)))
+    wanted = recognise(signal(9), ch_names=NAMES, sampling_rate=RATE, top_k=2, smoothing="causal")
+    assert answer["label"] == wanted["label"] and answer["score"] == pytest.approx(wanted["score"], abs=1e-4)
+    encoded = base64.b64encode(write_edf(tmp_path / "one.edf", signal(9)).read_bytes()).decode()
+    several = handler({"inputs": [{"edf": encoded}, request()]})
+    assert [len(one["windows"]) for one in several] == [3, 3]
+    assert several[0]["label"] == several[1]["label"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({}, "no 'inputs'"),
+        ([], "no 'inputs'"),
+        ({"inputs": []}, "1 to 64"),
+        ({"inputs": "text"}, "either 'signal' or 'edf'"),
+        ({"inputs": {"signal": [[0.0]], "edf": ""}}, "either 'signal' or 'edf'"),
+        ({"inputs": {"edf": "!!"}}, "base64"),
+        ({"inputs": {"edf": base64.b64encode(b"GIF89a").decode()}}, "neither EDF nor BDF"),
+        ({"inputs": request(sampling_rate=20)}, "20"),
+        ({"inputs": request(unit="kV")}, "kV"),
+        ({"inputs": request(ch_names=NAMES[:3])}, "3"),
+        ({"inputs": {"signal": [[0.0, 1.0]]}}, "['ch_names', 'sampling_rate'] lacking"),
+        ({"inputs": request(colour="red")}, "colour"),
+        ({"inputs": {**request(), "signal": [[0.0], [0.0, 1.0]]}}, "equal length"),
+        ({"inputs": {**request(), "signal": [["a", "b"]]}}, "numbers"),
+        ({"inputs": {**request(), "signal": [[float("nan"), 1.0]]}}, "not finite"),
+        ({"inputs": {**request(), "signal": 5}}, "list of channels"),
+        ({"inputs": request(), "parameters": {"device": "cuda"}}, "device"),
+        ({"inputs": request(), "parameters": {"smoothing": "loud"}}, "loud"),
+    ],
+)
+def test_bad_requests_get_an_error_object(endpoint, body, message):
+    answer = endpoint[0](body)
+    assert set(answer) == {"error"} and message in answer["error"]["message"]
+    json.dumps(answer)
+
+
+def test_large_requests_are_refused_before_they_cost_anything(endpoint, monkeypatch):
+    handler, module = endpoint
+    monkeypatch.setattr(module, "MAX_VALUES", 1000)
+    assert "at most" in handler({"inputs": request()})["error"]["message"]
+    monkeypatch.setattr(module, "MAX_FILE_BYTES", 10)
+    assert "at most" in handler({"inputs": {"edf": "A" * 100}})["error"]["message"]
