@@ -195,7 +195,7 @@ def _commit(api: HfApi, to: Destination, parent: str, files: Sequence[SharedFile
             pages = {to.branch: _page(api, to)}
         for revision, page in pages.items():
             found = _head(api, to, revision)
-            if found != parent and not _differences(api, to, found, files, outdated):
+            if not _differences(api, to, found, files, outdated):
                 return found, page
         return None
 
