@@ -18,12 +18,13 @@ from mdjpt_hf.cli import app
 from mdjpt_hf.errors import CardError, HubError
 from mdjpt_hf.hub import push_model
 from mdjpt_hf.hub.models import model_files
+from mdjpt_hf.modeling.pipeline_mdjpt import EEGEmotionPipeline
 
 NAME = "user/toy"
 CODE = {"modeling_mdjpt.py", "configuration_mdjpt.py", "feature_extraction_mdjpt.py", "layers_mdjpt.py"}
 ALWAYS = {"model.safetensors", "config.json", "preprocessor_config.json", "requirements.txt", "README.md", *CODE}
 ALWAYS |= {"run.yaml", "run_record.json", "history.json", "comparison.json", "comparison.md", "loss.png"}
-ALWAYS |= {"checksums.json"}
+ALWAYS |= {"checksums.json", "pipeline_mdjpt.py", "handler.py"}
 
 
 @pytest.fixture
@@ -148,9 +149,16 @@ STRANGER = """
                 outputs[f"{repo} {name}"] = dict(model(given["windows"], **ids))
     extractor = transformers.AutoFeatureExtractor.from_pretrained("user/toy", **trusted)
     outputs["extracted"] = dict(extractor(given["signal"].numpy(), given["names"], 250, return_tensors="pt"))
+    recognise = transformers.pipeline("eeg-emotion-recognition", model="user/classifier", **trusted)
+    outputs["recognised"] = recognise(given["signal"].numpy(), ch_names=given["names"], sampling_rate=250)
     torch.save(outputs, sys.argv[1])
 """
 IDS = {"group_ids": [0, 0, 1, 1], "dataset_ids": [0, 0, 0, 0], "stimulus_ids": [0, 1, 0, 1]}
+
+
+def rounded(nested):
+    """The same, with every float at five decimals."""
+    return json.loads(json.dumps(nested), parse_float=lambda text: round(float(text), 5))
 
 
 def test_a_stranger_gets_the_same_numbers_online_and_offline(hub, online, tmp_path):
@@ -191,6 +199,8 @@ def test_a_stranger_gets_the_same_numbers_online_and_offline(hub, online, tmp_pa
         whole = dict(pretraining(given["windows"], **given["ids"]))
         base = dict(pretraining.mdjpt(given["windows"], given["ids"]["group_ids"]))
         logits = classifier(given["windows"], given["ids"]["group_ids"]).logits
+    recognise = EEGEmotionPipeline(model=classifier, feature_extractor=MDJPTFeatureExtractor())
+    recognised = recognise(given["signal"].numpy(), ch_names=given["names"], sampling_rate=250)
     extracted = dict(MDJPTFeatureExtractor()(given["signal"].numpy(), given["names"], 250, return_tensors="pt"))
     for outputs in (found, offline):
         assert outputs["config"] == 12
@@ -200,6 +210,7 @@ def test_a_stranger_gets_the_same_numbers_online_and_offline(hub, online, tmp_pa
             torch.testing.assert_close(outputs["user/toy AutoModel"][name], wanted, rtol=0, atol=1e-7)
         got = outputs["user/classifier AutoModelForSequenceClassification"]["logits"]
         torch.testing.assert_close(got, logits, rtol=0, atol=1e-7)
+        assert rounded(outputs["recognised"]) == rounded(recognised)
         assert outputs["extracted"].keys() == extracted.keys()
         for name, wanted in extracted.items():
             torch.testing.assert_close(outputs["extracted"][name], wanted, rtol=0, atol=1e-6)
