@@ -106,7 +106,7 @@ def model_files(folder: Path) -> list[SharedFile]:
     found = {path.relative_to(folder).as_posix(): path for path in _matching(folder, shared)}
     contents: dict[str, Path | bytes] = dict(found)
     _require(folder, found)
-    for name in EXTRAS:
+    for name in EXTRAS if _is_classifier(folder) else ():
         template = _template(name)
         if name not in contents and template is not None:
             contents[name] = template
@@ -115,6 +115,12 @@ def model_files(folder: Path) -> list[SharedFile]:
     if (folder / RUN_FILE).is_file():
         contents[RUN_FILE] = _settings(folder / RUN_FILE)
     return [SharedFile(path, source) for path, source in contents.items()]
+
+
+def _is_classifier(folder: Path) -> bool:
+    """An encoder alone would answer through a head of random weights: it gets neither pipeline nor endpoint."""
+    architectures = json.loads((folder / "config.json").read_text()).get("architectures") or []
+    return any(name.endswith("ForSequenceClassification") for name in architectures)
 
 
 def _matching(folder: Path, patterns: Iterable[str]) -> list[Path]:
@@ -157,7 +163,7 @@ def _config(folder: Path, contents: Mapping[str, Path | bytes]) -> bytes:
     pipelines = {
         task: {"impl": f"{module}.{name}", "pt": ["AutoModelForSequenceClassification"], "type": "multimodal"}
         for task, (module, name) in PIPELINES.items()
-        if f"{module}.py" in contents
+        if f"{module}.py" in contents and _is_classifier(folder)
     }
     if pipelines:
         config["custom_pipelines"] = {**pipelines, **config.get("custom_pipelines", {})}

@@ -24,7 +24,7 @@ NAME = "user/toy"
 CODE = {"modeling_mdjpt.py", "configuration_mdjpt.py", "feature_extraction_mdjpt.py", "layers_mdjpt.py"}
 ALWAYS = {"model.safetensors", "config.json", "preprocessor_config.json", "requirements.txt", "README.md", *CODE}
 ALWAYS |= {"run.yaml", "run_record.json", "history.json", "comparison.json", "comparison.md", "loss.png"}
-ALWAYS |= {"checksums.json", "pipeline_mdjpt.py", "handler.py"}
+ALWAYS |= {"checksums.json", "pipeline_mdjpt.py"}
 
 
 @pytest.fixture
@@ -44,6 +44,14 @@ def test_what_goes_and_what_stays(hub, run):
     assert pushed["requirements.txt"].decode().splitlines()[0] == "torch>=2.13.0"
 
 
+@pytest.mark.parametrize("model_class", [MDJPTForPreTraining, MDJPTForSequenceClassification])
+def test_only_a_classifier_offers_to_recognise_emotion(hub, tmp_path, model_class):
+    push_model(make_run(tmp_path / "run", model_class), NAME)
+    pushed = hub.repo(NAME).files()
+    offers = model_class is MDJPTForSequenceClassification
+    assert ("handler.py" in pushed) == offers == ("custom_pipelines" in json.loads(pushed["config.json"]))
+
+
 def test_no_place_of_this_machine_is_told(hub, run):
     push_model(run, NAME)
     pushed = hub.repo(NAME).files()
@@ -51,7 +59,8 @@ def test_no_place_of_this_machine_is_told(hub, run):
     assert yaml.safe_load(pushed["run.yaml"])["data"] == ["sim-a"]
 
 
-def test_what_others_put_beside_goes_along(hub, run):
+def test_what_others_put_beside_goes_along(hub, tmp_path):
+    run = make_run(tmp_path / "run", MDJPTForSequenceClassification)
     extras = {"handler.py": "class EndpointHandler: ...\n", "requirements.txt": "torch\n"}
     extras["pipeline_mdjpt.py"] = "from .extra_mdjpt import THING\n\nclass EEGEmotionPipeline: ...\n"
     extras |= {"extra_mdjpt.py": "THING = 1\n", "figures/map.png": "\x89PNG", "results/one.json": "{}"}
@@ -64,7 +73,6 @@ def test_what_others_put_beside_goes_along(hub, run):
         assert pushed[name] == (run / name).read_bytes(), name
     pipelines = json.loads(pushed["config.json"])["custom_pipelines"]
     assert pipelines["eeg-emotion-recognition"]["impl"] == "pipeline_mdjpt.EEGEmotionPipeline"
-    assert "custom_pipelines" not in json.loads((run / "config.json").read_text())  # the run stays as it was
 
 
 def test_code_that_is_missing_comes_from_the_package_or_is_named(run):
