@@ -8,8 +8,14 @@ from transformers import (
     AutoModelForSequenceClassification,
 )
 
+from mdjpt_hf.modeling.configuration_masked_eeg import MaskedEEGConfig
 from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
+from mdjpt_hf.modeling.modeling_masked_eeg import (
+    MaskedEEGForPreTraining,
+    MaskedEEGForSequenceClassification,
+    MaskedEEGModel,
+)
 from mdjpt_hf.modeling.modeling_mdjpt import (
     MDJPTForPreTraining,
     MDJPTForSequenceClassification,
@@ -17,18 +23,26 @@ from mdjpt_hf.modeling.modeling_mdjpt import (
 )
 
 MODELS = {
-    AutoModel: MDJPTModel,
-    AutoModelForPreTraining: MDJPTForPreTraining,
-    AutoModelForSequenceClassification: MDJPTForSequenceClassification,
+    MDJPTConfig: {
+        AutoModel: MDJPTModel,
+        AutoModelForPreTraining: MDJPTForPreTraining,
+        AutoModelForSequenceClassification: MDJPTForSequenceClassification,
+    },
+    MaskedEEGConfig: {
+        AutoModel: MaskedEEGModel,
+        AutoModelForPreTraining: MaskedEEGForPreTraining,
+        AutoModelForSequenceClassification: MaskedEEGForSequenceClassification,
+    },
 }
 
 
 def register() -> None:
     """Register every class once; importing the package does it."""
-    AutoConfig.register(MDJPTConfig.model_type, MDJPTConfig, exist_ok=True)
-    AutoFeatureExtractor.register(MDJPTConfig, MDJPTFeatureExtractor, exist_ok=True)
-    MDJPTConfig.register_for_auto_class()
     MDJPTFeatureExtractor.register_for_auto_class()
-    for auto_class, model_class in MODELS.items():
-        auto_class.register(MDJPTConfig, model_class, exist_ok=True)
-        model_class.register_for_auto_class(auto_class.__name__)
+    for config_class, models in MODELS.items():
+        AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
+        AutoFeatureExtractor.register(config_class, MDJPTFeatureExtractor, exist_ok=True)
+        config_class.register_for_auto_class()
+        for auto_class, model_class in models.items():
+            auto_class.register(config_class, model_class, exist_ok=True)
+            model_class.register_for_auto_class(auto_class.__name__)
