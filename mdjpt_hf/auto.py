@@ -1,5 +1,7 @@
 """Registration with transformers: the auto classes open our checkpoints, and saving one copies its code."""
 
+from typing import Any
+
 from transformers import (
     AutoConfig,
     AutoFeatureExtractor,
@@ -22,7 +24,7 @@ from mdjpt_hf.modeling.modeling_mdjpt import (
     MDJPTModel,
 )
 
-MODELS = {
+MODELS: dict[Any, dict[Any, Any]] = {
     MDJPTConfig: {
         AutoModel: MDJPTModel,
         AutoModelForPreTraining: MDJPTForPreTraining,

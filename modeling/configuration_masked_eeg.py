@@ -45,8 +45,8 @@ class MaskedEEGConfig(PreTrainedConfig):
             sampling_rate * window_seconds)` per window; other window lengths are accepted at run time.
         token_samples (`int`, samples): One token; 25 are 0.2 s.
         spatial_filters (`int`): Weighted sums of the channels that the tokeniser looks at.
-        filters_per_source (`int`), filter_length (`int`, samples, odd), filter_stride (`int`, samples): Temporal filters
-            of each of them, and how often they are evaluated; the stride divides `token_samples`.
+        filters_per_source (`int`), filter_length (`int`, samples, odd), filter_stride (`int`, samples): Temporal
+            filters of each of them, and how often they are evaluated; the stride divides `token_samples`.
         power_floor (`float`): Added to a filter's power before the logarithm; the input's variance is about 1.
         hidden_size, num_hidden_layers, num_attention_heads, intermediate_size (`int`), hidden_act (`str`),
             attention_dropout (`float`), rms_norm_eps (`float`), initializer_range (`float`),
@@ -137,7 +137,8 @@ class MaskedEEGConfig(PreTrainedConfig):
     def validate_sizes(self):
         """Refuse sizes that cannot be built."""
         sizes = ("sampling_rate", "num_channels", "token_samples", "spatial_filters", "filters_per_source")
-        for field in (*sizes, "filter_length", "filter_stride", "hidden_size", "num_attention_heads", "intermediate_size"):
+        more = ("filter_length", "filter_stride", "hidden_size", "num_attention_heads", "intermediate_size")
+        for field in (*sizes, *more):
             if getattr(self, field) < 1:
                 raise ValueError(f"{field} must be at least 1, found {getattr(self, field)}")
         if self.filter_length % 2 == 0:

@@ -5,6 +5,7 @@ predicted from the context on both sides, at several granularities, from an inte
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -122,8 +123,10 @@ class MaskedEEGModel(MaskedEEGPreTrainedModel):
     def __init__(self, config: MaskedEEGConfig):
         super().__init__(config)
         self.tokenizer = ConvTokenizer(config)
-        self.rotary = EuroBertRotaryEmbedding(config)
-        self.layers = nn.ModuleList(EuroBertDecoderLayer(config, index) for index in range(config.num_hidden_layers))
+        # These read fields by name, and ours has all that they read.
+        parts: Any = config
+        self.rotary = EuroBertRotaryEmbedding(parts)
+        self.layers = nn.ModuleList(EuroBertDecoderLayer(parts, index) for index in range(config.num_hidden_layers))
         self.intermediate_norm = EuroBertRMSNorm(config.hidden_size, config.rms_norm_eps)
         self.norm = EuroBertRMSNorm(config.hidden_size, config.rms_norm_eps)
         self.post_init()
@@ -168,7 +171,7 @@ class MaskedEEGModel(MaskedEEGPreTrainedModel):
             SignalError: If the shape does not fit.
         """
         channels, shortest = self.config.num_channels, max(self.config.sampling_rate, self.config.token_samples)
-        shape = None if input_values is None else tuple(input_values.shape)
+        shape: tuple[int, ...] = () if input_values is None else tuple(input_values.shape)
         if input_values is None or len(shape) != 3 or shape[1] != channels or shape[2] < shortest:
             raise SignalError(
                 f"input_values must have shape (batch, {channels}, at least {shortest} samples), found {shape}",
@@ -200,12 +203,13 @@ class MaskedEEGForPreTraining(MaskedEEGPreTrainedModel):
     """The encoder with one prediction head per granularity, which reads the intermediate and the last layer."""
 
     _keys_to_ignore_on_load_unexpected = [r"^classifier\."]
+    cluster_counts: torch.Tensor
 
     def __init__(self, config: MaskedEEGConfig):
         super().__init__(config)
         self.masked_eeg = MaskedEEGModel(config)
         self.mask_embedding = nn.Parameter(torch.empty(config.hidden_size))
-        self.heads = nn.ModuleList(nn.Linear(config.hidden_size, size) for size in config.max_clusters)
+        self.heads = nn.ModuleList([nn.Linear(config.hidden_size, size) for size in config.max_clusters])
         # How many clusters each granularity has in the present round; the rest of its head is switched off.
         self.register_buffer("cluster_counts", torch.empty(len(config.max_clusters), dtype=torch.long))
         self.post_init()
@@ -259,9 +263,11 @@ class MaskedEEGForPreTraining(MaskedEEGPreTrainedModel):
             cluster_counts (`list[int]`): Clusters of each granularity, at most `config.max_clusters`.
         """
         self.cluster_counts.copy_(torch.tensor(cluster_counts))
-        for head in self.heads:
-            nn.init.normal_(head.weight, std=self.config.initializer_range)
-            nn.init.zeros_(head.bias)
+        for name, parameter in self.heads.named_parameters():
+            if name.endswith("weight"):
+                nn.init.normal_(parameter, std=self.config.initializer_range)
+            else:
+                nn.init.zeros_(parameter)
 
 
 class MaskedEEGForSequenceClassification(MaskedEEGPreTrainedModel):

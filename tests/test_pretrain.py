@@ -15,8 +15,9 @@ import yaml
 
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.errors import ConfigurationError
-from mdjpt_hf.pretrain import _samplers, _simulated_data
+from mdjpt_hf.pretrain import _simulated_data
 from mdjpt_hf.training import loop
+from mdjpt_hf.training.alignment import pair_samplers
 from mdjpt_hf.training.config import RunConfig, load_run_config
 
 ROOT = Path(__file__).parents[1]
@@ -151,7 +152,7 @@ def test_subjects_that_cannot_be_paired_are_not_held_out(prepared):
     shown = {(f"s{n}", 1): [f"clip{k}" for k in range(3)] for n in range(5)}
     shown |= {("t1", 1): ["x1", "x2"], ("t2", 1): ["y1", "y2"]}
     trial_sets = open_corpora([prepared("odd", shown=shown)])
-    held_out = [_samplers(RunConfig(seed=seed), trial_sets)[1] for seed in range(20)]
+    held_out = [pair_samplers(RunConfig(seed=seed), trial_sets)[1] for seed in range(20)]
     assert {} in held_out and any(held_out)
 
 

@@ -99,7 +99,7 @@ def fit_codebook(features: np.ndarray, rows: np.ndarray, settings: ClusteringSet
         for kmeans in (kmeans for granularity in fits for kmeans in granularity):
             kmeans.partial_fit(batch)
     scores = tuple({kmeans.n_clusters: _criterion(kmeans, judges) for kmeans in granularity} for granularity in fits)
-    best = [min(granularity, key=lambda fit: score[fit.n_clusters]) for granularity, score in zip(fits, scores)]
+    best = [_best(granularity, score) for granularity, score in zip(fits, scores, strict=True)]
     counted = frame.project(features[_draw(rows, settings.sample, rng)])
     centroids = tuple(merge_tiny(fit.cluster_centers_, counted, settings.min_share) for fit in best)
     return Codebook(mean, components, centroids, scores)
@@ -107,6 +107,10 @@ def fit_codebook(features: np.ndarray, rows: np.ndarray, settings: ClusteringSet
 
 def _kmeans(count: int, seed: int) -> MiniBatchKMeans:
     return MiniBatchKMeans(count, init="k-means++", n_init=1, random_state=seed, reassignment_ratio=0.0)
+
+
+def _best(fits: list[MiniBatchKMeans], scores: dict[int, float]) -> MiniBatchKMeans:
+    return min(fits, key=lambda fit: scores[fit.n_clusters])
 
 
 def _criterion(kmeans: MiniBatchKMeans, judges: np.ndarray) -> float:

@@ -1,5 +1,6 @@
 """What clusters are like, and what they merely name: sizes, and mutual information with who, what and where."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,3 +85,35 @@ def normalised_mutual_information(table: np.ndarray) -> float:
 def _entropy(shares: np.ndarray) -> float:
     present = shares[shares > 0]
     return float(-(present * np.log(present)).sum())
+
+
+def guess_accuracies(
+    index: TokenIndex, labels: np.ndarray, counts: list[int], held_out: Collection[tuple[str, str]]
+) -> list[dict[str, float]]:
+    """What can be guessed about the evaluated subjects' tokens without looking at the signal, per granularity.
+
+    Args:
+        held_out (`Collection` of (dataset, subject)): Who is evaluated, with the shares of the others; everybody
+            if empty.
+
+    Returns:
+        Accuracies: `majority` (always the most frequent cluster), `unigram` (drawn with the clusters' shares),
+        `dataset` and `recording` (the most frequent cluster of the token's own dataset or recording, which is told).
+    """
+    evaluated = [not held_out or (part.name, part.subject) in held_out for part in index.recordings]
+    guesses = []
+    for number, count in enumerate(counts):
+        table = np.array([np.bincount(labels[part.tokens, number], minlength=count) for part in index.recordings])
+        shown = table[[not chosen for chosen in evaluated]] if held_out else table
+        shares, tokens = shown.sum(axis=0) / shown.sum(), table[evaluated]
+        names = np.array([part.name for part in index.recordings])[evaluated]
+        by_dataset = np.array([tokens[names == name].sum(axis=0) for name in np.unique(names)])
+        guesses.append(
+            {
+                "majority": float(tokens[:, shares.argmax()].sum() / tokens.sum()),
+                "unigram": float(tokens.sum(axis=0) @ shares / tokens.sum()),
+                "dataset": float(by_dataset.max(axis=1).sum() / tokens.sum()),
+                "recording": float(tokens.max(axis=1).sum() / tokens.sum()),
+            }
+        )
+    return guesses

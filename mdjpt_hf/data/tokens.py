@@ -73,9 +73,7 @@ class TokenIndex:
         for subject, session in sorted(set(keys)):
             members = order[[key == (subject, session) for key in keys]]
             counts = trials.n_samples[members] // self.token_samples
-            self.recordings.append(
-                Recording(dataset, trials.name, subject, session, members, counts, self.num_tokens)
-            )
+            self.recordings.append(Recording(dataset, trials.name, subject, session, members, counts, self.num_tokens))
             self.first_token[dataset][members] = self.num_tokens + np.cumsum(counts) - counts
             self.num_tokens += int(counts.sum())
 

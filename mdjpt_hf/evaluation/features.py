@@ -8,7 +8,11 @@ import torch
 from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.data.spectra import differential_entropy
 from mdjpt_hf.data.windows import WindowIndex, index_windows, read_windows
+from mdjpt_hf.modeling.modeling_masked_eeg import MaskedEEGModel
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTModel
+
+Encoder = MDJPTModel | MaskedEEGModel
+
 
 @dataclass(frozen=True)
 class LabelledWindows:
@@ -51,10 +55,10 @@ def labelled_windows(trials: TrialSet, seconds: float, stride_seconds: float | N
     )
 
 
-def encoder_features(model: MDJPTModel, windows: LabelledWindows, batch_size: int = 128) -> np.ndarray:
-    """Features of every window, `(windows, maps)`; each recording is normalised as a whole, without labels."""
+def encoder_features(model: Encoder, windows: LabelledWindows, batch_size: int = 128) -> np.ndarray:
+    """Features of every window, `(windows, size)`; the encoder is given each recording as a whole, without labels."""
     model = model.eval()
-    features = np.empty((len(windows), model.config.num_maps), dtype=np.float32)
+    features = np.empty((len(windows), model.config.pooled_size), dtype=np.float32)
     for recording in np.unique(windows.recording):
         chosen = np.flatnonzero(windows.recording == recording)
         values = torch.from_numpy(read_windows(windows.trials, windows.index, chosen))
