@@ -27,6 +27,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "spatial_filters": 24,
         "filters_per_source": 4,
         "hidden_size": 64,
+        "initializer_range": 0.1,
         "num_hidden_layers": 3,
         "num_attention_heads": 4,
         "intermediate_size": 128,
@@ -77,7 +78,7 @@ class MaskedEEGConfig(PreTrainedConfig):
     hidden_act: str = "silu"
     attention_dropout: float | int = 0.0
     rms_norm_eps: float | int = 1e-5
-    initializer_range: float | int = 0.02
+    initializer_range: float | int = 0.05
     rope_parameters: dict[str, Any] | None = None
     intermediate_layer: int = 5
     max_clusters: list[int] | tuple[int, ...] = (20, 100, 300)
