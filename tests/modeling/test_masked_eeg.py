@@ -35,6 +35,7 @@ SIZES = {
     "num_hidden_layers": 3,
     "num_attention_heads": 2,
     "intermediate_size": 20,
+    "initializer_range": 0.2,
     "intermediate_layer": 2,
     "max_clusters": [4, 7],
     "classifier_hidden_sizes": [9, 8],
@@ -89,7 +90,9 @@ def test_a_window_does_not_depend_on_its_batch_and_the_extractors_keys_are_ignor
         parts = torch.cat([model(part).pooler_output for part in batch.split(size)])
         torch.testing.assert_close(parts, together, rtol=0, atol=1e-5)
         torch.testing.assert_close(model.encode_recording(batch, batch_size=size), together, rtol=0, atol=1e-5)
-    extracted = MDJPTFeatureExtractor()(torch.randn(4, 1500).numpy(), ["F3", "F4", "O1", "O2"], 250, return_tensors="pt")
+    extracted = MDJPTFeatureExtractor()(
+        torch.randn(4, 1500).numpy(), ["F3", "F4", "O1", "O2"], 250, return_tensors="pt"
+    )
     assert model(**extracted).pooler_output.shape == (len(extracted["input_values"]), 48)
 
 
@@ -110,7 +113,7 @@ def test_context_reaches_both_ways_and_positions_count():
         moved = (model(inputs_embeds=other).last_hidden_state - base).abs().amax(dim=(0, 2))
         assert (moved > 1e-6).all()
     turned = model(inputs_embeds=tokens.flip(1)).last_hidden_state.flip(1)
-    assert (turned - base).abs().max() > 1e-4
+    assert (turned - base).abs().max() > 1e-4, "positions make no difference"
 
 
 @torch.no_grad()
