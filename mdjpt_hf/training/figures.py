@@ -71,7 +71,7 @@ def draw_masked(history: list[dict[str, Any]], path: Path, title: str) -> None:
         named.plot(numbers, [entry[name] for entry in rounds], "o-", label=name.split("/")[1])
     named.set(xlabel="round", title=f"normalised mutual information, granularity {finest}", xticks=numbers)
     for axes in (losses, accuracy, sizes, named):
-        axes.legend(fontsize="x-small")
+        axes.legend(fontsize="x-small", loc="lower right" if axes is accuracy else "best")
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
