@@ -65,9 +65,8 @@ class MaskedObjective(Objective):
         return MaskedEEGForPreTraining(self.model_config)
 
     def rounds(self) -> list[range]:
-        """Of equal length, the last up to the last step."""
-        ends = [self.config.steps * number // self.settings.rounds for number in range(self.settings.rounds + 1)]
-        return [range(first, last) for first, last in zip(ends, ends[1:], strict=False)]
+        """See `MaskedSettings.round_steps`."""
+        return self.settings.round_steps(self.config.steps)
 
     def start_round(
         self, number: int, model: Any, optimizer: torch.optim.Optimizer, accelerator: Accelerator, resumed: bool

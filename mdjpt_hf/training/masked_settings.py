@@ -15,7 +15,8 @@ class MaskedSettings:
     Attributes:
         windows_per_step: Windows of a step, on each process.
         mask_ratio: Part of a window's tokens that is hidden. mask_span: Tokens hidden together.
-        rounds: Stretches of equal length; tokens are clustered anew at the start of each.
+        rounds: Stretches of steps; tokens are clustered anew at the start of each.
+        first_share: Part of all steps that the first of several rounds takes; the others are equally long. 0: all are.
         candidates, components, min_share, batches, batch_size, sample: See `ClusteringSettings`.
         eval_windows: Windows per dataset of the subjects held out, for the masked accuracy.
     """
@@ -24,6 +25,7 @@ class MaskedSettings:
     mask_ratio: float = 0.5
     mask_span: int = 5
     rounds: int = 2
+    first_share: float = 0.0
     candidates: tuple[tuple[int, ...], ...] = ClusteringSettings.candidates
     components: int = ClusteringSettings.components
     min_share: float = ClusteringSettings.min_share
@@ -55,6 +57,14 @@ class MaskedSettings:
             raise ConfigurationError(f"masked settings do not work: {error}", value=group) from error
         return settings
 
+    def round_steps(self, steps: int) -> list[range]:
+        """Which of the run's steps belong to each round; none is empty."""
+        first = round(self.first_share * steps) if self.first_share and self.rounds > 1 else steps // self.rounds
+        first = min(max(first, 1), steps - self.rounds + 1)
+        others = max(self.rounds - 1, 1)
+        ends = [first + (steps - first) * number // others for number in range(others + 1)]
+        return [range(start, stop) for start, stop in zip([0, *ends], ends[: self.rounds], strict=False)]
+
     @property
     def clustering(self) -> ClusteringSettings:
         """The part that clustering reads."""
@@ -65,6 +75,7 @@ class MaskedSettings:
         for name in ("windows_per_step", "mask_span", "components", "batches", "batch_size", "sample", "eval_windows"):
             self._require(getattr(self, name) >= 1, name, "must be at least 1")
         self._require(0 < self.mask_ratio < 1, "mask_ratio", "must lie between 0 and 1")
+        self._require(0 <= self.first_share < 1, "first_share", "must lie in [0, 1)")
         self._require(0 <= self.min_share <= 1, "min_share", "must lie in [0, 1]")
         self._require(1 <= self.rounds <= steps, "rounds", f"must be from 1 to the number of steps, {steps}")
         fits = len(self.candidates) == len(max_clusters) and all(
