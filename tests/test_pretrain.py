@@ -126,46 +126,30 @@ def _beyond(folder: Path, step: int) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processes", [1, 2])
-def test_a_masked_run_killed_in_any_round_resumes_to_bit_identical_weights(run, tmp_path, processes):
+def test_a_masked_run_killed_in_any_round_resumes_to_bit_identical_weights(run, tmp_path):
     """Killed in the first round and in the second, where the file of pseudo-labels is lost as well."""
-    masked = {"objective": "masked", "processes": processes}
-    finished = run("whole", **masked)
+    finished = run("whole", objective="masked")
     assert finished.returncode == 0, finished.stdout
+    check_masked_run(tmp_path / "whole", finished.stdout)
     killed = tmp_path / "killed"
-    process = run("killed", wait=False, **masked)
+    process = run("killed", objective="masked", wait=False)
     kill_after(process, lambda: _beyond(killed, 4))
-    process = run("killed", "--resume", wait=False, **masked)
+    process = run("killed", "--resume", objective="masked", wait=False)
     kill_after(process, lambda: _beyond(killed, 8))
     labels = killed / "pseudo_labels" / "round-1.npy"
     before = labels.read_bytes()
     labels.unlink()
-    resumed = run("killed", "--resume", **masked)
+    resumed = run("killed", "--resume", objective="masked")
     assert resumed.returncode == 0, resumed.stdout
     assert "resumed after step" in resumed.stdout and "round 1: clustering" not in resumed.stdout
     assert labels.read_bytes() == before
     assert weights(killed) == weights(tmp_path / "whole")
 
 
-@pytest.mark.slow
-def test_two_processes_find_the_clusters_and_weights_of_one(run, tmp_path):
-    assert run("one", objective="masked").returncode == 0
-    finished = run("two", "--set", "masked.windows_per_step=2", objective="masked", processes=2)
-    assert finished.returncode == 0, finished.stdout
-    for number in (0, 1):
-        path = Path("pseudo_labels") / f"round-{number}.npy"
-        assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes()
-    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
-    assert max((one[name] - two[name]).abs().max().item() for name in one) < 1e-5
-
-
-@pytest.mark.slow
-def test_what_a_masked_run_leaves_behind(run, tmp_path):
-    finished = run("run", objective="masked")
-    assert finished.returncode == 0, finished.stdout
-    folder = tmp_path / "run"
+def check_masked_run(folder: Path, printed: str) -> None:
+    """What a masked run prints and leaves behind."""
     for words in ("Davies-Bouldin", "perplexity", "NMI with dataset", "majority", "unigram", "held-out subjects"):
-        assert words in finished.stdout
+        assert words in printed
     history = json.loads((folder / "history.json").read_text())
     rounds = [entry for entry in history if "round" in entry]
     assert [(entry["round"], entry["step"]) for entry in rounds] == [(0, 0), (1, 6)]
@@ -179,6 +163,18 @@ def test_what_a_masked_run_leaves_behind(run, tmp_path):
     assert AutoModel.from_pretrained(folder).config.hidden_size == 16
     counts = AutoModelForPreTraining.from_pretrained(folder).cluster_counts.tolist()
     assert counts == [rounds[1]["clusters/1"], rounds[1]["clusters/2"]]
+
+
+@pytest.mark.slow
+def test_two_processes_find_the_clusters_and_weights_of_one(run, tmp_path):
+    assert run("one", objective="masked").returncode == 0
+    finished = run("two", "--set", "masked.windows_per_step=2", objective="masked", processes=2)
+    assert finished.returncode == 0, finished.stdout
+    for number in (0, 1):
+        path = Path("pseudo_labels") / f"round-{number}.npy"
+        assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes()
+    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    assert max((one[name] - two[name]).abs().max().item() for name in one) < 1e-5
 
 
 @pytest.mark.slow
