@@ -12,7 +12,7 @@ from mdjpt_hf.training.config import RunConfig, load_run_config, parse_setting, 
 def test_shipped_presets_load_and_build_their_network(name):
     config = load_run_config(name)
     assert config.name == name
-    assert config.model_config().num_maps > 0
+    assert config.model_config().pooled_size > 0
 
 
 def test_the_paper_preset_is_the_paper():

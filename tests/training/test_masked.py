@@ -130,7 +130,10 @@ def objective(prepared, tmp_path):
 
 
 def test_rounds_cover_all_steps(objective):
-    assert objective.rounds() == [range(0, 3), range(3, 6), range(6, 10)]
+    assert objective.rounds() == [range(0, 8), range(8, 9), range(9, 10)]
+    even = MaskedSettings(rounds=3)
+    assert even.round_steps(10) == [range(0, 3), range(3, 6), range(6, 10)]
+    assert MaskedSettings(rounds=1, first_share=0.4).round_steps(7) == [range(7)]
 
 
 def test_a_round_starts_heads_and_their_optimiser_anew_and_teaches_from_a_frozen_copy(objective):
@@ -147,7 +150,7 @@ def test_a_round_starts_heads_and_their_optimiser_anew_and_teaches_from_a_frozen
     (entry,) = objective.start_round(1, model, optimizer, alone, resumed=False)
     assert not heads & set(optimizer.state) and len(optimizer.state) == len(list(model.parameters())) - len(heads)
     state = objective.state()
-    assert state.facts["round"] == entry["round"] == 1 and entry["step"] == 3
+    assert state.facts["round"] == entry["round"] == 1 and entry["step"] == 8
     teacher = state.tensors["teacher.tokenizer.projection.weight"].clone()
     model.masked_eeg.tokenizer.projection.weight.data += 1
     assert torch.equal(objective.state().tensors["teacher.tokenizer.projection.weight"], teacher)
