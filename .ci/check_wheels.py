@@ -8,7 +8,9 @@ REQUIRED = [
     "configs/demo.yaml",
     "modeling/modeling_mdjpt.py",
     "data_scripts/simulated.py",
+    "model_cards/card.md",
     "model_cards/mdjpt.md",
+    "model_cards/masked_eeg.md",
 ]
 
 contents = []

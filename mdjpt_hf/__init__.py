@@ -4,8 +4,14 @@ Importing this registers the models with transformers' auto classes. It loads ne
 """
 
 from mdjpt_hf.auto import register
+from mdjpt_hf.modeling.configuration_masked_eeg import MaskedEEGConfig
 from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
+from mdjpt_hf.modeling.modeling_masked_eeg import (
+    MaskedEEGForPreTraining,
+    MaskedEEGForSequenceClassification,
+    MaskedEEGModel,
+)
 from mdjpt_hf.modeling.modeling_mdjpt import (
     MDJPTForPreTraining,
     MDJPTForSequenceClassification,
@@ -23,5 +29,9 @@ __all__ = [
     "MDJPTForPreTraining",
     "MDJPTForSequenceClassification",
     "MDJPTModel",
+    "MaskedEEGConfig",
+    "MaskedEEGForPreTraining",
+    "MaskedEEGForSequenceClassification",
+    "MaskedEEGModel",
     "__version__",
 ]

@@ -1,5 +1,7 @@
 """Registration with transformers: the auto classes open our checkpoints, and saving one copies its code."""
 
+from typing import Any
+
 from transformers import (
     AutoConfig,
     AutoFeatureExtractor,
@@ -9,8 +11,14 @@ from transformers import (
 )
 from transformers.pipelines import PIPELINE_REGISTRY
 
+from mdjpt_hf.modeling.configuration_masked_eeg import MaskedEEGConfig
 from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
+from mdjpt_hf.modeling.modeling_masked_eeg import (
+    MaskedEEGForPreTraining,
+    MaskedEEGForSequenceClassification,
+    MaskedEEGModel,
+)
 from mdjpt_hf.modeling.modeling_mdjpt import (
     MDJPTForPreTraining,
     MDJPTForSequenceClassification,
@@ -18,22 +26,30 @@ from mdjpt_hf.modeling.modeling_mdjpt import (
 )
 from mdjpt_hf.modeling.pipeline_mdjpt import TASK, EEGEmotionPipeline
 
-MODELS = {
-    AutoModel: MDJPTModel,
-    AutoModelForPreTraining: MDJPTForPreTraining,
-    AutoModelForSequenceClassification: MDJPTForSequenceClassification,
+MODELS: dict[Any, dict[Any, Any]] = {
+    MDJPTConfig: {
+        AutoModel: MDJPTModel,
+        AutoModelForPreTraining: MDJPTForPreTraining,
+        AutoModelForSequenceClassification: MDJPTForSequenceClassification,
+    },
+    MaskedEEGConfig: {
+        AutoModel: MaskedEEGModel,
+        AutoModelForPreTraining: MaskedEEGForPreTraining,
+        AutoModelForSequenceClassification: MaskedEEGForSequenceClassification,
+    },
 }
 
 
 def register() -> None:
     """Register every class once; importing the package does it."""
-    AutoConfig.register(MDJPTConfig.model_type, MDJPTConfig, exist_ok=True)
-    AutoFeatureExtractor.register(MDJPTConfig, MDJPTFeatureExtractor, exist_ok=True)
-    MDJPTConfig.register_for_auto_class()
     MDJPTFeatureExtractor.register_for_auto_class()
-    for auto_class, model_class in MODELS.items():
-        auto_class.register(MDJPTConfig, model_class, exist_ok=True)
-        model_class.register_for_auto_class(auto_class.__name__)
+    for config_class, models in MODELS.items():
+        AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
+        AutoFeatureExtractor.register(config_class, MDJPTFeatureExtractor, exist_ok=True)
+        config_class.register_for_auto_class()
+        for auto_class, model_class in models.items():
+            auto_class.register(config_class, model_class, exist_ok=True)
+            model_class.register_for_auto_class(auto_class.__name__)
     if TASK not in PIPELINE_REGISTRY.get_supported_tasks():
         PIPELINE_REGISTRY.register_pipeline(
             TASK, EEGEmotionPipeline, pt_model=AutoModelForSequenceClassification, type="multimodal"

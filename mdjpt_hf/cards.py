@@ -1,8 +1,8 @@
 """Model cards made from records: what a run, its configuration and its results say, and nothing typed by hand.
 
-The words that hold for every checkpoint of a family stand in a template, `model_cards/<family>.md`. The facts come from
-`run_record.json`, from the records of results, and from what the user names (licence, base model). A card that lacks
-one is refused with the list.
+The words of every card stand in `model_cards/card.md`, those of a family in `model_cards/<family>.md`. The facts come
+from `run_record.json`, from the records of results, and from what the user names (licence, base model). A card that
+lacks one is refused with the list.
 """
 
 import json
@@ -36,6 +36,28 @@ REQUIRED = {
     "machine": f"device, its name, processes: {_FROM_RUN}",
     "wall_seconds": f"duration of the training: {_FROM_RUN}",
     "energy": f"kwh, and the assumption it rests on: {_FROM_RUN}",
+}
+#: Family -> what to cite for its method.
+PAPERS = {
+    "mdjpt": """\
+@inproceedings{zhang2025mdjpt,
+  title     = {{mdJPT}: multi-dataset joint pre-training of emotional {EEG}},
+  author    = {Zhang and others},
+  booktitle = {NeurIPS},
+  year      = {2025},
+  note      = {arXiv:2510.22197}
+}""",
+    "masked_eeg": """\
+@article{hu2024masked,
+  title   = {Masked self-supervised pre-training model for {EEG}-based emotion recognition},
+  author  = {Hu and Chen and Yan and Wu and Ding and Xu and Cheng},
+  journal = {Computational Intelligence},
+  volume  = {40},
+  number  = {3},
+  pages   = {e12659},
+  year    = {2024},
+  doi     = {10.1111/coin.12659}
+}""",
 }
 _REQUIRED_OF = {
     "datasets": ("name", "title", "licence", "subjects", "trials", "hours", "preprocessing"),
@@ -108,7 +130,9 @@ def model_card(facts: Mapping[str, Any], repo_id: str, files: Collection[str] = 
             f"the card of {repo_id} lacks {len(missing)} facts:\n- " + "\n- ".join(missing) + "\nNothing was sent",
             value=[line.partition(":")[0] for line in missing],
         )
-    text = _template(str(facts["family"])).substitute(
+    template = Template((resources.files("mdjpt_hf.model_cards") / "card.md").read_text())
+    text = template.substitute(
+        method=_method(str(facts["family"])),
         title=repo_id.rpartition("/")[2],
         summary=_summary(facts),
         version=facts["software"].get("mdjpt-hf", ""),
@@ -120,7 +144,7 @@ def model_card(facts: Mapping[str, Any], repo_id: str, files: Collection[str] = 
         limits=_limits(facts),
         energy=f"About {facts['energy']['kwh']:g} kWh for this training run: {facts['energy']['assumption']}.",
         licence=_licences(facts),
-        citation=_citations(facts["datasets"]),
+        citation=_citations(facts),
     )
     return f"---\n{yaml_dump(_metadata(facts, repo_id)).strip()}\n---\n\n{text}"
 
@@ -201,12 +225,12 @@ def _check_plain(value: Any, where: str = "card") -> None:
 # --- the part people read ------------------------------------------------------------------------------------------
 
 
-def _template(family: str) -> Template:
-    folder = resources.files("mdjpt_hf.model_cards")
-    path = folder / f"{family}.md"
-    if not path.is_file():
-        raise CardError(f"there is no template model_cards/{family}.md", value=family, remedy="Push a known model")
-    return Template(path.read_text())
+def _method(family: str) -> str:
+    """The words that hold for every checkpoint of a family."""
+    path = resources.files("mdjpt_hf.model_cards") / f"{family}.md"
+    if family not in PAPERS or not path.is_file():
+        raise CardError(f"there are no words for the family {family!r}", value=family, remedy="Push a known model")
+    return path.read_text().strip()
 
 
 def _summary(facts: Mapping[str, Any]) -> str:
@@ -214,10 +238,15 @@ def _summary(facts: Mapping[str, Any]) -> str:
     subjects = sum(entry["subjects"] for entry in datasets)
     kind = "**simulated** recordings" if _all_simulated(facts) else "recordings"
     origin = f"from {facts['base_model']}" if facts["base_model"] else "from random weights"
-    return (
-        f"An EEG encoder of {facts['parameters']:,} parameters, trained {origin} on {hours:.1f} h of {kind} of "
-        f"{subjects} subjects in {len(datasets)} datasets."
-    )
+    what = f"An EEG encoder of {facts['parameters']:,} parameters, trained {origin}"
+    if is_classifier(facts):
+        what = f"An EEG emotion classifier of {facts['parameters']:,} parameters, pre-trained and fine-tuned"
+    return f"{what} on {hours:.1f} h of {kind} of {subjects} subjects in {len(datasets)} datasets."
+
+
+def is_classifier(facts: Mapping[str, Any]) -> bool:
+    """Whether the model was saved with an emotion head; an encoder alone would answer through random weights."""
+    return any(name.endswith("ForSequenceClassification") for name in facts.get("architectures") or [])
 
 
 def _all_simulated(facts: Mapping[str, Any]) -> bool:
@@ -225,8 +254,7 @@ def _all_simulated(facts: Mapping[str, Any]) -> bool:
 
 
 def _usage(facts: Mapping[str, Any], repo_id: str, files: Collection[str]) -> str:
-    classifies = any("ForSequenceClassification" in str(name) for name in facts.get("architectures") or [])
-    if classifies and any(name.startswith("pipeline_") for name in files):
+    if is_classifier(facts) and any(name.startswith("pipeline_") for name in files):
         return (
             "from transformers import pipeline\n\n"
             f'classify = pipeline("eeg-emotion-recognition", model="{repo_id}", trust_remote_code=True)\n'
@@ -329,15 +357,8 @@ def _licences(facts: Mapping[str, Any]) -> str:
     )
 
 
-def _citations(datasets: list[Mapping[str, Any]]) -> str:
-    paper = """\
-@inproceedings{zhang2025mdjpt,
-  title     = {{mdJPT}: multi-dataset joint pre-training of emotional {EEG}},
-  author    = {Zhang and others},
-  booktitle = {NeurIPS},
-  year      = {2025},
-  note      = {arXiv:2510.22197}
-}"""
+def _citations(facts: Mapping[str, Any]) -> str:
+    paper, datasets = PAPERS[facts["family"]], facts["datasets"]
     entries = [paper, *dict.fromkeys(entry["citation"].strip() for entry in datasets if entry.get("citation"))]
     return "```bibtex\n" + "\n\n".join(entries) + "\n```"
 

@@ -25,7 +25,10 @@ data_app.command("push")(cli_share.push_data)
 
 @app.command()
 def pretrain(
-    config: Annotated[str, typer.Option(help="A preset (demo, paper) or a YAML file.")] = "demo",
+    config: Annotated[
+        str | None,
+        typer.Option(help="A preset (demo, paper, masked-demo, masked) or a YAML file; default: the objective's demo."),
+    ] = None,
     data: Annotated[
         list[str] | None,
         typer.Option(help="A prepared corpus; repeat for several. Without it: the simulated corpora."),
@@ -34,7 +37,7 @@ def pretrain(
         str | None, typer.Option(help="Where to write; default outputs/NAME, numbered if taken.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest complete checkpoint.")] = False,
-    objective: Annotated[str | None, typer.Option(help="What to learn: mdjpt.")] = None,
+    objective: Annotated[str | None, typer.Option(help="What to learn: mdjpt or masked.")] = None,
     seed: Annotated[int | None, typer.Option(help="Weights, sampling and simulation follow from it.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam.")] = None,
@@ -49,7 +52,7 @@ def pretrain(
 ) -> None:
     """Pre-train one encoder on several corpora at once; the same program as `accelerate launch pretrain.py`."""
     from mdjpt_hf.pretrain import pretrain as run
-    from mdjpt_hf.training.config import load_run_config, merge_settings, parse_setting
+    from mdjpt_hf.training.config import default_preset, load_run_config, merge_settings, parse_setting
 
     overrides: dict[str, Any] = {}
     for text in settings or []:
@@ -67,7 +70,7 @@ def pretrain(
         "push_licence": push_licence,
     }
     merge_settings(overrides, given)
-    run(load_run_config(config, **overrides), resume=resume)
+    run(load_run_config(config or default_preset(overrides.get("objective")), **overrides), resume=resume)
 
 
 @data_app.command("list")

@@ -13,20 +13,18 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
+from transformers import PreTrainedModel
 
 from mdjpt_hf.data.corpora import TrialSet, open_corpora
 from mdjpt_hf.data.facts import RECORD_FILE
-from mdjpt_hf.data.pairs import PairSampler
 from mdjpt_hf.data.storage import write_json
-from mdjpt_hf.errors import ConfigurationError, PairingError
+from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
-from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
 from mdjpt_hf.training.checkpoint import CheckpointFolder
 from mdjpt_hf.training.config import RUN_FILE, RunConfig
-from mdjpt_hf.training.figures import draw_losses
 from mdjpt_hf.training.loop import Pretrainer, make_accelerator
+from mdjpt_hf.training.objectives import build_objective
 from mdjpt_hf.training.record import run_record
-from mdjpt_hf.training.retrieval import hold_out_subjects
 
 CHECKPOINTS, LOGS, SIMULATED_DATA = "checkpoints", "logs", "data"
 
@@ -53,17 +51,17 @@ def pretrain(config: RunConfig, resume: bool = False) -> Path:
     accelerator.project_configuration.logging_dir = str(output_dir)
     accelerator.init_trackers(LOGS)
     trial_sets, unseen = (given, None) if given else _simulated_data(config, output_dir, accelerator)
-    samplers, held_out = _samplers(config, trial_sets)
+    objective = build_objective(config, trial_sets, accelerator, output_dir)
     torch.manual_seed(config.seed)
-    model = MDJPTForPreTraining(config.model_config())
+    model = objective.build_model()
     untrained = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     key = config.key(accelerator.num_processes, [trials.fingerprint for trials in trial_sets])
     checkpoints = CheckpointFolder(output_dir / CHECKPOINTS, key, config.keep_checkpoints)
-    trainer = Pretrainer(config, accelerator, model, samplers, held_out, checkpoints)
+    trainer = Pretrainer(config, accelerator, objective, model, checkpoints)
     _announce(config, trial_sets, trainer)
     model = trainer.train(resume)
     if accelerator.is_main_process:
-        _save(config, output_dir, model, trainer.history)
+        _save(config, output_dir, model, trainer)
         write_json(output_dir / RECORD_FILE, run_record(config, trial_sets, trainer, time.perf_counter() - started))
         if unseen is not None and config.comparison:
             _compare(config, output_dir, model, untrained, unseen)
@@ -167,35 +165,21 @@ def _check_rates(config: RunConfig, trial_sets: list[TrialSet]) -> list[TrialSet
     return trial_sets
 
 
-def _samplers(config: RunConfig, trial_sets: list[TrialSet]) -> tuple[dict[str, PairSampler], dict[str, PairSampler]]:
-    length = config.model_config().window_samples
-    training, held_out = {}, {}
-    for trials in trial_sets:
-        parts = hold_out_subjects(trials, config.held_out_subjects, config.seed)
-        try:
-            samplers = [PairSampler(part, length) for part in parts if part is not None]
-        except PairingError:  # the subjects drawn, or those left, share nothing: none is held out
-            samplers = [PairSampler(trials, length)]
-        training[trials.name] = samplers[0]
-        if len(samplers) == 2:
-            held_out[trials.name] = samplers[1]
-    return training, held_out
-
-
 def _announce(config: RunConfig, trial_sets: list[TrialSet], trainer: Pretrainer) -> None:
     """Say what is about to happen: data, model, memory and time."""
     say = trainer.accelerator.print
     say(f"run {config.name!r}: {config.steps} steps, seed {config.seed}" + _simulated_note(config))
     for trials in trial_sets:
-        subjects, held_out = len(np.unique(trials.subject)), trials.name in trainer.held_out
+        subjects, held_out = len(np.unique(trials.subject)), trials.name in trainer.objective.held_out
         note = f", {config.held_out_subjects} of them held out" if held_out else ""
         say(f"  {trials.name}: {subjects} subjects{note}, {len(trials)} trials, {trials.hours:.1f} h")
     for departure in config.departures:
         say(f"  differs from the paper: {departure}")
+    windows = trainer.objective.windows_per_step
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     seconds, peak = trainer.rehearse()
     say(
-        f"  {parameters:,} parameters, {trainer.windows_per_step:.0f} windows a step, about {seconds:.2f} s a step, "
+        f"  {parameters:,} parameters, {windows:.0f} windows a step, about {seconds:.2f} s a step, "
         f"{seconds * config.steps_per_epoch / 60:.1f} min an epoch, {seconds * config.steps / 60:.1f} min in all; "
         f"memory {peak / 2**30:.1f} GiB (measured on one step)"
     )
@@ -205,7 +189,7 @@ def _simulated_note(config: RunConfig) -> str:
     return ", simulated data" if config.simulated else ""
 
 
-def _save(config: RunConfig, output_dir: Path, model: MDJPTForPreTraining, history: list[dict[str, Any]]) -> None:
+def _save(config: RunConfig, output_dir: Path, model: PreTrainedModel, trainer: Pretrainer) -> None:
     """Write the model, its code and its extractor; every file appears whole."""
     staging = output_dir / ".saving"
     shutil.rmtree(staging, ignore_errors=True)
@@ -220,8 +204,8 @@ def _save(config: RunConfig, output_dir: Path, model: MDJPTForPreTraining, histo
     for file in staging.iterdir():
         os.replace(file, output_dir / file.name)
     staging.rmdir()
-    write_json(output_dir / "history.json", history)
-    draw_losses(history, output_dir / "loss.png", f"{config.name}, seed {config.seed}" + _simulated_note(config))
+    write_json(output_dir / "history.json", trainer.history)
+    trainer.objective.draw(trainer.history, output_dir, f"{config.name}, seed {config.seed}" + _simulated_note(config))
 
 
 def _check_push(config: RunConfig) -> None:
@@ -257,10 +241,10 @@ def _push(config: RunConfig, output_dir: Path) -> None:
 def _compare(config: RunConfig, output_dir: Path, model, untrained, unseen: TrialSet) -> None:
     from mdjpt_hf.evaluation.comparison import compare, render
 
-    random_weights = MDJPTForPreTraining(model.config)
+    random_weights = type(model)(model.config)
     random_weights.load_state_dict(untrained)
     print(f"\ncomparing on {unseen.name}, a simulated corpus not trained on ...")
-    record = compare(unseen, {"pre-trained": model.mdjpt.cpu(), "random weights": random_weights.mdjpt})
+    record = compare(unseen, {"pre-trained": model.base_model.cpu(), "random weights": random_weights.base_model})
     record = {"data": "simulated", "seed": config.seed, "departures": list(config.departures), **record}
     write_json(output_dir / "comparison.json", record)
     table = render(record)

@@ -120,6 +120,11 @@ class MDJPTConfig(PreTrainedConfig):
         return self.feature_size * self.filters_per_feature * len(self.dilations)
 
     @property
+    def pooled_size(self) -> int:
+        """Size of `pooler_output`, by the name every encoder here has."""
+        return self.num_maps
+
+    @property
     def window_samples(self) -> int:
         """Samples of one window at the model's rate: 625 in the paper."""
         return round(self.window_seconds * self.sampling_rate)

@@ -10,7 +10,6 @@ behind them cancels exactly. Those are left out here; everything else has the sa
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
@@ -31,6 +30,7 @@ from .layers_mdjpt import (
 )
 from .moments_mdjpt import GroupMoments
 from .objectives_mdjpt import cross_dataset_alignment, inter_subject_alignment
+from .task_head_mdjpt import CarriesPipeline, task_head, task_loss
 
 
 @dataclass
@@ -276,7 +276,7 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
             )
 
 
-class MDJPTForSequenceClassification(MDJPTPreTrainedModel):
+class MDJPTForSequenceClassification(CarriesPipeline, MDJPTPreTrainedModel):
     """The encoder with the paper's head: classes, several labels at once, or ratings (regression)."""
 
     _keys_to_ignore_on_load_unexpected = [r"^projector\."]
@@ -287,21 +287,10 @@ class MDJPTForSequenceClassification(MDJPTPreTrainedModel):
         super().__init__(config)
         self.num_labels: int = len(config.id2label or {})
         self.mdjpt = MDJPTModel(config)
-        sizes = [config.num_maps, *config.classifier_hidden_sizes]
-        hidden = [
-            layer
-            for size, following in zip(sizes[:-1], sizes[1:], strict=True)
-            for layer in (nn.Linear(size, following), nn.ReLU(), nn.Dropout(config.classifier_dropout))
-        ]
-        self.classifier = nn.Sequential(*hidden, nn.Linear(sizes[-1], self.num_labels))
+        self.classifier = task_head(
+            config.num_maps, config.classifier_hidden_sizes, config.classifier_dropout, self.num_labels
+        )
         self.post_init()
-
-    def save_pretrained(self, save_directory, *args, **kwargs) -> None:
-        """Save weights, config and code, and with them what `pipeline("eeg-emotion-recognition")` needs."""
-        from .pipeline_mdjpt import CUSTOM_PIPELINES  # this import also makes the file travel with the checkpoint
-
-        self.config.custom_pipelines = dict(CUSTOM_PIPELINES)
-        super().save_pretrained(save_directory, *args, **kwargs)
 
     def forward(
         self,
@@ -320,17 +309,8 @@ class MDJPTForSequenceClassification(MDJPTPreTrainedModel):
                 `"regression"`. A class of -1 and a rating of NaN are left out.
         """
         logits = self.classifier(self.mdjpt(input_values, group_ids).pooler_output)
-        return MDJPTClassifierOutput(None if labels is None else self.criterion(logits, labels), logits)
-
-    def criterion(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Mean over what is known: class -1 and rating NaN mean unknown, as in the corpora."""
-        problem = self.config.problem_type or ("regression" if self.num_labels == 1 else "single_label_classification")
-        if problem == "regression":
-            known = ~labels.isnan() if labels.is_floating_point() else torch.ones_like(labels, dtype=torch.bool)
-            return F.mse_loss(logits.view_as(labels)[known], labels[known].to(logits.dtype))
-        if problem == "multi_label_classification":
-            return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
-        return F.cross_entropy(logits, labels if labels.is_floating_point() else labels.long(), ignore_index=-1)
+        loss = None if labels is None else task_loss(logits, labels, self.config.problem_type)
+        return MDJPTClassifierOutput(loss, logits)
 
 
 __all__ = [

@@ -17,7 +17,15 @@ from transformers import pipeline
 from typer.testing import CliRunner
 
 import mdjpt_hf.modeling
-from mdjpt_hf import EEGEmotionPipeline, MDJPTConfig, MDJPTFeatureExtractor, MDJPTForSequenceClassification, MDJPTModel
+from mdjpt_hf import (
+    EEGEmotionPipeline,
+    MaskedEEGConfig,
+    MaskedEEGForSequenceClassification,
+    MDJPTConfig,
+    MDJPTFeatureExtractor,
+    MDJPTForSequenceClassification,
+    MDJPTModel,
+)
 from mdjpt_hf.cli import app
 from mdjpt_hf.errors import ConfigurationError, MontageError, SignalError
 from mdjpt_hf.modeling.handler import EndpointHandler
@@ -220,6 +228,18 @@ def test_the_folder_alone_makes_the_pipeline(folder, recognise):
         loaded = pipeline(model=str(folder), trust_remote_code=True, **task)
         assert type(loaded).__name__ == "EEGEmotionPipeline"
         assert loaded(raw(signal())) == recognise(raw(signal()))
+
+
+def test_the_other_family_carries_the_same_pipeline(tmp_path):
+    labels = {"id2label": dict(enumerate(LABELS)), "label2id": {name: i for i, name in enumerate(LABELS)}}
+    model = MaskedEEGForSequenceClassification(MaskedEEGConfig.preset("tiny", **labels)).eval()
+    model.save_pretrained(tmp_path)
+    MDJPTFeatureExtractor().save_pretrained(tmp_path)
+    found = pipeline(TASK, model=str(tmp_path), trust_remote_code=True)(raw(signal()))
+    inputs = MDJPTFeatureExtractor()(raw(signal()), return_tensors="pt")
+    with torch.no_grad():
+        wanted = model(**inputs).logits.softmax(-1).numpy()
+    np.testing.assert_allclose(probabilities(found), wanted, atol=1e-4)
 
 
 @pytest.fixture(scope="module")

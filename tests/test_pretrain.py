@@ -12,11 +12,13 @@ from types import SimpleNamespace
 import psutil
 import pytest
 import yaml
+from safetensors.torch import load_file
 
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.errors import ConfigurationError
-from mdjpt_hf.pretrain import _samplers, _simulated_data
+from mdjpt_hf.pretrain import _simulated_data
 from mdjpt_hf.training import loop
+from mdjpt_hf.training.alignment import pair_samplers
 from mdjpt_hf.training.config import RunConfig, load_run_config
 
 ROOT = Path(__file__).parents[1]
@@ -36,19 +38,42 @@ SETTINGS = {
     "num_threads": 1,
     "trackers": [],
 }
+MASKED = {
+    **SETTINGS,
+    "objective": "masked",
+    "model": {
+        "preset": "tiny",
+        "window_seconds": 2.0,
+        "hidden_size": 16,
+        "num_attention_heads": 2,
+        "spatial_filters": 4,
+        "max_clusters": [6, 9],
+    },
+    "masked": {
+        "windows_per_step": 4,
+        "rounds": 2,
+        "candidates": [[4, 6], [9]],
+        "components": 5,
+        "batches": 4,
+        "batch_size": 64,
+        "sample": 200,
+        "eval_windows": 4,
+    },
+}
 
 
 @pytest.fixture
 def run(prepared, tmp_path):
     """Starts the real script on two small corpora; returns the process, already finished unless told otherwise."""
     data = [str(prepared(name, **arguments)) for name, arguments in CORPORA.items()]
-    (tmp_path / "test.yaml").write_text(yaml.safe_dump({**SETTINGS, "data": data}))
+    for name, settings in (("mdjpt", SETTINGS), ("masked", MASKED)):
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump({**settings, "data": data}))
 
-    def start(output: str, *options: str, processes: int = 1, wait: bool = True):
+    def start(output: str, *options: str, objective: str = "mdjpt", processes: int = 1, wait: bool = True):
         launcher = [sys.executable]
         if processes > 1:
             launcher += ["-m", "torch.distributed.run", "--nproc_per_node", str(processes), "--master_port", _port()]
-        script = [str(ROOT / "pretrain.py"), "--config", str(tmp_path / "test.yaml")]
+        script = [str(ROOT / "pretrain.py"), "--config", str(tmp_path / f"{objective}.yaml")]
         command = [*launcher, *script, "--output-dir", str(tmp_path / output), *options]
         process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if not wait:
@@ -98,6 +123,58 @@ def test_a_killed_run_resumes_to_bit_identical_weights(run, tmp_path, processes,
 
 def _beyond(folder: Path, step: int) -> bool:
     return (folder / "checkpoints" / f"step-{step:08d}").exists()
+
+
+@pytest.mark.slow
+def test_a_masked_run_killed_in_any_round_resumes_to_bit_identical_weights(run, tmp_path):
+    """Killed in the first round and in the second, where the file of pseudo-labels is lost as well."""
+    finished = run("whole", objective="masked")
+    assert finished.returncode == 0, finished.stdout
+    check_masked_run(tmp_path / "whole", finished.stdout)
+    killed = tmp_path / "killed"
+    process = run("killed", objective="masked", wait=False)
+    kill_after(process, lambda: _beyond(killed, 4))
+    process = run("killed", "--resume", objective="masked", wait=False)
+    kill_after(process, lambda: _beyond(killed, 8))
+    labels = killed / "pseudo_labels" / "round-1.npy"
+    before = labels.read_bytes()
+    labels.unlink()
+    resumed = run("killed", "--resume", objective="masked")
+    assert resumed.returncode == 0, resumed.stdout
+    assert "resumed after step" in resumed.stdout and "round 1: clustering" not in resumed.stdout
+    assert labels.read_bytes() == before
+    assert weights(killed) == weights(tmp_path / "whole")
+
+
+def check_masked_run(folder: Path, printed: str) -> None:
+    """What a masked run prints and leaves behind."""
+    for words in ("Davies-Bouldin", "perplexity", "NMI with dataset", "majority", "unigram", "held-out subjects"):
+        assert words in printed
+    history = json.loads((folder / "history.json").read_text())
+    rounds = [entry for entry in history if "round" in entry]
+    assert [(entry["round"], entry["step"]) for entry in rounds] == [(0, 0), (1, 6)]
+    facts = {f"nmi/{fact}/{g}" for fact in ("dataset", "subject", "stimulus", "emotion") for g in (1, 2)}
+    assert facts <= set(rounds[0]) and set(rounds[0]["candidates/1"]) == {"4", "6"}
+    scored = [entry for entry in history if "accuracy/1" in entry]
+    assert [entry["step"] for entry in scored] == [0, 5, 10, 12] and "nearest/2" in scored[0]
+    assert (folder / "masked.png").read_bytes()[:4] == b"\x89PNG"
+    from transformers import AutoModel, AutoModelForPreTraining
+
+    assert AutoModel.from_pretrained(folder).config.hidden_size == 16
+    counts = AutoModelForPreTraining.from_pretrained(folder).cluster_counts.tolist()
+    assert counts == [rounds[1]["clusters/1"], rounds[1]["clusters/2"]]
+
+
+@pytest.mark.slow
+def test_two_processes_find_the_clusters_and_weights_of_one(run, tmp_path):
+    assert run("one", objective="masked").returncode == 0
+    finished = run("two", "--set", "masked.windows_per_step=2", objective="masked", processes=2)
+    assert finished.returncode == 0, finished.stdout
+    for number in (0, 1):
+        path = Path("pseudo_labels") / f"round-{number}.npy"
+        assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes()
+    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    assert max((one[name] - two[name]).abs().max().item() for name in one) < 1e-5
 
 
 @pytest.mark.slow
@@ -151,7 +228,7 @@ def test_subjects_that_cannot_be_paired_are_not_held_out(prepared):
     shown = {(f"s{n}", 1): [f"clip{k}" for k in range(3)] for n in range(5)}
     shown |= {("t1", 1): ["x1", "x2"], ("t2", 1): ["y1", "y2"]}
     trial_sets = open_corpora([prepared("odd", shown=shown)])
-    held_out = [_samplers(RunConfig(seed=seed), trial_sets)[1] for seed in range(20)]
+    held_out = [pair_samplers(RunConfig(seed=seed), trial_sets)[1] for seed in range(20)]
     assert {} in held_out and any(held_out)
 
 

@@ -26,6 +26,10 @@ def test_the_public_list_is_what_the_design_names():
         "MDJPTForPreTraining",
         "MDJPTForSequenceClassification",
         "MDJPTModel",
+        "MaskedEEGConfig",
+        "MaskedEEGForPreTraining",
+        "MaskedEEGForSequenceClassification",
+        "MaskedEEGModel",
         "__version__",
     }
     assert all(hasattr(mdjpt_hf, name) for name in mdjpt_hf.__all__)

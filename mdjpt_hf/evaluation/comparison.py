@@ -12,6 +12,7 @@ import numpy as np
 
 from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.evaluation.features import (
+    Encoder,
     LabelledWindows,
     encoder_features,
     entropy_features,
@@ -20,12 +21,12 @@ from mdjpt_hf.evaluation.features import (
 )
 from mdjpt_hf.evaluation.protocols import few_shot, few_shot_splits, permuted_labels, zero_shot
 from mdjpt_hf.evaluation.statistics import Interval, null_interval, subject_bootstrap, subject_scores
-from mdjpt_hf.modeling.modeling_mdjpt import MDJPTModel
 
 PROTOCOL = {
     "windows": "5 s without overlap",
     "access to the target": "unlabelled recordings for normalisation; labels of a quarter of its subjects for few-shot",
-    "normalisation": "encoder: group normalisation over each recording; all features: z-score per subject",
+    "normalisation": "encoder: mdJPT by groups over each recording, masked EEG each window alone; "
+    "all features: z-score per subject",
     "zero-shot": "cosine nearest neighbours among all windows of the corpus, own trial or own stimulus left out",
     "few-shot": "logistic regression on 1/4 of the subjects, tested on the others, strength by two folds over the "
     "training subjects; new stimuli: tested stimuli were not trained on either",
@@ -46,12 +47,12 @@ class Settings:
     seed: int = 0
 
 
-def compare(trials: TrialSet, encoders: dict[str, MDJPTModel], settings: Settings | None = None) -> dict[str, Any]:
+def compare(trials: TrialSet, encoders: dict[str, Encoder], settings: Settings | None = None) -> dict[str, Any]:
     """Score every encoder, and differential entropy, under every protocol.
 
     Args:
         trials (`TrialSet`): The corpus nobody was trained on.
-        encoders (`dict[str, MDJPTModel]`): By the name used in the table; the first is compared with all others.
+        encoders (`dict[str, Encoder]`): By the name used in the table; the first is compared with all others.
         settings (`Settings`, *optional*): Numbers of permutations and splits.
 
     Returns:

@@ -6,11 +6,12 @@ import numpy as np
 import torch
 
 from mdjpt_hf.data.corpora import TrialSet
+from mdjpt_hf.data.spectra import differential_entropy
 from mdjpt_hf.data.windows import WindowIndex, index_windows, read_windows
+from mdjpt_hf.modeling.modeling_masked_eeg import MaskedEEGModel
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTModel
 
-#: Bands of the differential entropy baseline, Hz (as in the SEED papers).
-BANDS = {"delta": (1, 4), "theta": (4, 8), "alpha": (8, 14), "beta": (14, 31), "gamma": (31, 47)}
+Encoder = MDJPTModel | MaskedEEGModel
 
 
 @dataclass(frozen=True)
@@ -54,36 +55,15 @@ def labelled_windows(trials: TrialSet, seconds: float, stride_seconds: float | N
     )
 
 
-def encoder_features(model: MDJPTModel, windows: LabelledWindows, batch_size: int = 128) -> np.ndarray:
-    """Features of every window, `(windows, maps)`; each recording is normalised as a whole, without labels."""
+def encoder_features(model: Encoder, windows: LabelledWindows, batch_size: int = 128) -> np.ndarray:
+    """Features of every window, `(windows, size)`; the encoder is given each recording as a whole, without labels."""
     model = model.eval()
-    features = np.empty((len(windows), model.config.num_maps), dtype=np.float32)
+    features = np.empty((len(windows), model.config.pooled_size), dtype=np.float32)
     for recording in np.unique(windows.recording):
         chosen = np.flatnonzero(windows.recording == recording)
         values = torch.from_numpy(read_windows(windows.trials, windows.index, chosen))
         features[chosen] = model.encode_recording(values, batch_size=batch_size).float().cpu().numpy()
     return features
-
-
-def differential_entropy(signal: np.ndarray, sampling_rate: float) -> np.ndarray:
-    """Differential entropy of Gaussian band-passed signals: ½ log(2πe σ²), with σ² the power within the band.
-
-    Args:
-        signal (`np.ndarray` of shape `(channels, samples)`): µV.
-        sampling_rate (`float`): Hz.
-
-    Returns:
-        `np.ndarray` of shape `(channels * bands,)`, in nats.
-    """
-    samples = signal.shape[-1]
-    window = np.hanning(samples)
-    spectrum = np.abs(np.fft.rfft((signal - signal.mean(axis=-1, keepdims=True)) * window, axis=-1)) ** 2
-    frequencies = np.fft.rfftfreq(samples, 1 / sampling_rate)
-    scale = 2 / (samples * (window**2).sum())  # Parseval, one-sided
-    powers = [
-        scale * spectrum[:, (frequencies >= low) & (frequencies < high)].sum(axis=-1) for low, high in BANDS.values()
-    ]
-    return 0.5 * np.log(2 * np.pi * np.e * np.maximum(np.stack(powers, axis=-1), 1e-12)).ravel()
 
 
 def entropy_features(windows: LabelledWindows) -> np.ndarray:

@@ -28,6 +28,7 @@ from mdjpt_hf.evaluation.metrics import BalancedAccuracy
 from mdjpt_hf.finetuning.records import effort, recording_features, records, validation_scores
 from mdjpt_hf.finetuning.targets import Target, find_target
 from mdjpt_hf.finetuning.windows import LabelledDataset, RecordingSampler, split_subjects
+from mdjpt_hf.modeling.task_head_mdjpt import task_loss
 
 METHODS = ("head", "full", "lora")
 
@@ -134,11 +135,13 @@ class _Head(nn.Module):
     def __init__(self, classifier: Any):
         super().__init__()
         self.head = classifier.classifier
-        self.criterion = classifier.criterion
+        self.problem_type = classifier.config.problem_type
 
     def forward(self, features: torch.Tensor, labels: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
         logits = self.head(features)
-        return {"logits": logits} if labels is None else {"loss": self.criterion(logits, labels), "logits": logits}
+        if labels is None:
+            return {"logits": logits}
+        return {"loss": task_loss(logits, labels, self.problem_type), "logits": logits}
 
 
 class _Features(Dataset):

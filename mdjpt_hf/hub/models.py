@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from mdjpt_hf.cards import gather_facts, model_card
+from mdjpt_hf.cards import gather_facts, is_classifier, model_card
 from mdjpt_hf.errors import HubError
 from mdjpt_hf.hub.files import SharedFile, with_checksums
 from mdjpt_hf.hub.upload import Destination, Pushed, push
@@ -106,7 +106,8 @@ def model_files(folder: Path) -> list[SharedFile]:
     found = {path.relative_to(folder).as_posix(): path for path in _matching(folder, shared)}
     contents: dict[str, Path | bytes] = dict(found)
     _require(folder, found)
-    for name in EXTRAS if _is_classifier(folder) else ():
+    config = json.loads((folder / "config.json").read_text())
+    for name in EXTRAS if is_classifier(config) else ():
         template = _template(name)
         if name not in contents and template is not None:
             contents[name] = template
@@ -115,12 +116,6 @@ def model_files(folder: Path) -> list[SharedFile]:
     if (folder / RUN_FILE).is_file():
         contents[RUN_FILE] = _settings(folder / RUN_FILE)
     return [SharedFile(path, source) for path, source in contents.items()]
-
-
-def _is_classifier(folder: Path) -> bool:
-    """An encoder alone would answer through a head of random weights: it gets neither pipeline nor endpoint."""
-    architectures = json.loads((folder / "config.json").read_text()).get("architectures") or []
-    return any(name.endswith("ForSequenceClassification") for name in architectures)
 
 
 def _matching(folder: Path, patterns: Iterable[str]) -> list[Path]:
@@ -163,7 +158,7 @@ def _config(folder: Path, contents: Mapping[str, Path | bytes]) -> bytes:
     pipelines = {
         task: {"impl": f"{module}.{name}", "pt": ["AutoModelForSequenceClassification"], "type": "multimodal"}
         for task, (module, name) in PIPELINES.items()
-        if f"{module}.py" in contents and _is_classifier(folder)
+        if f"{module}.py" in contents and is_classifier(config)
     }
     if pipelines:
         config["custom_pipelines"] = {**pipelines, **config.get("custom_pipelines", {})}

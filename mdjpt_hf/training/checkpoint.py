@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -17,17 +17,20 @@ from mdjpt_hf.errors import CheckpointError
 
 WEIGHTS_FILE = "model.safetensors"
 OPTIMIZER_FILE = "optimizer.pt"
+OBJECTIVE_FILE = "objective.safetensors"  # only where the objective has tensors of its own
 STATE_FILE = "state.json"  # written last: names the other files' hashes
 
 
 @dataclass
 class Checkpoint:
-    """One saved moment of a run."""
+    """One saved moment of a run; `tensors` and `facts` are the objective's own."""
 
     step: int
     weights: dict[str, torch.Tensor]
     optimizer: dict[str, Any]
     history: list[dict[str, Any]]
+    tensors: dict[str, torch.Tensor] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 class CheckpointFolder:
@@ -48,17 +51,21 @@ class CheckpointFolder:
         self._remove_leftovers()
         temporary = self.folder / f".step-{checkpoint.step:08d}.partial"
         temporary.mkdir()
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.weights.items()}
-        save_file(weights, temporary / WEIGHTS_FILE, metadata={"format": "pt"})
+        files = [WEIGHTS_FILE, OPTIMIZER_FILE]
+        _save_tensors(checkpoint.weights, temporary / WEIGHTS_FILE)
         torch.save(checkpoint.optimizer, temporary / OPTIMIZER_FILE)
+        if checkpoint.tensors:
+            _save_tensors(checkpoint.tensors, temporary / OBJECTIVE_FILE)
+            files.append(OBJECTIVE_FILE)
         state = {
             "key": self.key,
             "step": checkpoint.step,
             "history": checkpoint.history,
-            "sha256": {name: file_hash(temporary / name) for name in (WEIGHTS_FILE, OPTIMIZER_FILE)},
+            "objective": checkpoint.facts,
+            "sha256": {name: file_hash(temporary / name) for name in files},
         }
         (temporary / STATE_FILE).write_text(json.dumps(state))
-        for name in (WEIGHTS_FILE, OPTIMIZER_FILE, STATE_FILE, ""):
+        for name in (*files, STATE_FILE, ""):
             _sync(temporary / name)
         final = self.folder / f"step-{checkpoint.step:08d}"
         shutil.rmtree(final, ignore_errors=True)  # the same step again, after resuming past a damaged one
@@ -95,7 +102,9 @@ class CheckpointFolder:
             if file_hash(folder / name) != expected:
                 raise ValueError(f"{name} does not match its hash")
         optimizer = torch.load(folder / OPTIMIZER_FILE, map_location="cpu", weights_only=True)
-        return Checkpoint(state["step"], load_file(folder / WEIGHTS_FILE), optimizer, state["history"])
+        weights = load_file(folder / WEIGHTS_FILE)
+        tensors = load_file(folder / OBJECTIVE_FILE) if OBJECTIVE_FILE in state["sha256"] else {}
+        return Checkpoint(state["step"], weights, optimizer, state["history"], tensors, state["objective"])
 
     def _folders(self) -> list[Path]:
         return sorted(self.folder.glob("step-*"))
@@ -103,6 +112,11 @@ class CheckpointFolder:
     def _remove_leftovers(self) -> None:
         for leftover in self.folder.glob(".step-*.partial"):
             shutil.rmtree(leftover)
+
+
+def _save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(tensors, path, metadata={"format": "pt"})
 
 
 def _sync(path: Path) -> None:

@@ -13,10 +13,16 @@ from typing import Any, get_origin
 import yaml
 
 from mdjpt_hf.errors import ConfigurationError
-from mdjpt_hf.modeling.configuration_mdjpt import PRESETS, MDJPTConfig
+from mdjpt_hf.modeling import configuration_masked_eeg, configuration_mdjpt
 from mdjpt_hf.version import __version__
 
 RUN_FILE = "run.yaml"
+
+#: Of each objective: the configuration of its network, that one's presets, and the settings a run takes by default.
+OBJECTIVES: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "mdjpt": (configuration_mdjpt.MDJPTConfig, configuration_mdjpt.PRESETS, "demo"),
+    "masked": (configuration_masked_eeg.MaskedEEGConfig, configuration_masked_eeg.PRESETS, "masked-demo"),
+}
 
 #: Fields that change where or how fast a run goes, not what comes out; a resumed run may differ in them.
 _FREE_FIELDS = {
@@ -42,11 +48,12 @@ class RunConfig:
 
     Attributes:
         name: Names the default output folder.
-        objective: What is learnt; `"mdjpt"`.
+        objective: What is learnt; `"mdjpt"` or `"masked"`.
         data: Prepared folders; empty means the embedded simulated corpora.
         output_dir: Where everything is written; empty means `outputs/<name>`.
         seed: Simulation, initial weights and sampling follow from it.
-        model: `preset` of MDJPTConfig, and fields that replace its values.
+        model: `preset` of the objective's model configuration, and fields that replace its values.
+        masked: Settings of objective `masked`, see `MaskedSettings`.
         montage: How recorded channels become the 60 standard ones, see `channel_projection`.
         departures: Where this differs from the paper and why; printed and stored with the results.
         simulation: Arguments of the simulated corpora, used when `data` is empty.
@@ -75,6 +82,7 @@ class RunConfig:
     output_dir: str = ""
     seed: int = 0
     model: dict[str, Any] = field(default_factory=lambda: {"preset": "tiny"})
+    masked: dict[str, Any] = field(default_factory=dict)
     montage: str = "positions"
     departures: tuple[str, ...] = ()
     simulation: dict[str, Any] = field(default_factory=dict)
@@ -119,10 +127,11 @@ class RunConfig:
         self._require(len(betas) == 2 and all(0 <= beta < 1 for beta in betas), "adam_betas", "must be two in [0, 1)")
         self._require(self.keep_checkpoints >= 2, "keep_checkpoints", "must be at least 2, so that one can be damaged")
         self._require(self.datasets_per_step >= 0, "datasets_per_step", "must not be negative")
-        self._require(self.objective == "mdjpt", "objective", "must be 'mdjpt', the one objective of this version")
+        self._require(self.objective in OBJECTIVES, "objective", f"must be one of {list(OBJECTIVES)}")
         self._require(self.mixed_precision in ("no", "bf16", "fp16"), "mixed_precision", "must be no, bf16 or fp16")
         self._require(self.held_out_subjects in (0, *range(2, 1000)), "held_out_subjects", "must be 0, or at least 2")
-        self._require(self.model.get("preset", "base") in PRESETS, "model", f"preset must be one of {list(PRESETS)}")
+        presets = list(OBJECTIVES[self.objective][1])
+        self._require(self.model.get("preset", "base") in presets, "model", f"preset must be one of {presets}")
 
     def _typed(self, entry: dataclasses.Field) -> Any:
         """A field's value as its type: YAML has lists for tuples, and reads 5e-4 (no point) as text."""
@@ -145,18 +154,21 @@ class RunConfig:
         """Whether the embedded simulated corpora are used."""
         return not self.data
 
-    def model_config(self) -> MDJPTConfig:
+    def model_config(self) -> Any:
         """The network's configuration.
 
         Raises:
             ConfigurationError: If `model` names a field that does not exist or a value it cannot take.
         """
+        config_class = OBJECTIVES[self.objective][0]
         overrides = {name: value for name, value in self.model.items() if name != "preset"}
-        unknown = sorted(set(overrides) - {field.name for field in dataclasses.fields(MDJPTConfig)})
+        unknown = sorted(set(overrides) - {field.name for field in dataclasses.fields(config_class)})
         if unknown:
-            raise ConfigurationError(f"model has no field {unknown}", value=unknown, remedy="See MDJPTConfig")
+            raise ConfigurationError(
+                f"model has no field {unknown}", value=unknown, remedy=f"See {config_class.__name__}"
+            )
         try:
-            return MDJPTConfig.preset(self.model.get("preset", "base"), package_version=__version__, **overrides)
+            return config_class.preset(self.model.get("preset", "base"), package_version=__version__, **overrides)
         except Exception as error:  # strict dataclasses raise their own types
             raise ConfigurationError(f"model settings do not work: {error}", value=overrides) from error
 
@@ -179,6 +191,19 @@ class RunConfig:
             if name not in _UNSAVED_FIELDS
         }
         (folder / RUN_FILE).write_text(yaml.safe_dump(fields, sort_keys=False))
+
+
+def default_preset(objective: str | None) -> str:
+    """Settings that a run takes which names none: `demo`, or that of another objective.
+
+    Raises:
+        ConfigurationError: If there is no such objective.
+    """
+    if objective is not None and objective not in OBJECTIVES:
+        raise ConfigurationError(
+            f"objective must be one of {list(OBJECTIVES)}, found {objective!r}", value=objective, remedy="Name one"
+        )
+    return OBJECTIVES[objective or "mdjpt"][2]
 
 
 def preset_names() -> list[str]:

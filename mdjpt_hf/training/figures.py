@@ -30,6 +30,53 @@ def draw_losses(history: list[dict[str, Any]], path: Path, title: str) -> None:
     figure.savefig(path, dpi=110)
 
 
+#: What can be guessed about hidden tokens without the signal, and how its line is drawn.
+_GUESSES = {"unigram": ":", "majority": "--", "recording": "-."}
+
+
+def draw_masked(history: list[dict[str, Any]], path: Path, title: str) -> None:
+    """Losses, masked accuracy beside what can be guessed, and what clusters are like in every round, as a PNG."""
+    figure = Figure(figsize=(12, 8), layout="constrained")
+    FigureCanvasAgg(figure)
+    (losses, accuracy), (sizes, named) = figure.subplots(2, 2)
+    rounds = [entry for entry in history if "round" in entry]
+    granularities = range(1, 1 + len(_series_names(rounds, lambda name: name.startswith("clusters/"))))
+    for name in ("loss", *(f"masked/{g}" for g in granularities)):
+        losses.plot(*_series(history, name), label=name, linewidth=2.2 if name == "loss" else 1.2)
+    losses.set(xlabel="step", ylabel="loss (nats)", title=title)
+    last = max((entry["step"] for entry in history), default=0)
+    for g in granularities:
+        line = accuracy.plot(*_series(history, f"accuracy/{g}"), "o-", label=f"granularity {g}", markersize=4)[0]
+        for guess, style in _GUESSES.items():
+            steps, values = _series(rounds, f"guess/{guess}/{g}")
+            label = guess if g == 1 else None
+            accuracy.step(
+                [*steps, last],
+                [*values, values[-1]],
+                style,
+                where="post",
+                color=line.get_color(),
+                alpha=0.7,
+                label=label,
+            )
+    accuracy.set(xlabel="step", ylabel="accuracy", yscale="log", title="hidden tokens of subjects not trained on")
+    numbers = [entry["round"] for entry in rounds]
+    for g in granularities:
+        line = sizes.plot(numbers, [entry[f"clusters/{g}"] for entry in rounds], "o-", label=f"clusters {g}")[0]
+        perplexity = [entry[f"perplexity/{g}"] for entry in rounds]
+        sizes.plot(numbers, perplexity, "x--", color=line.get_color(), label=f"perplexity {g}")
+    sizes.set(xlabel="round", yscale="log", title="clusters chosen, and perplexity", xticks=numbers)
+    finest = granularities[-1]
+    for name in _series_names(rounds, lambda name: name.startswith("nmi/") and name.endswith(f"/{finest}")):
+        named.plot(numbers, [entry[name] for entry in rounds], "o-", label=name.split("/")[1])
+    named.set(xlabel="round", title=f"normalised mutual information, granularity {finest}", xticks=numbers)
+    for axes in (losses, accuracy, sizes, named):
+        axes.legend(fontsize="x-small", loc="lower right" if axes is accuracy else "best")
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)
+
+
 def _series_names(history, wanted) -> list[str]:
     return list(dict.fromkeys(name for entry in history for name in entry if wanted(name)))
 

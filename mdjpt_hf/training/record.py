@@ -23,7 +23,7 @@ def run_record(config: RunConfig, trial_sets: list[TrialSet], trainer: Pretraine
         `dict`: Plain JSON.
     """
     model = trainer.accelerator.unwrap_model(trainer.model)
-    training = training_seconds(trainer.history, trainer.windows_per_step)
+    training = training_seconds(trainer.history, trainer.objective.windows_per_step)
     machine = machine_facts(trainer.accelerator.device.type, trainer.accelerator.num_processes)
     return {
         "family": model.config.model_type,
@@ -31,12 +31,12 @@ def run_record(config: RunConfig, trial_sets: list[TrialSet], trainer: Pretraine
         "name": config.name,
         "seed": config.seed,
         "steps": config.steps,
-        "windows_per_step": round(float(trainer.windows_per_step), 2),
+        "windows_per_step": round(float(trainer.objective.windows_per_step), 2),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "departures": list(config.departures),
         "checkpoint": "the last step; nothing is chosen with labels",
         "datasets": [
-            dataset_facts(trials, config.held_out_subjects if trials.name in trainer.held_out else 0)
+            dataset_facts(trials, config.held_out_subjects if trials.name in trainer.objective.held_out else 0)
             for trials in trial_sets
         ],
         "software": software_facts(),

@@ -140,6 +140,12 @@ def test_a_family_without_a_template_is_refused():
         card(family="unknown")
 
 
+def test_the_masked_family_says_what_is_not_disclosed():
+    text = card(family="masked_eeg")
+    assert "does not disclose" in text and "10.1111/coin.12659" in text and "2510.22197" not in text
+    assert "What it must not be used for" in text and "$" not in text
+
+
 def test_the_finished_card_of_the_demo_is_what_its_records_give():
     text = model_card(gather_facts(DEMO), "user/mdjpt-demo", {"run.yaml"})
     assert text == (ROOT / "model_cards" / "demo.md").read_text()

@@ -1,0 +1,78 @@
+"""mdJPT and masked EEG under the same records: `python benchmarks/hybrid.py --mdjpt RUN... --masked RUN...`.
+
+Each RUN is the folder of a finished run on simulated data; the n-th of one kind and the n-th of the other must have the
+same seed. Both encoders, and both side by side (`fused`), are
+scored on the same windows of the corpus that neither was trained on. One cannot be initialised from the other: no
+weight of one network has a place in the other.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from transformers import AutoModel
+
+import mdjpt_hf  # noqa: F401 - registers the models
+from mdjpt_hf.data.corpora import open_corpora
+from mdjpt_hf.evaluation.comparison import compare, render
+from mdjpt_hf.training.config import load_run_config
+
+JUDGED = ("zero-shot 10-NN, stimulus excluded", "few-shot, new stimuli")
+
+
+class Fused:
+    """Two encoders as one, features side by side; the comparison z-scores every feature per subject afterwards."""
+
+    def __init__(self, *encoders):
+        self.encoders = encoders
+        size = sum(encoder.config.pooled_size for encoder in encoders)
+        self.config = SimpleNamespace(pooled_size=size, window_seconds=encoders[0].config.window_seconds)
+
+    def eval(self) -> "Fused":
+        """As the encoders; they are in evaluation mode already."""
+        return self
+
+    def encode_recording(self, input_values: torch.Tensor, batch_size: int = 32) -> torch.Tensor:
+        """`(windows, channels, samples)` -> `(windows, sizes of both)`."""
+        parts = [encoder.encode_recording(input_values, batch_size=batch_size) for encoder in self.encoders]
+        return torch.cat(parts, dim=1)
+
+
+def main() -> None:
+    """Print one table per seed, then who wins and by how much on average."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mdjpt", nargs="+", type=Path, required=True)
+    parser.add_argument("--masked", nargs="+", type=Path, required=True)
+    parser.add_argument("--out", type=Path, help="where the records are written as JSON")
+    arguments = parser.parse_args()
+    records = [_compare(*runs) for runs in zip(arguments.mdjpt, arguments.masked, strict=True)]
+    for record in records:
+        print(f"seed {record['seed']}\n\n{render(record)}\n")
+    for protocol in JUDGED:
+        _judge(protocol, [record["results"][protocol] for record in records])
+    if arguments.out:
+        arguments.out.write_text(json.dumps(records, indent=1))
+
+
+def _compare(mdjpt_run: Path, masked_run: Path) -> dict:
+    configs = [load_run_config(str(run / "run.yaml")) for run in (mdjpt_run, masked_run)]
+    if configs[0].seed != configs[1].seed:
+        raise SystemExit(f"{mdjpt_run} has seed {configs[0].seed}, {masked_run} has {configs[1].seed}")
+    unseen = [trials for trials in open_corpora([masked_run / "data"]) if trials.name == configs[1].unseen_corpus]
+    mdjpt, masked = (AutoModel.from_pretrained(run) for run in (mdjpt_run, masked_run))
+    encoders = {"fused": Fused(mdjpt, masked), "mdJPT": mdjpt, "masked": masked}
+    return {"seed": configs[0].seed, **compare(unseen[0], encoders)}
+
+
+def _judge(protocol: str, rows: list[dict]) -> None:
+    means = {name: np.mean([row[name]["score"]["mean"] for row in rows]) for name in rows[0]}
+    order = sorted(means, key=means.__getitem__, reverse=True)
+    scores = ", ".join(f"{name} {means[name]:.3f}" for name in order)
+    print(f"{protocol}: {order[0]} wins, by {means[order[0]] - means[order[1]]:.3f} over {order[1]} ({scores})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Pseudo-labels for masked prediction: tokens of all corpora, clustered at several granularities."""

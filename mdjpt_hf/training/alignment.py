@@ -1,0 +1,131 @@
+"""Objective `mdjpt`: subject pairs, inter-subject and cross-dataset alignment (arXiv 2510.22197)."""
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from mdjpt_hf.data.batches import PretrainingSteps
+from mdjpt_hf.data.corpora import TrialSet
+from mdjpt_hf.data.pairs import PairSampler
+from mdjpt_hf.errors import PairingError
+from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
+from mdjpt_hf.training.config import RunConfig
+from mdjpt_hf.training.figures import draw_losses
+from mdjpt_hf.training.objective import Meter, Objective
+from mdjpt_hf.training.retrieval import hold_out_subjects, retrieval_accuracy
+
+
+class AlignmentObjective(Objective):
+    """Two subjects who saw the same moment should look alike, and covariances of all corpora should agree.
+
+    Args:
+        config (`RunConfig`): The run.
+        trial_sets (`Sequence[TrialSet]`): What to train on.
+        accelerator (`Accelerator`): Says which process this is.
+
+    Raises:
+        PairingError: If a dataset gives no pair.
+    """
+
+    def __init__(self, config: RunConfig, trial_sets: Sequence[TrialSet], accelerator: Accelerator):
+        self.config = config
+        samplers, self.samplers_held_out = pair_samplers(config, trial_sets)
+        self.names, self.held_out = list(samplers), list(self.samplers_held_out)
+        self.steps: PretrainingSteps = PretrainingSteps(
+            list(samplers.values()),
+            num_steps=config.steps,
+            steps_per_epoch=config.steps_per_epoch,
+            seed=config.seed,
+            pairs_per_dataset=config.pairs_per_dataset * accelerator.num_processes,
+            datasets_per_step=config.datasets_per_step,
+            rank=accelerator.process_index,
+            world_size=accelerator.num_processes,
+        )
+        per_pair = float(np.mean([sampler.mean_windows for sampler in self.steps.samplers]))
+        self.windows_per_step = per_pair * self.steps.pairs_per_dataset * self.steps.datasets_per_step
+
+    def build_model(self) -> MDJPTForPreTraining:
+        return MDJPTForPreTraining(self.config.model_config())
+
+    def rehearse(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        # Without ids there is no loss, hence no exchange with the other processes.
+        return model(batch["input_values"], batch["group_ids"]).embeddings.float().square().mean()
+
+    def meter(self) -> Meter:
+        return _AlignmentMeter(self.names)
+
+    def culprits(self, output: Any, batch: dict[str, torch.Tensor]) -> list[str]:
+        bad = batch["dataset_ids"][~torch.isfinite(output.isa_terms)].unique().tolist()
+        return [self.names[dataset] for dataset in bad] or self.names
+
+    def evaluate(self, model: Any) -> tuple[dict[str, float], str] | None:
+        """Pair retrieval on held-out subjects."""
+        if not self.samplers_held_out:
+            return None
+        results = retrieval_accuracy(model, self.samplers_held_out, self.config.seed)
+        accuracy = float(np.mean([result[0] for result in results.values()]))
+        chance = float(np.mean([result[1] for result in results.values()]))
+        entry = {"retrieval": accuracy, **{f"retrieval/{name}": result[0] for name, result in results.items()}}
+        return entry, f"held-out pair retrieval {accuracy:.3f} (chance {chance:.3f})"
+
+    def draw(self, history: list[dict[str, Any]], folder: Path, title: str) -> None:
+        draw_losses(history, folder / "loss.png", title)
+
+
+def pair_samplers(
+    config: RunConfig, trial_sets: Sequence[TrialSet]
+) -> tuple[dict[str, PairSampler], dict[str, PairSampler]]:
+    """Training pairs and held-out pairs of each dataset, by its name.
+
+    Raises:
+        PairingError: If a dataset gives no pair.
+    """
+    length = config.model_config().window_samples
+    training, held_out = {}, {}
+    for trials in trial_sets:
+        parts = hold_out_subjects(trials, config.held_out_subjects, config.seed)
+        try:
+            samplers = [PairSampler(part, length) for part in parts if part is not None]
+        except PairingError:  # the subjects drawn, or those left, share nothing: none is held out
+            samplers = [PairSampler(trials, length)]
+        training[trials.name] = samplers[0]
+        if len(samplers) == 2:
+            held_out[trials.name] = samplers[1]
+    return training, held_out
+
+
+class _AlignmentMeter(Meter):
+    """Means of the losses and the throughput since the last report."""
+
+    def __init__(self, names: list[str]):
+        self.names = names
+        self._reset()
+
+    def _reset(self) -> None:
+        self.sums, self.counts = torch.zeros(2, 2 + len(self.names)).unbind()
+        self.windows, self.since = 0, time.perf_counter()
+
+    def add(self, output: Any, batch: dict[str, torch.Tensor]) -> None:
+        """One step; a dataset that took no part in it counts nothing."""
+        dataset_ids = batch["dataset_ids"]
+        datasets = torch.arange(len(self.names), device=dataset_ids.device)
+        members = (datasets[:, None] == dataset_ids).float()
+        isa = (members @ output.isa_terms.float()) / members.sum(dim=1).clamp_min(1)
+        losses = torch.stack([output.loss.detach(), output.cda_loss.detach()]).float()
+        self.sums = self.sums.to(isa.device) + torch.cat([losses, isa])
+        self.counts = self.counts.to(isa.device) + torch.cat([torch.ones_like(losses), members.amax(dim=1)])
+        self.windows += len(dataset_ids)
+
+    def close(self, accelerator: Accelerator) -> dict[str, float]:
+        """Means over steps and processes, datasets that took part only; starts the next stretch."""
+        means = accelerator.reduce(self.sums / self.counts, reduction="mean").tolist()
+        speed = self.windows * accelerator.num_processes / (time.perf_counter() - self.since)
+        named = {f"isa/{name}": mean for name, mean in zip(self.names, means[2:], strict=True) if not math.isnan(mean)}
+        self._reset()
+        return {"loss": means[0], "cda": means[1], **named, "windows/s": speed}

@@ -1,0 +1,316 @@
+"""Masked EEG pre-training as a transformers model: the encoder, its objective and a classification head.
+
+In the style of Hu et al. 2024 (doi 10.1111/coin.12659): tokens are hidden, and the clusters they belong to are
+predicted from the context on both sides, at several granularities, from an intermediate and from the last layer.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.models.eurobert.modeling_eurobert import (
+    EuroBertAttention,
+    EuroBertDecoderLayer,
+    EuroBertRMSNorm,
+    EuroBertRotaryEmbedding,
+)
+from transformers.utils import ModelOutput
+from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
+from transformers.utils.output_capturing import capture_outputs
+
+from .configuration_masked_eeg import MaskedEEGConfig
+from .errors_mdjpt import SignalError
+from .layers_masked_eeg import ConvTokenizer, sinusoid_filters
+from .objectives_masked_eeg import masked_prediction
+from .task_head_mdjpt import CarriesPipeline, task_head, task_loss
+
+
+@dataclass
+class MaskedEEGModelOutput(ModelOutput):
+    """Output of [`MaskedEEGModel`].
+
+    Args:
+        last_hidden_state (`torch.Tensor` of shape `(batch, tokens, hidden)`): Of the last layer, normalised.
+        pooler_output (`torch.Tensor` of shape `(batch, 2 * hidden)`): Means over tokens of the intermediate and the
+            last state, the features for tasks.
+        intermediate_state (`torch.Tensor` of shape `(batch, tokens, hidden)`): Of `config.intermediate_layer`,
+            normalised; what is clustered for the next round.
+        hidden_states (`tuple`, *optional*): Of every layer, with `output_hidden_states=True`.
+        attentions (`tuple`, *optional*): With `output_attentions=True` under eager attention.
+    """
+
+    last_hidden_state: torch.Tensor | None = None
+    pooler_output: torch.Tensor | None = None
+    intermediate_state: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+
+
+@dataclass
+class MaskedEEGForPreTrainingOutput(ModelOutput):
+    """Output of [`MaskedEEGForPreTraining`]; the losses are None unless labels are given.
+
+    Args:
+        loss (`torch.Tensor`, scalar): `(masked + w * intermediate) / (1 + w)`, both averaged over granularities, with
+            w = `config.intermediate_weight`.
+        masked_losses, intermediate_losses (`torch.Tensor` of shape `(granularities,)`): Last and intermediate layer,
+            detached.
+        masked_accuracies (`torch.Tensor` of shape `(granularities,)`): Of the last layer on hidden tokens, detached.
+        logits (`tuple` of `torch.Tensor` of shape `(batch, tokens, max_clusters)`): One per granularity, of the last
+            layer; clusters that the round does not have are at minus infinity.
+        hidden_states, attentions (`tuple`, *optional*): As in [`MaskedEEGModelOutput`].
+    """
+
+    loss: torch.Tensor | None = None
+    masked_losses: torch.Tensor | None = None
+    intermediate_losses: torch.Tensor | None = None
+    masked_accuracies: torch.Tensor | None = None
+    logits: tuple[torch.Tensor, ...] | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+
+
+@dataclass
+class MaskedEEGClassifierOutput(ModelOutput):
+    """Output of [`MaskedEEGForSequenceClassification`].
+
+    Args:
+        loss (`torch.Tensor`, scalar): Present when labels are given.
+        logits (`torch.Tensor` of shape `(batch, num_labels)`): Scores, or ratings for regression.
+        hidden_states, attentions (`tuple`, *optional*): As in [`MaskedEEGModelOutput`].
+    """
+
+    loss: torch.Tensor | None = None
+    logits: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+
+
+class MaskedEEGPreTrainedModel(PreTrainedModel):
+    """Initialisation and loading shared by the encoder and its heads."""
+
+    config: MaskedEEGConfig
+    base_model_prefix = "masked_eeg"
+    main_input_name = "input_values"
+    input_modalities = ["time"]
+    supports_gradient_checkpointing = True
+    _no_split_modules = [EuroBertDecoderLayer.__name__]
+    _supports_sdpa = True
+    _supports_attention_backend = True
+    _can_record_outputs = {"hidden_states": EuroBertDecoderLayer, "attentions": EuroBertAttention}
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Normal weights as in transformers' own encoders; the tokeniser's filters start as sinusoids."""
+        super()._init_weights(module)
+        if isinstance(module, ConvTokenizer):
+            init.copy_(module.temporal.weight, sinusoid_filters(self.config))
+            init.normal_(module.spatial.weight, std=self.config.num_channels**-0.5)
+            init.normal_(module.projection.weight, std=module.projection.in_features**-0.5)
+        elif isinstance(module, MaskedEEGForPreTraining):
+            init.normal_(module.mask_embedding, std=1.0)
+            init.copy_(module.cluster_counts, torch.tensor(self.config.max_clusters))
+
+
+class MaskedEEGModel(MaskedEEGPreTrainedModel):
+    """The encoder: windows of the 60 standard channels in, one state per 0.2 s and features for tasks out."""
+
+    _keys_to_ignore_on_load_unexpected = [r"^heads\.", r"^classifier\.", r"^mask_embedding$", r"^cluster_counts$"]
+
+    def __init__(self, config: MaskedEEGConfig):
+        super().__init__(config)
+        self.tokenizer = ConvTokenizer(config)
+        # These read fields by name, and ours has all that they read.
+        parts: Any = config
+        self.rotary = EuroBertRotaryEmbedding(parts)
+        self.layers = nn.ModuleList(EuroBertDecoderLayer(parts, index) for index in range(config.num_hidden_layers))
+        self.intermediate_norm = EuroBertRMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.norm = EuroBertRMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.post_init()
+
+    @merge_with_config_defaults
+    @capture_outputs(tie_last_hidden_states=False)
+    def forward(
+        self,
+        input_values: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        group_ids: torch.Tensor | None = None,
+        window_onsets: torch.Tensor | None = None,
+        **kwargs,
+    ) -> MaskedEEGModelOutput:
+        """Encode windows; a window's output never depends on the others in its batch.
+
+        Args:
+            input_values (`torch.Tensor` of shape `(batch, num_channels, samples)`): Windows from
+                [`MDJPTFeatureExtractor`], at least one second long; made for 2 to 30 s.
+            inputs_embeds (`torch.Tensor` of shape `(batch, tokens, hidden)`, *optional*): Tokens, in place of
+                `input_values`.
+            group_ids, window_onsets: Other keys of the feature extractor, ignored.
+
+        Raises:
+            SignalError: If the shape does not fit.
+        """
+        states = self.embed(input_values) if inputs_embeds is None else inputs_embeds
+        positions = self.rotary(states, torch.arange(states.shape[1], device=states.device)[None])
+        intermediate = states
+        for number, layer in enumerate(self.layers, start=1):
+            states = layer(states, position_embeddings=positions, **kwargs)
+            if number == self.config.intermediate_layer:
+                intermediate = states
+        intermediate, last = self.intermediate_norm(intermediate), self.norm(states)
+        pooled = torch.cat([intermediate.mean(dim=1), last.mean(dim=1)], dim=-1)
+        return MaskedEEGModelOutput(last, pooled, intermediate)
+
+    def embed(self, input_values: torch.Tensor | None) -> torch.Tensor:
+        """Tokens of windows, `(batch, num_channels, samples)` -> `(batch, tokens, hidden)`.
+
+        Raises:
+            SignalError: If the shape does not fit.
+        """
+        channels, shortest = self.config.num_channels, max(self.config.sampling_rate, self.config.token_samples)
+        shape: tuple[int, ...] = () if input_values is None else tuple(input_values.shape)
+        if input_values is None or len(shape) != 3 or shape[1] != channels or shape[2] < shortest:
+            raise SignalError(
+                f"input_values must have shape (batch, {channels}, at least {shortest} samples), found {shape}",
+                value=shape,
+                remedy="Prepare the recording with MDJPTFeatureExtractor",
+            )
+        return self.tokenizer(input_values)
+
+    @torch.no_grad()
+    def encode_recording(
+        self, input_values: torch.Tensor, group_ids: torch.Tensor | None = None, batch_size: int = 32
+    ) -> torch.Tensor:
+        """Features of whole recordings of any length, with memory bounded by the batch size.
+
+        Args:
+            input_values (`torch.Tensor` of shape `(windows, num_channels, samples)`): Kept where it is; batches are
+                moved to the model's device.
+            group_ids: Accepted as [`MDJPTModel`] does, and ignored: every window stands alone.
+            batch_size (`int`): Windows at a time.
+
+        Returns:
+            `torch.Tensor` of shape `(windows, 2 * hidden)`, on the model's device.
+        """
+        batches = input_values.split(batch_size)
+        return torch.cat([self(batch.to(self.device)).pooler_output for batch in batches])
+
+
+class MaskedEEGForPreTraining(MaskedEEGPreTrainedModel):
+    """The encoder with one prediction head per granularity, which reads the intermediate and the last layer."""
+
+    _keys_to_ignore_on_load_unexpected = [r"^classifier\."]
+    cluster_counts: torch.Tensor
+
+    def __init__(self, config: MaskedEEGConfig):
+        super().__init__(config)
+        self.masked_eeg = MaskedEEGModel(config)
+        self.mask_embedding = nn.Parameter(torch.empty(config.hidden_size))
+        self.heads = nn.ModuleList([nn.Linear(config.hidden_size, size) for size in config.max_clusters])
+        # How many clusters each granularity has in the present round; the rest of its head is switched off.
+        self.register_buffer("cluster_counts", torch.empty(len(config.max_clusters), dtype=torch.long))
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_values: torch.Tensor,
+        labels: torch.Tensor | None = None,
+        token_mask: torch.Tensor | None = None,
+        return_loss: bool = True,
+        **kwargs,
+    ) -> MaskedEEGForPreTrainingOutput:
+        """Hide tokens, encode, and predict the cluster of every token.
+
+        Args:
+            input_values (`torch.Tensor` of shape `(batch, num_channels, samples)`): See [`MaskedEEGModel`].
+            labels (`torch.Tensor` of shape `(batch, tokens, granularities)`, *optional*): Pseudo-labels.
+            token_mask (`torch.Tensor` of shape `(batch, tokens)`, *optional*): True for tokens to hide; needed for
+                a loss. Some and not all of a window's tokens should be hidden.
+            kwargs: Passed on to [`MaskedEEGModel`].
+        """
+        tokens = self.masked_eeg.embed(input_values)
+        if token_mask is not None:
+            tokens = torch.where(token_mask[..., None], self.mask_embedding.to(tokens.dtype), tokens)
+        encoded = self.masked_eeg(inputs_embeds=tokens, **kwargs)
+        logits = self._predict(encoded.last_hidden_state)
+        traced = {"logits": logits, "hidden_states": encoded.hidden_states, "attentions": encoded.attentions}
+        if labels is None or token_mask is None or not return_loss:
+            return MaskedEEGForPreTrainingOutput(**traced)
+        weight, unmasked = self.config.intermediate_weight, self.config.unmasked_weight
+        masked, accuracies = masked_prediction(logits, labels, token_mask, unmasked)
+        intermediate, _ = masked_prediction(self._predict(encoded.intermediate_state), labels, token_mask, unmasked)
+        loss = (masked.mean() + weight * intermediate.mean()) / (1 + weight)
+        parts = (masked.detach(), intermediate.detach(), accuracies)
+        return MaskedEEGForPreTrainingOutput(loss, *parts, **traced)
+
+    def _predict(self, states: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        logits = []
+        for head, count in zip(self.heads, self.cluster_counts, strict=True):
+            scores = head(states)
+            absent = torch.arange(scores.shape[-1], device=scores.device) >= count
+            logits.append(scores.masked_fill(absent, float("-inf")))
+        return tuple(logits)
+
+    @torch.no_grad()
+    def renew_heads(self, cluster_counts: list[int]) -> None:
+        """Start the heads anew for clusters that mean something else than those before.
+
+        Args:
+            cluster_counts (`list[int]`): Clusters of each granularity, at most `config.max_clusters`.
+        """
+        self.cluster_counts.copy_(torch.tensor(cluster_counts))
+        for name, parameter in self.heads.named_parameters():
+            if name.endswith("weight"):
+                nn.init.normal_(parameter, std=self.config.initializer_range)
+            else:
+                nn.init.zeros_(parameter)
+
+
+class MaskedEEGForSequenceClassification(CarriesPipeline, MaskedEEGPreTrainedModel):
+    """The encoder with a task head: classes, several labels at once, or ratings (regression)."""
+
+    _keys_to_ignore_on_load_unexpected = [r"^heads\.", r"^mask_embedding$", r"^cluster_counts$"]
+    # The head computes its own mean loss, so Trainer must divide it by the accumulation steps.
+    accepts_loss_kwargs = False
+
+    def __init__(self, config: MaskedEEGConfig):
+        super().__init__(config)
+        self.masked_eeg = MaskedEEGModel(config)
+        self.num_labels: int = len(config.id2label or {})
+        self.classifier = task_head(
+            config.pooled_size, config.classifier_hidden_sizes, config.classifier_dropout, self.num_labels
+        )
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_values: torch.Tensor,
+        labels: torch.Tensor | None = None,
+        **kwargs,
+    ) -> MaskedEEGClassifierOutput:
+        """Classify windows.
+
+        Args:
+            input_values (`torch.Tensor` of shape `(batch, num_channels, samples)`): At least one second.
+            labels (`torch.Tensor`, *optional*): `(batch,)` classes; `(batch, num_labels)` zeros and ones for
+                `problem_type="multi_label_classification"`; `(batch,)` or `(batch, num_labels)` numbers for
+                `"regression"`. A class of -1 and a rating of NaN are left out.
+            kwargs: Passed on to [`MaskedEEGModel`].
+        """
+        encoded = self.masked_eeg(input_values, **kwargs)
+        logits = self.classifier(encoded.pooler_output)
+        loss = None if labels is None else task_loss(logits, labels, self.config.problem_type)
+        return MaskedEEGClassifierOutput(loss, logits, encoded.hidden_states, encoded.attentions)
+
+
+__all__ = [
+    "MaskedEEGForPreTraining",
+    "MaskedEEGForSequenceClassification",
+    "MaskedEEGModel",
+    "MaskedEEGPreTrainedModel",
+]
