@@ -229,7 +229,7 @@ def _method(family: str) -> str:
     """The words that hold for every checkpoint of a family."""
     path = resources.files("mdjpt_hf.model_cards") / f"{family}.md"
     if family not in PAPERS or not path.is_file():
-        raise CardError(f"there are no words for the family {family!r}", value=family, remedy="Push a known model")
+        raise CardError(f"there is no model_cards/{family}.md", value=family, remedy="Push a known model")
     return path.read_text().strip()
 
 
