@@ -82,7 +82,7 @@ class Recordings(CorpusBuilder):
         return [
             CorpusFacts(
                 name=self.name,
-                title=f"Recordings listed in {self.table.name}",
+                title="A user's own recordings",
                 licence="The owner's own recordings; no licence is given",
                 redistributable=False,
                 redistribution="Up to whom they belong to, and to the consent of those recorded",

@@ -61,7 +61,7 @@ PAPERS = {
 }
 _REQUIRED_OF = {
     "datasets": ("name", "title", "licence", "subjects", "trials", "hours", "preprocessing"),
-    "results": ("corpus", "subjects", "classes", "windows", "protocol", "results"),
+    "results": ("corpus", "subjects", "classes", "windows", "protocol"),
     "energy": ("kwh", "assumption"),
     "machine": ("device", "name", "processes"),
 }
@@ -96,9 +96,8 @@ def result_records(folder: Path) -> list[dict[str, Any]]:
     """Records of results beside a checkpoint: those with a protocol and scores by it."""
     paths = sorted(path for pattern in RESULT_FILES for path in folder.glob(pattern))
     records = [_read(path) for path in paths]
-    return [
-        record for record in records if isinstance(record, dict) and record.get("protocol") and record.get("results")
-    ]
+    records = [record for record in records if isinstance(record, dict) and record.get("protocol")]
+    return [record for record in records if record.get("results") or record.get("metrics")]
 
 
 def missing_facts(facts: Mapping[str, Any]) -> list[str]:
@@ -177,7 +176,7 @@ def _tags(facts: Mapping[str, Any]) -> list[str]:
 
 def _scores(record: Mapping[str, Any]) -> Iterator[EvalResult]:
     """The model's own score under every protocol; the encoders it was compared with are in the text."""
-    for protocol, row in record["results"].items():
+    for protocol, row in record.get("results", {}).items():
         own = next(iter(row.values()))
         interval, null = own["score"], own.get("null") or {}
         arguments = {
@@ -193,7 +192,7 @@ def _scores(record: Mapping[str, Any]) -> Iterator[EvalResult]:
             task_name="EEG emotion recognition",
             dataset_type=record["corpus"],
             dataset_name=f"{record['corpus']}{_kind(record)}",
-            dataset_split="test",
+            dataset_split=record.get("split", "test"),
             dataset_args=dict(record["protocol"]),
             metric_type="accuracy",
             metric_name=f"accuracy, {protocol}",
@@ -320,18 +319,30 @@ def _training(facts: Mapping[str, Any], files: Collection[str]) -> str:
 
 def _results(record: Mapping[str, Any]) -> str:
     """A record as a table, with its protocol beneath."""
+    if not record.get("results"):
+        return _errors(record)
     names = list(next(iter(record["results"].values())))
     intro = (
         f"Accuracy on **{record['corpus']}**{_kind(record)}: {len(record['subjects'])} subjects, "
-        f"{len(record['classes'])} classes, {record['windows']} windows. Mean over subjects with its 95 % interval; "
-        f"the null is {names[0]} with permuted labels."
+        f"{len(record['classes'])} classes, {record['windows']} windows. Mean over subjects with its 95 % interval"
     )
     rows = [
-        [protocol, *(_interval(row[name]["score"]) for name in names), _interval(row[names[0]].get("null"))]
-        for protocol, row in record["results"].items()
+        [protocol, *(_interval(row[name]["score"]) for name in names)] for protocol, row in record["results"].items()
     ]
+    head, nulls = ["protocol", *names], [row[names[0]].get("null") for row in record["results"].values()]
+    if any(nulls):
+        intro, head = f"{intro}; the null is {names[0]} with permuted labels", [*head, "null"]
+        rows = [[*row, _interval(null)] for row, null in zip(rows, nulls, strict=True)]
     protocol = "\n".join(f"- {name}: {value}" for name, value in record["protocol"].items())
-    return f"{intro}\n\n{_table(['protocol', *names, 'null'], rows)}\n\nProtocol:\n\n{protocol}"
+    return f"{intro}.\n\n{_table(head, rows)}\n\nProtocol:\n\n{protocol}"
+
+
+def _errors(record: Mapping[str, Any]) -> str:
+    """Ratings have no classes: their mean absolute errors."""
+    intro = f"**{record['corpus']}**{_kind(record)}: {len(record['subjects'])} subjects, {record['windows']} windows."
+    rows = [[name, f"{error:.3f}"] for name, error in record["metrics"]["mean_absolute_error"].items()]
+    protocol = "\n".join(f"- {name}: {value}" for name, value in record["protocol"].items())
+    return f"{intro}\n\n{_table(['rating, from 0 to 1', 'mean absolute error'], rows)}\n\nProtocol:\n\n{protocol}"
 
 
 def _interval(values: Mapping[str, float] | None) -> str:

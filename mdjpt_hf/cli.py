@@ -234,7 +234,7 @@ def finetune(
 @app.command()
 def predict(
     model: Annotated[str, typer.Argument(help="Folder or Hub id of a classifier.")],
-    files: Annotated[list[Path], typer.Argument(help="A recording, and the files that belong to it.")],
+    recording: Annotated[Path, typer.Argument(help="In any format MNE opens.")],
     smoothing: Annotated[str, typer.Option(help="none, causal (the past counts) or lds (the future too).")] = "none",
     json_path: Annotated[Path | None, typer.Option("--json", help="Where to write everything as JSON.")] = None,
     picture: Annotated[Path | None, typer.Option(help="Where to draw the scores over time.")] = None,
@@ -243,13 +243,13 @@ def predict(
     """Recognise emotion in every window of a recording."""
     from mdjpt_hf.predict import predict as run
 
-    typer.echo(run(model, files, smoothing, json_path, picture, trust_remote_code))
+    typer.echo(run(model, recording, smoothing, json_path, picture, trust_remote_code))
 
 
 @app.command()
 def demo(
     model: Annotated[str, typer.Argument(help="Folder or Hub id of a classifier, saved with its code.")],
-    example: Annotated[list[Path] | None, typer.Option(help="A recording to offer; repeatable.")] = None,
+    example: Annotated[list[Path] | None, typer.Option(help="A recording to offer (not in a Space).")] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 opens the page to the network.")
     ] = "127.0.0.1",

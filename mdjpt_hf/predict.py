@@ -15,10 +15,15 @@ def open_recogniser(model: str, trust_remote_code: bool = False) -> EEGEmotionPi
     """The pipeline of a classifier, with this package's own code for models it knows.
 
     Raises:
-        ConfigurationError: If the model has no trained head.
+        ConfigurationError: If the model cannot be opened, or has no trained head.
     """
-    classifier = AutoModelForSequenceClassification.from_pretrained(model, trust_remote_code=trust_remote_code)
-    extractor = AutoFeatureExtractor.from_pretrained(model, trust_remote_code=trust_remote_code)
+    try:
+        classifier = AutoModelForSequenceClassification.from_pretrained(model, trust_remote_code=trust_remote_code)
+        extractor = AutoFeatureExtractor.from_pretrained(model, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError) as error:  # transformers' words for what is missing, unknown or untrusted
+        raise ConfigurationError(
+            f"{model} cannot be opened: {error}", value=model, remedy="Give a classifier"
+        ) from error
     recogniser = EEGEmotionPipeline(model=classifier, feature_extractor=extractor)
     if not recogniser.has_trained_head:
         raise ConfigurationError(
@@ -29,7 +34,7 @@ def open_recogniser(model: str, trust_remote_code: bool = False) -> EEGEmotionPi
 
 def predict(
     model: str,
-    files: list[Path],
+    path: Path,
     smoothing: str = "none",
     json_path: Path | None = None,
     picture: Path | None = None,
@@ -39,7 +44,7 @@ def predict(
 
     Args:
         model: Folder or Hub id of a classifier.
-        files: The recording, and the files that belong to it.
+        path: Of the recording; files that belong to it lie beside it.
         smoothing: Of the pipeline: none, causal or lds.
         json_path, picture: Where to write everything, and the scores over time.
         trust_remote_code: Run the model's own code, which models of this package do not need.
@@ -51,7 +56,7 @@ def predict(
         MDJPTError: If the recording or the model cannot be used.
     """
     recogniser = open_recogniser(model, trust_remote_code)
-    found = recognise(recogniser, [str(file) for file in files], smoothing)
+    found = recognise(recogniser, path, smoothing)
     if json_path is not None:
         json_path.write_text(json.dumps({"recording": found.name, **found.result}, indent=1))
     if picture is not None:

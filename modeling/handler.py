@@ -13,22 +13,33 @@ cannot be served gets `{"error": {"type", "message", "value", "remedy"}}`, never
 import base64
 import binascii
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mne
 import numpy as np
 from transformers import pipeline
 
 # The task's name as the pipeline file has it, which cannot be imported from beside this file.
 TASK = "eeg-emotion-recognition"
 
-#: One request: enough for an hour of 64 channels at 250 Hz as JSON, and for most EDF files; more belongs into batches.
+#: One request: enough for an hour of 64 channels at 250 Hz; more belongs into several requests.
 MAX_VALUES = 64_000_000
 MAX_CHANNELS = 512
 MAX_FILE_BYTES = 256 * 2**20
 MAX_RECORDINGS = 64
+#: Windows of one recording; each takes 150 kB.
+MAX_WINDOWS = 4_000
 
-PARAMETERS = ("smoothing", "top_k", "window_seconds", "stride_seconds", "batch_size")
+#: Parameter -> what it may be, in words and as a test.
+PARAMETERS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "smoothing": ("none, causal or lds", lambda value: value in ("none", "causal", "lds")),
+    "top_k": ("a whole number from 1 on", lambda value: _is_whole(value, 1, 10_000)),
+    "batch_size": ("a whole number from 1 to 1024", lambda value: _is_whole(value, 1, 1024)),
+    "window_seconds": ("seconds, at most 600", lambda value: _is_number(value, 600)),
+    "stride_seconds": ("seconds, at most 600", lambda value: _is_number(value, 600)),
+}
 
 
 class RequestError(ValueError):
@@ -72,15 +83,41 @@ class EndpointHandler:
             return self._answer(inputs, parameters)
         except ValueError as error:  # ours and the model's own errors, which all are ValueErrors
             return {"error": _described(error)}
+        except Exception as error:  # nobody who calls can do anything about these; no detail of this machine is told
+            return {"error": _described(RequestError("the request could not be served", type(error).__name__))}
 
     def _answer(self, item: Any, parameters: dict[str, Any]) -> dict[str, Any]:
         if "edf" not in item:
-            return self.pipeline(_signal(item), **parameters)
+            signal = _signal(item)
+            channels, samples = signal["signal"].shape
+            self._check_size(channels, samples, signal["sampling_rate"], parameters)
+            return self.pipeline(signal, **parameters)
         content, suffix = _file(item["edf"])
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "recording").with_suffix(suffix)
             path.write_bytes(content)
-            return self.pipeline(str(path), **parameters)
+            try:
+                raw = mne.io.read_raw(path, preload=False, verbose="ERROR")
+                self._check_size(len(raw.ch_names), raw.n_times, raw.info["sfreq"], parameters)
+                return self.pipeline(raw, **parameters)
+            except ValueError as error:
+                raise RequestError(
+                    str(error).replace(str(path), "the file").replace(str(path.resolve()), "the file"),
+                    getattr(error, "value", None),
+                    getattr(error, "remedy", ""),
+                ) from error
+
+    def _check_size(self, channels: int, samples: int, rate: float, parameters: dict[str, Any]) -> None:
+        """Refuse what would take more memory than a request may, before it takes any."""
+        stride = parameters.get("stride_seconds") or self.pipeline.feature_extractor.stride_seconds
+        windows = samples / rate / stride
+        if channels > MAX_CHANNELS or channels * samples > MAX_VALUES or windows > MAX_WINDOWS:
+            raise RequestError(
+                f"a recording has at most {MAX_CHANNELS} channels, {MAX_VALUES:,} values and {MAX_WINDOWS:,} windows; "
+                f"found {channels} channels, {channels * samples:,} values and {windows:,.0f} windows",
+                samples,
+                "Send a shorter recording, or a larger stride_seconds",
+            )
 
 
 def _request(data: Any) -> tuple[Any, dict[str, Any]]:
@@ -100,9 +137,22 @@ def _request(data: Any) -> tuple[Any, dict[str, Any]]:
                 'Send {"signal": ..., "ch_names": ..., "sampling_rate": ...} or {"edf": "<base64>"}',
             )
     if not isinstance(parameters, dict) or set(parameters) - set(PARAMETERS):
-        found = sorted(parameters) if isinstance(parameters, dict) else type(parameters).__name__
-        raise RequestError(f"unknown parameters {found}", found, f"Use some of {', '.join(PARAMETERS)}")
+        found = sorted(map(str, parameters)) if isinstance(parameters, dict) else type(parameters).__name__
+        raise RequestError(f"unknown parameters {found}", str(found), f"Use some of {', '.join(PARAMETERS)}")
+    for name, value in parameters.items():
+        words, fits = PARAMETERS[name]
+        if not fits(value):
+            raise RequestError(f"{name} must be {words}", str(value)[:100], "Leave it out for the default")
     return inputs, parameters
+
+
+def _is_whole(value: Any, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _is_number(value: Any, high: float) -> bool:
+    """A positive number; NaN and infinity, which some JSON carries, are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= high
 
 
 def _signal(item: dict[str, Any]) -> dict[str, Any]:
@@ -115,23 +165,36 @@ def _signal(item: dict[str, Any]) -> dict[str, Any]:
             unknown or missing,
             "Send exactly these",
         )
-    rows = item["signal"]
+    rows, names, rate = item["signal"], item["ch_names"], item["sampling_rate"]
     if not isinstance(rows, list) or not rows or not all(isinstance(row, list) for row in rows):
         raise RequestError("signal must be a list of channels, each a list of samples", type(rows).__name__)
-    if len(rows) > MAX_CHANNELS or sum(map(len, rows)) > MAX_VALUES:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise RequestError("ch_names must be a list of names", str(names)[:100])
+    if not _is_number(rate, 1e6):
+        raise RequestError("sampling_rate must be a positive number of Hz", str(rate)[:100])
+    if not isinstance(item.get("unit", "uV"), str):
+        raise RequestError("unit must be uV, mV or V", str(item["unit"])[:100])
+    count = sum(map(len, rows))
+    if len(rows) > MAX_CHANNELS or count > MAX_VALUES:
         raise RequestError(
-            f"at most {MAX_CHANNELS} channels and {MAX_VALUES:,} values, found {len(rows)} channels and "
-            f"{sum(map(len, rows)):,} values",
+            f"at most {MAX_CHANNELS} channels and {MAX_VALUES:,} values, found {len(rows)} and {count:,}",
             len(rows),
             "Send a shorter recording, or an EDF file",
         )
+    return {**item, "signal": _numbers(rows)}
+
+
+def _numbers(rows: list[list[Any]]) -> np.ndarray:
     try:
-        signal = np.array(rows, dtype=np.float32)
-    except (ValueError, TypeError) as error:
-        raise RequestError("channels must be numbers and of equal length", str(error)[:200]) from error
+        signal = np.array(rows)
+    except ValueError as error:
+        raise RequestError("channels must be of equal length", str(error)[:200]) from error
+    if signal.ndim != 2 or signal.dtype.kind not in "iuf":  # text, truth values, numbers beyond 64 bits
+        raise RequestError("channels must be numbers and of equal length", str(signal.dtype))
+    signal = signal.astype(np.float32)
     if not np.isfinite(signal).all():
         raise RequestError("the signal holds values that are not finite", remedy="Cut them out")
-    return {**item, "signal": signal}
+    return signal
 
 
 def _file(text: Any) -> tuple[bytes, str]:
@@ -158,6 +221,6 @@ def _described(error: ValueError) -> dict[str, Any]:
     return {
         "type": type(error).__name__,
         "message": str(error),
-        "value": value if isinstance(value, str | int | float | bool | None) else str(value),
+        "value": value if value is None or isinstance(value, str | int | bool) else str(value),
         "remedy": getattr(error, "remedy", ""),
     }

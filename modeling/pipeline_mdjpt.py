@@ -17,6 +17,9 @@ SMOOTHING = ("none", "causal", "lds")
 
 DEFAULT_BATCH = 32
 
+#: What may be said of a recording given as a dict.
+_STATED = {"signal", "ch_names", "sampling_rate", "unit"}
+
 #: What a checkpoint's `config.json` says so that `pipeline` finds this class beside the weights.
 CUSTOM_PIPELINES = {
     TASK: {
@@ -54,7 +57,7 @@ class EEGEmotionPipeline(Pipeline):
             window_seconds, stride_seconds: Length of a window and distance between the starts of two; by default those
                 the model was trained with.
             smoothing: "none"; "causal": each window's features take those before it into account; "lds": also those
-                after it, which no live application can.
+                after it. Features are normalised over the whole recording before, so none of these is for live use.
             top_k: Only the k likeliest labels.
 
         Returns:
@@ -65,7 +68,9 @@ class EEGEmotionPipeline(Pipeline):
         Raises:
             MDJPTError: One of its kinds, if a recording cannot be used; it names file, value and remedy.
         """
-        if isinstance(inputs, list | tuple) and not len(inputs):
+        if isinstance(inputs, tuple):
+            inputs = list(inputs)
+        if isinstance(inputs, list) and not inputs:
             raise SignalError("no recording was given", value=[], remedy="Give at least one")
         # the base class would stack recordings of different length into batches
         windows_at_once = batch_size or self._batch_size or DEFAULT_BATCH
@@ -94,7 +99,7 @@ class EEGEmotionPipeline(Pipeline):
             raise ConfigurationError(
                 f"smoothing must be one of {', '.join(SMOOTHING)}, found {kwargs['smoothing']!r}",
                 value=kwargs["smoothing"],
-                remedy="causal for live use, lds to look ahead within the recording",
+                remedy="causal: the windows before count; lds: also those after",
             )
         preprocess, forward, postprocess = ({k: v for k, v in kwargs.items() if k in stage} for stage in stages)
         return preprocess, forward, postprocess
@@ -103,10 +108,15 @@ class EEGEmotionPipeline(Pipeline):
         """Windows of one recording, still as arrays: long recordings move to the device batch by batch."""
         source, stated, notes = _recording(inputs)
         windows = options.get("window_seconds") or self.feature_extractor.window_seconds
+        path = str(inputs) if isinstance(inputs, str | os.PathLike) else ""
         try:
             found = self.feature_extractor(source, **{**options, **stated})
         except MDJPTError as error:
-            raise located(error, str(inputs) if isinstance(inputs, str | os.PathLike) else "") from error
+            raise located(error, path) from error
+        except Exception as error:  # samples of a file are read only now, and a damaged one raises anything at all
+            if not path:
+                raise
+            raise _unreadable(path, error) from error
         return {
             "input_values": found["input_values"],
             "onsets": found["window_onsets"],
@@ -169,11 +179,11 @@ def _recording(inputs: Any) -> tuple[Any, dict[str, Any], list[str]]:
     """What the extractor takes, what was stated with it, and what opening it told."""
     if isinstance(inputs, dict):
         stated = dict(inputs)
-        if "signal" not in stated:
+        if "signal" not in stated or set(stated) - _STATED:
             raise SignalError(
-                f"a recording given as a dict needs 'signal', found {sorted(stated)}",
-                value=sorted(stated),
-                remedy="Give signal, ch_names and sampling_rate",
+                f"a recording given as a dict needs 'signal', found {sorted(map(str, stated))}",
+                value=sorted(map(str, stated)),
+                remedy=f"Give {', '.join(sorted(_STATED))}",
             )
         return np.asarray(stated.pop("signal")), stated, []
     if isinstance(inputs, str | os.PathLike):
@@ -193,13 +203,17 @@ def _open(path: str | os.PathLike) -> tuple[Any, dict[str, Any], list[str]]:
         try:
             raw = mne.io.read_raw(path, preload=False, verbose="WARNING")
         except Exception as error:  # readers of foreign formats raise anything at all
-            raise SignalError(
-                f"MNE cannot read this file ({type(error).__name__}: {str(error)[:200]})",
-                path=path,
-                value=type(error).__name__,
-                remedy="Check that it is complete and of the format its name says, or convert it to EDF or FIF",
-            ) from error
+            raise _unreadable(path, error) from error
     return raw, {}, [f"MNE warns: {warning.message}" for warning in caught]
+
+
+def _unreadable(path: str | os.PathLike, error: Exception) -> SignalError:
+    return SignalError(
+        f"MNE cannot read this file ({type(error).__name__}: {str(error)[:200]})",
+        path=path,
+        value=type(error).__name__,
+        remedy="Check that it is complete and of the format its name says, or convert it to EDF or FIF",
+    )
 
 
 __all__ = ["CUSTOM_PIPELINES", "TASK", "EEGEmotionPipeline"]

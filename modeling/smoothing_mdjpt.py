@@ -15,6 +15,9 @@ VARIANCE_FLOOR = 1e-10
 
 ROWS_IN_CACHE = 64
 
+#: Windows of a matrix that is small, at most 2 MiB.
+SMALL = 512
+
 #: The linear dynamical system: a scalar random walk per feature, seen through noise.
 STATE_NOISE = 1e-4
 OBSERVATION_NOISE = 1.0
@@ -72,8 +75,7 @@ def online_normalise(features: Any, prior_mean: Any, prior_variance: Any, decay:
 def lds_smooth(features: Any, causal: bool = False) -> np.ndarray:
     """Smooth every feature over the windows of a trial: Kalman filter and Rauch-Tung-Striebel smoother.
 
-    The gains do not depend on the data, so both passes are one matrix product; the matrix of a length is computed
-    once and kept (8 · windows² bytes).
+    The gains do not depend on the data, so both passes are one matrix product; the matrix takes 8 · windows² bytes.
 
     Args:
         features (array of shape `(windows, size)`): One trial in presentation order.
@@ -89,9 +91,12 @@ def lds_smooth(features: Any, causal: bool = False) -> np.ndarray:
     return smoothing_matrix(len(values), causal).astype(values.dtype, copy=False) @ values
 
 
-@lru_cache(maxsize=128)
 def smoothing_matrix(num_windows: int, causal: bool = False) -> np.ndarray:
     """The matrix of [`lds_smooth`], read-only float64 of shape `(windows, windows)`; every row sums to 1."""
+    return (_small_matrix if num_windows <= SMALL else _large_matrix)(num_windows, causal)
+
+
+def _matrix(num_windows: int, causal: bool) -> np.ndarray:
     filtered = np.zeros((num_windows, num_windows + 1))  # weights of the windows, then that of the prior mean
     previous, ahead = np.eye(1, num_windows + 1, num_windows)[0], FIRST_STATE_VARIANCE
     variances = np.empty(num_windows)
@@ -110,6 +115,11 @@ def smoothing_matrix(num_windows: int, causal: bool = False) -> np.ndarray:
         matrix = smoothed[:, :-1] + smoothed[:, -1:] / num_windows  # the prior mean is the mean of the trial
     matrix.setflags(write=False)
     return matrix
+
+
+# Trials have few lengths and sessions are long: many small matrices are kept, of the large ones only the last.
+_small_matrix = lru_cache(maxsize=128)(_matrix)
+_large_matrix = lru_cache(maxsize=1)(_matrix)
 
 
 def _look_back(filtered: np.ndarray, variances: np.ndarray) -> np.ndarray:

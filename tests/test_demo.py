@@ -1,6 +1,7 @@
 """The page, as a person uses it: in a browser, with good files and bad ones; and the Space it becomes."""
 
 import base64
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 import mne
 import numpy as np
 import pytest
+import scipy.io
 import torch
 
 from mdjpt_hf import MDJPTConfig, MDJPTFeatureExtractor, MDJPTForSequenceClassification
@@ -21,8 +23,9 @@ gradio = pytest.importorskip("gradio", reason="the page needs the extra [demo]")
 from mdjpt_hf.demo.app import SMOOTHING, summary, training_note  # noqa: E402
 from mdjpt_hf.demo.evidence import channel_evidence  # noqa: E402
 from mdjpt_hf.demo.examples import write_example  # noqa: E402
-from mdjpt_hf.demo.recognition import gather, recognise  # noqa: E402
+from mdjpt_hf.demo.recognition import gather, recognise, recognise_uploads  # noqa: E402
 from mdjpt_hf.demo.space import write_space  # noqa: E402
+from mdjpt_hf.errors import ConfigurationError  # noqa: E402
 from mdjpt_hf.modeling.pipeline_mdjpt import SMOOTHING as KNOWN_SMOOTHING  # noqa: E402
 from mdjpt_hf.modeling.pipeline_mdjpt import EEGEmotionPipeline  # noqa: E402
 
@@ -67,7 +70,7 @@ def example(folder):
 
 def test_recognition_is_that_of_the_pipeline(recogniser, example):
     steps = []
-    found = recognise(recogniser, [example], progress=lambda share, what: steps.append(share))
+    found = recognise(recogniser, Path(example), progress=lambda share, what: steps.append(share))
     wanted = recogniser(example)
     assert found.result == wanted and found.labels == LABELS
     assert steps == sorted(steps) and steps[-1] == pytest.approx(1) and len(steps) > 30
@@ -110,8 +113,38 @@ def test_files_of_one_recording_are_brought_together(tmp_path):
             gather(files, target)
 
 
+@pytest.mark.parametrize("key", ["DataFile", "MarkerFile"])
+@pytest.mark.parametrize("name", ["{folder}/secret.bin", "../secret.bin"])
+def test_a_header_cannot_ask_for_files_of_the_machine(recogniser, tmp_path, key, name):
+    (tmp_path / "secret.bin").write_bytes(np.zeros((5000, 1), dtype="<i2").tobytes())
+    files = {"DataFile": "a.eeg", "MarkerFile": "a.vmrk", key: name.format(folder=tmp_path)}
+    lines = ["Brain Vision Data Exchange Header File Version 1.0", "[Common Infos]", "DataFormat=BINARY"]
+    lines += [f"{name}={value}" for name, value in files.items()]
+    lines += ["DataOrientation=MULTIPLEXED", "NumberOfChannels=1", "SamplingInterval=4000"]
+    lines += ["[Binary Infos]", "BinaryFormat=INT_16", "[Channel Infos]", "Ch1=Cz,,0.1,uV"]
+    (tmp_path / "up").mkdir()
+    header = tmp_path / "up" / "a.vhdr"
+    header.write_text("\n".join(lines))
+    with pytest.raises(ValueError, match="points to a file that was not uploaded"):
+        recognise_uploads(recogniser, [str(header)])
+
+
+def test_a_set_file_cannot_ask_for_files_of_the_machine(recogniser, tmp_path):
+    folder = tmp_path / "up"
+    folder.mkdir()
+    scipy.io.savemat(folder / "a.set", {"EEG": eeglab_struct("../secret.fdt")})
+    (tmp_path / "secret.fdt").write_bytes(np.zeros((2, 5000), dtype="<f4").tobytes())
+    with pytest.raises(ValueError, match="points to a file that was not uploaded"):
+        recognise_uploads(recogniser, [str(folder / "a.set")])
+
+
+def eeglab_struct(data):
+    places = [{"labels": name, "X": 1.0, "Y": 0.0, "Z": 0.0} for name in ("Cz", "Pz")]
+    return {"trials": 1, "nbchan": 2, "pnts": 5000, "srate": 250.0, "data": data, "chanlocs": places, "event": []}
+
+
 def test_the_summary_says_how_little_is_known(recogniser, example):
-    found = recognise(recogniser, [example])
+    found = recognise(recogniser, Path(example))
     text = summary(found)
     assert found.result["label"] in text and "33%" in text and "not calibrated" in text
     found.name = "<script>alert(1)</script>_x_"
@@ -123,14 +156,19 @@ def test_the_page_says_what_the_model_was_trained_on(folder, tmp_path):
     assert "sim-62" in training_note(str(folder / "model")).replace("\\", "")
     assert "never seen a person" in training_note(str(folder / "model"))
     assert "not known" in training_note(str(tmp_path))
+    datasets = [{"name": "seed", "simulated": False}, {"name": "sim-62", "simulated": True}]
+    (tmp_path / "run_record.json").write_text(json.dumps({"datasets": datasets}))
+    assert "seed, sim-62" in training_note(str(tmp_path)) and "never seen" not in training_note(str(tmp_path))
 
 
 def test_the_space_runs_without_the_package(folder, tmp_path):
+    with pytest.raises(ConfigurationError, match="name on the Hub"):
+        write_space(str(folder / "model"), tmp_path / "space")
     space = write_space("somebody/model", tmp_path / "space")
     text = (space / "README.md").read_text()
     assert "sdk: gradio" in text and "app_file: app.py" in text and gradio.__version__ in text
     app = (space / "app.py").read_text()
-    assert 'serve("somebody/model"' in app and (space / "examples" / "simulated_raw.fif").exists()
+    assert "serve('somebody/model'" in app and (space / "examples" / "simulated_raw.fif").exists()
     (space / "app.py").write_text(app.replace("somebody/model", str(folder / "model")).replace("serve(", "build_app("))
     text = (space / "app.py").read_text().replace("import serve", "import build_app")
     (space / "app.py").write_text(text + '    print("built")\n')
@@ -199,7 +237,7 @@ def test_a_recording_dropped_on_a_telephone_is_read(page, example, tmp_path):
     assert all(source.startswith("data:image/") for source in pictures)
     assert min(len(base64.b64decode(source.split(",")[1])) for source in pictures) > 5000
     assert page.evaluate("document.documentElement.scrollWidth") <= 390  # nothing sticks out
-    assert "simulated" in page.inner_text("body").lower() and "Not a medical device" in page.inner_text("body")
+    assert "never seen a person" in page.inner_text("body") and "Not a medical device" in page.inner_text("body")
     page.screenshot(path=tmp_path / "page.png", full_page=True)
 
 

@@ -161,6 +161,8 @@ def test_several_labels_at_once_need_not_sum_to_one():
         ("missing.edf", {}, SignalError, "missing.edf: there is no such file"),
         ([], {}, SignalError, "no recording"),
         ({"ch_names": NAMES}, {}, SignalError, "needs 'signal'"),
+        ({"signal": signal(9), "name": 1}, {}, SignalError, "'name'"),
+        ((), {}, SignalError, "no recording"),
         (signal(9), {}, MontageError, "ch_names"),
         (signal(9), {"smoothing": "median"}, ConfigurationError, "median"),
         (signal(9), {"windows": 3}, ConfigurationError, "windows"),
@@ -176,6 +178,15 @@ def test_a_damaged_file_is_named(recognise, tmp_path):
     path = tmp_path / "bad.edf"
     path.write_bytes(b"0       " + b"x" * 100)
     with pytest.raises(SignalError, match=r"bad\.edf: MNE cannot read"):
+        recognise(path)
+
+
+def test_a_file_cut_short_is_named(recognise, tmp_path):
+    path = tmp_path / "cut_raw.fif"
+    raw(signal()).save(path, verbose="ERROR")
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(SignalError, match="cut_raw.fif"):
         recognise(path)
 
 
@@ -206,7 +217,7 @@ def test_an_encoder_whose_head_would_guess_is_refused(tmp_path):
     MDJPTFeatureExtractor().save_pretrained(tmp_path)
     path = write_edf(tmp_path / "one.edf", signal())
     with pytest.raises(ConfigurationError, match="no emotion head"):
-        predict(str(tmp_path), [path])
+        predict(str(tmp_path), path)
     with pytest.raises(ValueError, match="no emotion head"):
         EndpointHandler(str(tmp_path))
 
@@ -289,13 +300,44 @@ def test_the_endpoint_answers_json_and_files(endpoint, recognise, tmp_path):
         ({"inputs": {**request(), "signal": [[float("nan"), 1.0]]}}, "not finite"),
         ({"inputs": {**request(), "signal": 5}}, "list of channels"),
         ({"inputs": request(), "parameters": {"device": "cuda"}}, "device"),
-        ({"inputs": request(), "parameters": {"smoothing": "loud"}}, "loud"),
+        ({"inputs": request(), "parameters": {"smoothing": "loud"}}, "smoothing must be none, causal or lds"),
+        *(
+            ({"inputs": request(), "parameters": {"batch_size": value}}, "batch_size")
+            for value in ("8", -1, 1.5, [1], True)
+        ),
+        *(({"inputs": request(), "parameters": {"top_k": value}}, "top_k") for value in ("2", 0, -1, 1.5, [])),
+        *(
+            ({"inputs": request(), "parameters": {"stride_seconds": value}}, "stride_seconds")
+            for value in (0, -1, 1e308, 10**400, float("nan"), float("inf"), "1", None)
+        ),
+        ({"inputs": request(), "parameters": {"stride_seconds": 0.001}}, "windows"),
+        ({"inputs": request(ch_names=5)}, "ch_names"),
+        ({"inputs": request(unit=["uV"])}, "unit"),
+        ({"inputs": request(unit=[])}, "unit"),
+        ({"inputs": request(sampling_rate=10**400)}, "sampling_rate"),
+        ({"inputs": request(sampling_rate=True)}, "sampling_rate"),
+        ({"inputs": {**request(), "signal": [[10**400] * 2]}}, "numbers"),
+        ({"inputs": {**request(), "signal": [["1.5", "2"]]}}, "numbers"),
     ],
 )
 def test_bad_requests_get_an_error_object(endpoint, body, message):
     answer = endpoint[0](body)
     assert set(answer) == {"error"} and message in answer["error"]["message"]
-    json.dumps(answer)
+    json.dumps(answer, allow_nan=False)
+
+
+def test_errors_tell_nothing_of_the_machine(endpoint, tmp_path, monkeypatch):
+    handler, _ = endpoint
+    short = base64.b64encode(write_edf(tmp_path / "one.edf", signal(2)).read_bytes()).decode()
+    message = handler({"inputs": {"edf": short}})["error"]["message"]
+    assert "lasts 2 s" in message and "/" not in message
+
+    def fail(*args, **kwargs):
+        raise RuntimeError("/secret/place")
+
+    monkeypatch.setattr(handler, "pipeline", fail)
+    answer = handler({"inputs": {"edf": short}})
+    assert set(answer) == {"error"} and "secret" not in json.dumps(answer)
 
 
 def test_large_requests_are_refused_before_they_cost_anything(endpoint, monkeypatch):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,14 @@ from huggingface_hub import ModelCard
 from transformers import pipeline
 
 from .figures import draw_head, draw_signal, draw_timeline
-from .recognition import Recognition, recognise
+from .recognition import Recognition, recognise_uploads
 
 TITLE = "Emotion from EEG"
 
 INTRODUCTION = (
     "Drop a recording (EDF, BDF, SET, FIF, or a VHDR with its two companions) or pick an example. It is cleaned, put "
-    "on 60 standard channels, cut into windows and read by the model; nothing is kept."
+    "on 60 standard channels, cut into windows and read by the model. Uploads are deleted after ten to twenty minutes; "
+    "results are not stored."
 )
 
 WARNING = (
@@ -52,7 +52,7 @@ def build_app(model: str, examples: Sequence[str] = (), recogniser: Any = None) 
 
     def read(files: list[str] | None, smoothing: str, progress: gr.Progress = gr.Progress()):  # noqa: B008
         try:
-            found = recognise(
+            found = recognise_uploads(
                 recogniser, files or [], SMOOTHING[smoothing], lambda share, what: progress(share, desc=what)
             )
         except ValueError as error:  # what the recording lacks, in the extractor's own words
@@ -63,7 +63,7 @@ def build_app(model: str, examples: Sequence[str] = (), recogniser: Any = None) 
             draw_head(found),
             draw_signal(found),
             montage(found),
-            _as_file(found),
+            {"recording": found.name, **found.result, "evidence": found.evidence},
         )
 
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(KEEP_UPLOADS, KEEP_UPLOADS)) as page:
@@ -82,8 +82,9 @@ def build_app(model: str, examples: Sequence[str] = (), recogniser: Any = None) 
                 signal = _picture("The signal where the answer is surest", "signal")
         with gr.Accordion("What was done to the recording", open=False):
             channels = gr.Markdown(elem_id="channels")
-        download = gr.File(label="Everything as JSON", elem_id="download")
-        button.click(read, [files, smoothing], [answer, timeline, head, signal, channels, download])
+        with gr.Accordion("Everything as JSON", open=False):
+            everything = gr.JSON(show_label=False, elem_id="everything")
+        button.click(read, [files, smoothing], [answer, timeline, head, signal, channels, everything])
     return page
 
 
@@ -135,20 +136,26 @@ def montage(found: Recognition) -> str:
 
 def training_note(model: str) -> str:
     """What the model's card says it was trained on."""
+    names, simulated = _training_data(model)
+    if not names:
+        return (
+            "*What this model was trained on is not known: it has neither a model card nor a record of its training.*"
+        )
+    note = " **These are simulated: it has never seen a person.**" if simulated else ""
+    return f"*This model was trained on {_escaped(', '.join(names))}.*{note}"
+
+
+def _training_data(model: str) -> tuple[list[str], bool]:
+    """Names of the datasets, and whether all are simulated: by the record of a folder, else by the card."""
     try:
+        record = Path(model, "run_record.json")
+        if record.is_file():
+            datasets = json.loads(record.read_text())["datasets"]
+            return [entry["name"] for entry in datasets], all(entry.get("simulated") for entry in datasets)
         data = ModelCard.load(Path(model, "README.md") if Path(model).is_dir() else model).data
+        return list(getattr(data, "datasets", None) or []), "simulated-data" in (data.tags or [])
     except Exception:  # no card, no network, or a card that is no card: all mean that nothing is known
-        return "*What this model was trained on is not known: it has no model card.*"
-    sets = ", ".join(getattr(data, "datasets", None) or []) or "data its card does not name"
-    simulated = " **These are simulated: it has never seen a person.**" if "simulated-data" in (data.tags or []) else ""
-    return f"*This model was trained on {_escaped(sets)}.*{simulated}"
-
-
-def _as_file(found: Recognition) -> str:
-    path = Path(tempfile.mkdtemp(), f"{Path(found.name).stem}.json")
-    content = {"recording": found.name, **found.result, "evidence": found.evidence}
-    path.write_text(json.dumps(content, indent=1))
-    return str(path)
+        return [], False
 
 
 def _escaped(text: str) -> str:

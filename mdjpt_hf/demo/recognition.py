@@ -1,5 +1,6 @@
 """From uploaded files to everything the page shows."""
 
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -14,6 +15,8 @@ from .evidence import channel_evidence
 
 #: Windows of which evidence is shown: those with the highest score for the recording's label.
 EVIDENCE_WINDOWS = 8
+
+_NAMED_FILE = re.compile(r"^\s*(?:DataFile|MarkerFile)\s*=(.*)$", re.MULTILINE | re.IGNORECASE)
 
 #: Suffixes that open a recording which consists of several files, likeliest first.
 HEADERS = (".vhdr", ".ahdr", ".set")
@@ -52,44 +55,54 @@ class Recognition:
         return "label" not in self.result
 
 
+def recognise_uploads(recogniser: Any, files: Sequence[str], *options: Any) -> Recognition:
+    """[`recognise`] for files of strangers that together are one recording, each perhaps in a folder of its own.
+
+    Raises:
+        ValueError: If they are not one recording, or point to files that were not uploaded.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = gather(files, Path(folder))
+        refuse_foreign_files(path)
+        return recognise(recogniser, path, *options)
+
+
 def recognise(
     recogniser: Any,
-    files: Sequence[str],
+    path: Path,
     smoothing: str = "none",
     progress: Callable[[float, str], Any] = lambda share, what: None,
 ) -> Recognition:
-    """Recognise emotion in uploaded files that together are one recording.
+    """Recognise emotion in a recording.
 
     Args:
         recogniser: An emotion pipeline.
-        files: Paths; uploads may lie in different folders.
+        path: Of the recording.
         smoothing: Of the pipeline.
         progress: Called with the share that is done and what is being done.
 
     Raises:
         ValueError: Of the pipeline's kinds, if the recording cannot be used.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = gather(files, Path(folder))
-        progress(0.05, "cleaning the recording")
-        inputs = recogniser.preprocess(str(path))
-        progress(0.3, f"encoding {len(inputs['onsets'])} windows")
-        outputs = recogniser.forward(inputs, windows_at_once=32, smoothing=smoothing)
-        result = recogniser.postprocess(outputs)
-        scores = recogniser.scores(outputs["logits"]).numpy()
-        labels = [recogniser.model.config.id2label[number] for number in range(scores.shape[1])]
-        label = labels.index(result["label"]) if "label" in result else 0
-        best = np.sort(np.argsort(-scores[:, label], kind="stable")[:EVIDENCE_WINDOWS])
-        evidence = channel_evidence(
-            recogniser,
-            inputs["input_values"][best],
-            inputs["report"].ch_names,
-            label,
-            lambda share: progress(0.6 + 0.4 * share, "silencing one electrode after the other"),
-        )
-        start = float(inputs["onsets"][scores[:, label].argmax()])
-        shown = (start, start + inputs["duration"])
-        signal, names, rate = _excerpt(path, inputs["report"], shown)
+    progress(0.05, "cleaning the recording")
+    inputs = recogniser.preprocess(str(path))
+    progress(0.3, f"encoding {len(inputs['onsets'])} windows")
+    outputs = recogniser.forward(inputs, windows_at_once=32, smoothing=smoothing)
+    result = recogniser.postprocess(outputs)
+    scores = recogniser.scores(outputs["logits"]).numpy()
+    labels = [recogniser.model.config.id2label[number] for number in range(scores.shape[1])]
+    label = labels.index(result["label"]) if "label" in result else 0
+    best = np.sort(np.argsort(-scores[:, label], kind="stable")[:EVIDENCE_WINDOWS])
+    evidence = channel_evidence(
+        recogniser,
+        inputs["input_values"][best],
+        inputs["report"].ch_names,
+        label,
+        lambda share: progress(0.6 + 0.4 * share, "silencing one electrode after the other"),
+    )
+    start = float(inputs["onsets"][scores[:, label].argmax()])
+    shown = (start, start + inputs["duration"])
+    signal, names, rate = _excerpt(path, inputs["report"], shown)
     return Recognition(
         name=path.name,
         signal=signal,
@@ -107,16 +120,16 @@ def recognise(
 
 
 def gather(files: Sequence[str], folder: Path) -> Path:
-    """The file that opens a recording, beside copies of the others where there are several.
+    """Copy the files of one recording into a folder and return the one that opens it.
 
     Raises:
         ValueError: If there is none, or more than one recording.
     """
     if not files:
         raise ValueError("No file was given. Drop a recording, or pick an example")
-    if len(files) == 1:
-        return Path(files[0])
     copies = [Path(shutil.copy(file, folder)) for file in files]
+    if len(copies) == 1:
+        return copies[0]
     headers = [copy for copy in copies if copy.suffix.lower() in HEADERS]
     if len(headers) != 1:
         names = ", ".join(copy.name for copy in copies)
@@ -124,6 +137,27 @@ def gather(files: Sequence[str], folder: Path) -> Path:
             f"{names} are not one recording. Give one file, or a header ({', '.join(HEADERS)}) with the files it names"
         )
     return headers[0]
+
+
+def refuse_foreign_files(path: Path) -> None:
+    """Headers name further files: those must have been uploaded too, or a header could ask for any file at all.
+
+    Raises:
+        ValueError: If one lies elsewhere.
+    """
+    if path.suffix.lower() in (".vhdr", ".ahdr"):
+        named = [match.strip() for match in _NAMED_FILE.findall(path.read_text(encoding="latin-1"))]
+    else:
+        named = []
+    try:
+        opened = mne.io.read_raw(path, preload=False, verbose="ERROR").filenames if not named else ()
+    except Exception:  # what cannot be opened is refused later, in the extractor's words
+        opened = ()
+    folder = path.parent.resolve()
+    if any({"/", "\\"} & set(name) for name in named) or any(Path(name).resolve().parent != folder for name in opened):
+        raise ValueError(
+            f"{path.name} points to a file that was not uploaded. Drop it together with the files it names"
+        )
 
 
 def _excerpt(path: Path, report: Any, shown: tuple[float, float]) -> tuple[np.ndarray, list[str], float]:

@@ -1,6 +1,7 @@
 """The page as a folder that a Space runs."""
 
 import inspect
+import re
 import shutil
 from pathlib import Path
 
@@ -9,17 +10,24 @@ from huggingface_hub import SpaceCard, SpaceCardData
 
 from mdjpt_hf.demo import app, evidence, figures, recognition
 from mdjpt_hf.demo.examples import write_example
+from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.version import __version__
 
 #: Imported by the page; a Space installs gradio by itself.
 REQUIREMENTS = ("huggingface_hub>=2.4", "matplotlib>=3.10", "mne>=1.13", "numpy>=2.0", "scipy>=1.15", "torch>=2.13")
 
+_REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
 _APP = '''"""Starts the page; the model is named here alone."""
 
-from demo.app import serve
+import os
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # before the library reads it
+
+from demo.app import serve  # noqa: E402
 
 if __name__ == "__main__":
-    serve("{model}", examples=["{example}"])
+    serve({model!r}, examples=[{example!r}])
 '''
 
 _ABOUT = """
@@ -41,9 +49,18 @@ def write_space(model: str, folder: str | Path, licence: str = "apache-2.0") -> 
         folder: Made where it is missing; what it held under the same names is replaced.
         licence (`str`): Of the page.
 
+    Raises:
+        ConfigurationError: If the model is not named as on the Hub.
+
     Returns:
         The folder: `app.py`, `requirements.txt`, `README.md`, the page's code and an example.
     """
+    if not _REPO_ID.fullmatch(model) or Path(model).exists():
+        raise ConfigurationError(
+            f"a Space needs the model's name on the Hub, found {model!r}",
+            value=model,
+            remedy="Share it with `mdjpt push` first and give user/name",
+        )
     folder = Path(folder)
     package = folder / "demo"
     package.mkdir(parents=True, exist_ok=True)

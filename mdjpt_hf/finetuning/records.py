@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers.utils import cached_file
 
 from mdjpt_hf.data.facts import RECORD_FILE, dataset_facts, energy, machine_facts, software_facts
 from mdjpt_hf.evaluation.metrics import Accuracy, BalancedAccuracy
@@ -54,9 +55,10 @@ def records(config: Any, model: Any, windows: LabelledDataset, parts, scores) ->
     names, target = [trials.name for trials in windows.trial_sets], windows.target
     datasets = [dataset_facts(trials) for trials in windows.trial_sets]
     validation = np.unique(windows.subject[parts[1]]).tolist()
-    settings = {**asdict(config), "data": names, "model": Path(config.model).name, "output_dir": ""}
-    base = Path(config.model, RECORD_FILE)
-    before = json.loads(base.read_text())["datasets"] if base.is_file() else []
+    is_local = Path(config.model).is_dir()
+    name = Path(config.model).name if is_local else config.model  # no place of this machine is told
+    settings = {**asdict(config), "data": names, "model": name, "output_dir": ""}
+    before = _pre_training_data(config.model)
     card = {
         "family": model.config.model_type,
         "objective": f"fine-tuning ({config.method}) to {target.name}: {', '.join(target.names)}",
@@ -65,6 +67,7 @@ def records(config: Any, model: Any, windows: LabelledDataset, parts, scores) ->
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "departures": [],
         "checkpoint": "the epoch with the best score on validation subjects, who did not train",
+        "base_model": "" if is_local else config.model,
         "datasets": datasets + [entry for entry in before if entry["name"] not in names],
         "software": software_facts(),
     }
@@ -76,6 +79,7 @@ def records(config: Any, model: Any, windows: LabelledDataset, parts, scores) ->
         "intervals": "95 % percentile bootstrap over subjects",
     }
     result = {
+        "split": "validation",
         "data": "simulated" if all(entry["simulated"] for entry in datasets) else "recorded",
         "corpus": "+".join(names),
         "subjects": validation,
@@ -89,6 +93,15 @@ def records(config: Any, model: Any, windows: LabelledDataset, parts, scores) ->
         RECORD_FILE: card,
         "results/validation.json": result,
     }
+
+
+def _pre_training_data(model: str) -> list[dict[str, Any]]:
+    """What the encoder was trained on by its own record; without one a single entry that the card refuses."""
+    try:
+        found = cached_file(model, RECORD_FILE)
+        return json.loads(Path(str(found)).read_text())["datasets"]
+    except (OSError, TypeError, ValueError, KeyError):
+        return [{"name": "unknown", "title": f"what {Path(model).name} was pre-trained on, which is not on record"}]
 
 
 def effort(model: Any, steps: int, seconds: float) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def finetune(config: FinetuneConfig) -> Path:
 
 def _load(config: FinetuneConfig, target: Target) -> Any:
     labels = dict(enumerate(target.names))
-    return AutoModelForSequenceClassification.from_pretrained(
+    model = AutoModelForSequenceClassification.from_pretrained(
         config.model,
         trust_remote_code=config.trust_remote_code,
         id2label=labels,
@@ -124,6 +124,10 @@ def _load(config: FinetuneConfig, target: Target) -> Any:
         problem_type=target.problem_type,
         ignore_mismatched_sizes=True,
     )
+    for layer in model.classifier:  # a head that was there knows other labels
+        if isinstance(layer, nn.Linear):
+            layer.reset_parameters()
+    return model
 
 
 # ---- the three methods; each returns a plain classifier and the steps it took

@@ -12,9 +12,9 @@ from mdjpt_hf.cards import gather_facts, model_card
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.data_scripts.simulated import SimulatedCorpora
-from mdjpt_hf.errors import CheckpointError, ConfigurationError, CorpusError
-from mdjpt_hf.finetuning.targets import find_target
-from mdjpt_hf.finetuning.train import FinetuneConfig, _weighted_loss, finetune
+from mdjpt_hf.errors import CardError, CheckpointError, ConfigurationError, CorpusError
+from mdjpt_hf.finetuning.targets import Target, find_target
+from mdjpt_hf.finetuning.train import FinetuneConfig, _load, _weighted_loss, finetune
 from mdjpt_hf.finetuning.windows import LabelledDataset, RecordingSampler, split_subjects
 from mdjpt_hf.schema import EMOTIONS, VALENCE_CLASSES
 
@@ -165,7 +165,9 @@ def test_what_a_method_changes(encoder, data, tmp_path, method):
     record, result = (json.loads((out / name).read_text()) for name in ("finetune.json", "results/validation.json"))
     assert result["data"] == "simulated" and result["classes"] == list(model.config.id2label.values())
     assert record["training_windows"] == 3 * result["windows"]
-    card = model_card(gather_facts(out), "somebody/emotions")
+    facts = gather_facts(out)
+    facts["datasets"] = [entry for entry in facts["datasets"] if entry["name"] != "unknown"]
+    card = model_card({**facts, "licence": "apache-2.0"}, "somebody/emotions")
     assert "simulated-data" in card and "optimistic by that choice" in card and method in card
     assert (out / "pipeline_mdjpt.py").exists() and (out / "preprocessor_config.json").exists()
     assert not (out / ".training").exists() and not (out / ".saving").exists()
@@ -188,12 +190,29 @@ def test_the_score_is_that_of_the_saved_model_on_whole_recordings(encoder, data,
     assert record["metrics"]["accuracy"] == pytest.approx(np.mean(correct))
 
 
+def test_a_base_without_a_record_is_not_passed_off_as_simulated(encoder, data, tmp_path):
+    out = finetune(config(encoder, data, tmp_path / "out", epochs=1))
+    with pytest.raises(CardError, match="unknown"):
+        model_card(gather_facts(out), "somebody/emotions")
+
+
+def test_a_head_for_other_labels_starts_anew(encoder, data, tmp_path):
+    first = finetune(config(encoder, data, tmp_path / "first", epochs=1))
+    model = _load(config(str(first), data, tmp_path), Target("label", ("a", "b", "c"), []))
+    old = AutoModelForSequenceClassification.from_pretrained(first)
+    assert not torch.equal(model.classifier[-1].weight, old.classifier[-1].weight)
+
+
 def test_ratings_become_a_regression(encoder, data, tmp_path):
     out = finetune(config(encoder, data, tmp_path / "out", data=(str(data / "sim-14"),), target="ratings"))
     model = AutoModelForSequenceClassification.from_pretrained(out)
     assert model.config.problem_type == "regression" and model.config.id2label[0] == "valence"
     record = json.loads((out / "results" / "validation.json").read_text())
     assert 0 < record["metrics"]["mean_absolute_error"]["valence"] < 1
+    facts = gather_facts(out)
+    facts["datasets"] = [entry for entry in facts["datasets"] if entry["name"] != "unknown"]
+    card = model_card({**facts, "licence": "apache-2.0"}, "somebody/ratings")
+    assert "mean absolute error" in card and "None are on record" not in card
 
 
 def test_what_cannot_work_is_refused(encoder, data, tmp_path):
