@@ -21,6 +21,7 @@ app.add_typer(data_app, name="data")
 app.command()(cli_share.push)
 app.command()(cli_share.verify)
 app.command()(cli_evaluate.evaluate)
+app.command()(cli_evaluate.report)
 data_app.command("push")(cli_share.push_data)
 
 
