@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mdjpt_hf import cli_share
+from mdjpt_hf import cli_evaluate, cli_share
 
 app = typer.Typer(
     name="mdjpt",
@@ -20,6 +20,8 @@ data_app = typer.Typer(help="Turn recordings into prepared corpora.", no_args_is
 app.add_typer(data_app, name="data")
 app.command()(cli_share.push)
 app.command()(cli_share.verify)
+app.command()(cli_evaluate.evaluate)
+app.command()(cli_evaluate.report)
 data_app.command("push")(cli_share.push_data)
 
 

@@ -6,6 +6,8 @@ MDJPTError (ValueError)
 ├── SchemaError          a trial that does not fit the one schema
 ├── CorpusError          a source folder, file or table that cannot be read as the corpus it should be
 ├── PairingError         a corpus that cannot give two subjects the same stimulus
+├── SplitError           splits that cannot be drawn, are damaged, or belong to other data
+├── RecordError          a record of results that is damaged, or not comparable
 ├── CheckpointError      a checkpoint that is incomplete, damaged or of another run
 ├── HubError             what the Hub refuses, or where it cannot be reached
 ├── ChecksumError        a file that is not the one that was shared
@@ -34,9 +36,11 @@ __all__ = [
     "MDJPTError",
     "MontageError",
     "PairingError",
+    "RecordError",
     "SamplingRateError",
     "SchemaError",
     "SignalError",
+    "SplitError",
     "UnitError",
     "located",
 ]
@@ -52,6 +56,14 @@ class CorpusError(MDJPTError):
 
 class PairingError(MDJPTError):
     """A corpus from which no two subjects with the same stimulus can be drawn."""
+
+
+class SplitError(MDJPTError):
+    """Splits that cannot be drawn from the data, were changed after they were saved, or belong to other data."""
+
+
+class RecordError(MDJPTError):
+    """A record of results that lacks something, or that others cannot be compared with."""
 
 
 class CheckpointError(MDJPTError):

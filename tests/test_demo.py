@@ -132,7 +132,7 @@ def test_a_header_cannot_ask_for_files_of_the_machine(recogniser, tmp_path, key,
 def test_a_set_file_cannot_ask_for_files_of_the_machine(recogniser, tmp_path):
     folder = tmp_path / "up"
     folder.mkdir()
-    scipy.io.savemat(folder / "a.set", {"EEG": eeglab_struct("../secret.fdt")})
+    scipy.io.savemat(folder / "a.set", {"EEG": eeglab_struct(str(tmp_path / "secret.fdt"))})
     (tmp_path / "secret.fdt").write_bytes(np.zeros((2, 5000), dtype="<f4").tobytes())
     with pytest.raises(ValueError, match="points to a file that was not uploaded"):
         recognise_uploads(recogniser, [str(folder / "a.set")])

@@ -57,7 +57,7 @@ def zero_shot(
     """
     unit = features / (np.linalg.norm(features, axis=1, keepdims=True) + 1e-12)
     owner = windows.trial if exclude == "trial" else windows.stimulus
-    nearest, weight = _nearest(unit, owner, neighbours)
+    nearest, weight = nearest_neighbours(unit, owner, neighbours)
     classes = np.arange(labels.max() + 1)
     correct = []
     for labelling in labels:
@@ -66,7 +66,9 @@ def zero_shot(
     return np.stack(correct).astype(float)
 
 
-def _nearest(unit: np.ndarray, owner: np.ndarray, neighbours: int, rows: int = 512) -> tuple[np.ndarray, np.ndarray]:
+def nearest_neighbours(
+    unit: np.ndarray, owner: np.ndarray, neighbours: int, rows: int = 512
+) -> tuple[np.ndarray, np.ndarray]:
     """Indices and vote weights `(windows, neighbours)`, a block of rows at a time to bound memory."""
     nearest, weight = [], []
     for start in range(0, len(unit), rows):

@@ -1,8 +1,10 @@
 """Numbers with their uncertainty: scores per subject, intervals over subjects, permutation nulls."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import permutation_test
 
 
 @dataclass(frozen=True)
@@ -47,3 +49,27 @@ def null_interval(null_means: np.ndarray) -> Interval:
     """Mean and central 95 % of the scores under permuted labels, `(permutations,)`."""
     low, high = np.percentile(null_means, [2.5, 97.5])
     return Interval(float(null_means.mean()), float(low), float(high))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction: p-values of a family of tests, in the same order."""
+    order = np.argsort(p_values, kind="stable")
+    factors = len(p_values) - np.arange(len(p_values))
+    stepped = np.maximum.accumulate(np.asarray(p_values, dtype=float)[order] * factors)
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted.tolist()
+
+
+def paired_p_value(differences: np.ndarray, seed: int = 0) -> float:
+    """Two-sided permutation test of a mean paired difference: the sign of every subject's `(subjects,)` is flipped.
+
+    NaN is left out; exact where there are few subjects, else 9,999 draws.
+    """
+    differences = differences[~np.isnan(differences)]
+    if not differences.any():
+        return 1.0
+    result = permutation_test(
+        (differences,), np.mean, permutation_type="samples", n_resamples=9999, rng=np.random.default_rng(seed)
+    )
+    return float(result.pvalue)

@@ -23,10 +23,10 @@ from transformers import (
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.facts import RECORD_FILE
 from mdjpt_hf.data.storage import write_json
+from mdjpt_hf.data.targets import Target, find_target
 from mdjpt_hf.errors import CheckpointError, ConfigurationError
 from mdjpt_hf.evaluation.metrics import BalancedAccuracy
 from mdjpt_hf.finetuning.records import effort, recording_features, records, validation_scores
-from mdjpt_hf.finetuning.targets import Target, find_target
 from mdjpt_hf.finetuning.windows import LabelledDataset, RecordingSampler, split_subjects
 from mdjpt_hf.modeling.task_head_mdjpt import task_loss
 

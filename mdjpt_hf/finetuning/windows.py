@@ -7,9 +7,9 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from mdjpt_hf.data.corpora import TrialSet
+from mdjpt_hf.data.targets import Target
 from mdjpt_hf.data.windows import WindowIndex, index_windows, read_windows
 from mdjpt_hf.errors import CorpusError
-from mdjpt_hf.finetuning.targets import Target
 
 
 class LabelledDataset(Dataset):

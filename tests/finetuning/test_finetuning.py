@@ -11,9 +11,9 @@ from mdjpt_hf import MDJPTConfig, MDJPTFeatureExtractor, MDJPTForPreTraining
 from mdjpt_hf.cards import gather_facts, model_card
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.prepare import prepare
+from mdjpt_hf.data.targets import Target, find_target
 from mdjpt_hf.data_scripts.simulated import SimulatedCorpora
 from mdjpt_hf.errors import CardError, CheckpointError, ConfigurationError, CorpusError
-from mdjpt_hf.finetuning.targets import Target, find_target
 from mdjpt_hf.finetuning.train import FinetuneConfig, _load, _weighted_loss, finetune
 from mdjpt_hf.finetuning.windows import LabelledDataset, RecordingSampler, split_subjects
 from mdjpt_hf.schema import EMOTIONS, VALENCE_CLASSES

@@ -1,0 +1,218 @@
+"""Everything that turns windows into features or classes, opened by a name: checkpoints, baselines, other libraries.
+
+All see the same windows: on the 60 standard channels, scaled by one robust scale per recording.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoModel, PreTrainedModel
+
+from mdjpt_hf.data.facts import RECORD_FILE
+from mdjpt_hf.data.windows import read_windows
+from mdjpt_hf.errors import CheckpointError, ConfigurationError
+from mdjpt_hf.evaluation.features import differential_entropy
+from mdjpt_hf.evaluation.pool import Pool
+from mdjpt_hf.evaluation.readout import Fit
+from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
+from mdjpt_hf.modeling.modeling_mdjpt import MDJPTModel
+
+#: Windows that the published program normalises together, whoever they are of.
+BLOCK = 32
+_BATCH = 128
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An entry of a table.
+
+    Attributes:
+        name: In tables. facts: What it is, for records; `weights` says pre-trained, random or none.
+        features: (pool, encoder_groups) -> `(windows, size)`; None for networks trained anew in every split.
+        fit: pool -> a classifier trained on windows; None for features.
+    """
+
+    name: str
+    facts: dict[str, Any]
+    features: Callable[[Pool, str], np.ndarray] | None = None
+    fit: Callable[[Pool], Fit] | None = None
+
+
+@dataclass(frozen=True)
+class EncoderSource:
+    """What names are opened with.
+
+    Args:
+        reference: Folder or Hub id whose architecture `random` has; by default the first of the table, else the
+            preset tiny.
+        seed: Of random weights. trust_remote_code: Whether a checkpoint may run code of its own.
+        revision: Of checkpoints on the Hub.
+    """
+
+    reference: str = ""
+    seed: int = 0
+    trust_remote_code: bool = False
+    _opened: dict[str, PreTrainedModel] = field(default_factory=dict, repr=False)
+
+    def model(self, name: str) -> PreTrainedModel:
+        """A checkpoint, opened once.
+
+        Raises:
+            CheckpointError: If it cannot be opened.
+        """
+        if name not in self._opened:
+            try:
+                model = AutoModel.from_pretrained(name, trust_remote_code=self.trust_remote_code)
+            except (OSError, ValueError, ImportError) as error:
+                raise CheckpointError(
+                    f"cannot be opened as a model: {error}",
+                    path=name,
+                    remedy="Give a folder or Hub id with a saved model; --trust-remote-code lets its own code run",
+                ) from error
+            self._opened[name] = model.eval()
+        return self._opened[name]
+
+
+def open_encoders(names: Sequence[str], source: EncoderSource) -> list[Encoder]:
+    """Open encoders by name: a folder, a Hub id, `random`, `de`, or `braindecode:NAME`.
+
+    Raises:
+        CheckpointError: If a checkpoint cannot be opened.
+        ConfigurationError: If two have the same name, or braindecode is wanted but missing.
+    """
+    encoders = [_open(name, names, source) for name in names]
+    titles = [encoder.name for encoder in encoders]
+    if len(set(titles)) < len(titles):
+        raise ConfigurationError(
+            f"two models have the same name: {', '.join(titles)}", value=titles, remedy="Rename a folder"
+        )
+    return encoders
+
+
+def window_seconds(names: Sequence[str], source: EncoderSource) -> float:
+    """Length of a window, as the reference wants it, else 5 s."""
+    reference = _reference(names, source)
+    return float(getattr(source.model(reference).config, "window_seconds", 5.0)) if reference else 5.0
+
+
+def _reference(names: Sequence[str], source: EncoderSource) -> str:
+    return source.reference or next((name for name in names if _is_checkpoint(name)), "")
+
+
+def _is_checkpoint(name: str) -> bool:
+    return name not in ("random", "de") and not name.startswith("braindecode:")
+
+
+def _open(name: str, names: Sequence[str], source: EncoderSource) -> Encoder:
+    if name == "de":
+        return Encoder("DE", {"kind": "differential entropy in five bands", "weights": "none"}, _entropy)
+    if name.startswith("braindecode:"):
+        from mdjpt_hf.evaluation.braindecode_models import open_braindecode
+
+        return open_braindecode(name.partition(":")[2], source.seed)
+    reference = _reference(names, source)
+    if name == "random":
+        return _random(source, reference)
+    model = source.model(name)
+    facts = {**_facts(model, "pre-trained", name), "pretrained_on": _training_corpora(Path(name))}
+    return Encoder(Path(name).name, facts, _encoding(model))
+
+
+def _random(source: EncoderSource, reference: str) -> Encoder:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(source.seed)
+        like = source.model(reference) if reference else None
+        model = MDJPTModel(MDJPTConfig.preset("tiny")) if like is None else type(like)(like.config)
+    facts = _facts(model.eval(), "random", Path(reference).name or "preset tiny")
+    return Encoder("random weights", {**facts, "pretrained_on": []}, _encoding(model))
+
+
+def _facts(model: PreTrainedModel, weights: str, origin: str) -> dict[str, Any]:
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    name = Path(origin).name if Path(origin).exists() else origin  # no path of this machine goes on record
+    return {"kind": type(model).__name__, "origin": name, "weights": weights, "parameters": parameters}
+
+
+def _training_corpora(folder: Path) -> list[str] | None:
+    """Names of the corpora it was pre-trained on, None where that is not on record."""
+    path = folder / RECORD_FILE
+    return [entry["name"] for entry in json.loads(path.read_text())["datasets"]] if path.is_file() else None
+
+
+def read_pool(pool: Pool, chosen: np.ndarray) -> np.ndarray:
+    """Windows by their numbers, `(windows, 60, samples)` float32."""
+    part = np.searchsorted(pool.offsets, chosen, side="right") - 1
+    found: np.ndarray | None = None
+    for number in np.unique(part):
+        own = part == number
+        windows = pool.parts[number]
+        values = read_windows(windows.trials, windows.index, chosen[own] - pool.offsets[number])
+        found = np.empty((len(chosen), *values.shape[1:]), dtype=np.float32) if found is None else found
+        found[own] = values
+    assert found is not None  # somebody asked for windows
+    return found
+
+
+def _entropy(pool: Pool, groups: str) -> np.ndarray:
+    found = []
+    for part, start in zip(pool.parts, pool.offsets, strict=True):
+        for number in range(start, start + len(part)):
+            (window,) = read_pool(pool, np.array([number]))
+            found.append(differential_entropy(window, part.trials.sampling_rate))
+    return np.stack(found)
+
+
+def _encoding(model: PreTrainedModel) -> Callable[[Pool, str], np.ndarray]:
+    encode = _encode_recording if hasattr(model, "encode_recording") else _encode_any
+
+    def features(pool: Pool, groups: str) -> np.ndarray:
+        values: np.ndarray | None = None
+        for chosen, ids in _blocks(pool, groups):
+            found = encode(model, torch.from_numpy(read_pool(pool, chosen)), torch.from_numpy(ids))
+            values = np.empty((len(pool), found.shape[1]), dtype=np.float32) if values is None else values
+            values[chosen] = found
+        assert values is not None  # a pool has windows
+        return values
+
+    return features
+
+
+def _blocks(pool: Pool, groups: str):
+    """Window numbers to encode at once, and which of them are normalised together."""
+    recorded = np.lexsort((pool.order, pool.recording))
+    if groups == "blocks-of-32":
+        for start in range(0, len(pool), BLOCK):
+            chosen = recorded[start : start + BLOCK]
+            yield chosen, np.zeros(len(chosen), dtype=np.int64)
+        return
+    for recording in np.unique(pool.recording):
+        chosen = recorded[pool.recording[recorded] == recording]
+        yield chosen, np.arange(len(chosen)) if groups == "window" else np.zeros(len(chosen), dtype=np.int64)
+
+
+def _encode_recording(model: Any, windows: torch.Tensor, ids: torch.Tensor) -> np.ndarray:
+    return model.encode_recording(windows, ids, batch_size=_BATCH).float().cpu().numpy()
+
+
+@torch.no_grad()
+def _encode_any(model: PreTrainedModel, windows: torch.Tensor, ids: torch.Tensor) -> np.ndarray:
+    """Pooled features of any transformers model that takes windows: its pooler's, else the mean over its tokens."""
+    pooled = []
+    for batch in windows.split(_BATCH):
+        outputs = model(**{model.main_input_name: batch.to(model.device)})
+        found = getattr(outputs, "pooler_output", None)
+        if found is None:
+            found = outputs[0].flatten(1, -2).mean(dim=1) if outputs[0].ndim > 2 else outputs[0]
+        if found.ndim != 2 or len(found) != len(batch):
+            raise ConfigurationError(
+                f"{type(model).__name__} gives features of shape {tuple(found.shape)} for {len(batch)} windows",
+                value=tuple(found.shape),
+                remedy="Use a model whose pooler_output has shape (windows, size)",
+            )
+        pooled.append(found.float().cpu().numpy())
+    return np.concatenate(pooled)

@@ -1,0 +1,97 @@
+"""The labelled windows of one corpus or several in one numbering: who, what, when, and which class."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mdjpt_hf.data.corpora import TrialSet
+from mdjpt_hf.data.targets import find_target
+from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.evaluation.features import LabelledWindows, labelled_windows
+
+#: Targets that are classes; the first belongs to one corpus, the others to all.
+LABELS = ("label", "emotion", "valence_class")
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Windows of all corpora, one after the other.
+
+    Names carry their corpus (`seed/s01`), so that nobody stands twice under one name.
+
+    Attributes:
+        parts: The windows of each corpus, `(windows,)` of which make up the arrays below.
+        target: One of `LABELS`. classes: Its names.
+        corpus, subject, stimulus: `(windows,)` strings. trial, recording: `(windows,)` numbers.
+        label: `(windows,)` classes from 0.
+        order: `(windows,)` rank in which the windows of a recording were recorded.
+    """
+
+    parts: tuple[LabelledWindows, ...]
+    target: str
+    classes: tuple[str, ...]
+    corpus: np.ndarray
+    subject: np.ndarray
+    stimulus: np.ndarray
+    trial: np.ndarray
+    recording: np.ndarray
+    label: np.ndarray
+    order: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    @property
+    def offsets(self) -> list[int]:
+        """Where the windows of each part start."""
+        return np.cumsum([0, *map(len, self.parts)])[:-1].tolist()
+
+
+def open_pool(trial_sets: Sequence[TrialSet], target: str, seconds: float, stride_seconds: float | None = None) -> Pool:
+    """Cut the labelled trials of corpora into windows, without overlap unless a stride is given.
+
+    Raises:
+        ConfigurationError: If `target` is not made of classes, or corpora whose own classes differ are to share them.
+        CorpusError: If there are fewer than two classes.
+    """
+    if target not in LABELS:
+        raise ConfigurationError(f"{target!r} is not a class", value=target, remedy=f"Use one of {', '.join(LABELS)}")
+    found = find_target(trial_sets, target)
+    labelled = [replace(trials, label=values) for trials, values in zip(trial_sets, found.values, strict=True)]
+    parts = [labelled_windows(trials, seconds, stride_seconds) for trials in labelled]
+    names = [trials.name for trials in trial_sets]
+    return Pool(
+        parts=tuple(parts),
+        target=target,
+        classes=found.names,
+        corpus=np.repeat(names, [len(part) for part in parts]),
+        subject=_named(names, [part.subject for part in parts]),
+        stimulus=_named(names, [part.stimulus for part in parts]),
+        trial=_numbered([part.trial for part in parts]),
+        recording=_numbered([part.recording for part in parts]),
+        label=np.concatenate([part.label for part in parts]),
+        order=np.concatenate([_presentation_order(part) for part in parts]),
+    )
+
+
+def _named(names: Sequence[str], values: Sequence[np.ndarray]) -> np.ndarray:
+    return np.array([f"{name}/{value}" for name, own in zip(names, values, strict=True) for value in own])
+
+
+def _numbered(numbers: Sequence[np.ndarray]) -> np.ndarray:
+    """Numbers from 0 in every part become numbers that no two parts share."""
+    shifted, start = [], 0
+    for own in numbers:
+        shifted.append(own + start)
+        start += int(own.max(initial=-1)) + 1
+    return np.concatenate(shifted)
+
+
+def _presentation_order(windows: LabelledWindows) -> np.ndarray:
+    """Rank of every window by the position of its trial in the session; where unknown, by that of its row."""
+    position = windows.trials.trial[windows.trial]
+    order = np.lexsort((windows.index.start, windows.trial, position))
+    rank = np.empty(len(order), dtype=int)
+    rank[order] = np.arange(len(order))
+    return rank

@@ -1,0 +1,230 @@
+"""From features to classes: normalisation and smoothing, heads with their candidates, neighbours, and who chooses.
+
+A head gives one answer per candidate (a strength, an epoch, a number of neighbours); which one counts is for the
+protocol to say: validation subjects, the training subjects themselves, or, as published, those tested.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.linalg import eigh
+from torch import nn
+
+from mdjpt_hf.evaluation.calibration import fit_temperature, scale
+from mdjpt_hf.evaluation.choices import Protocol
+from mdjpt_hf.evaluation.nulls import Labelling
+from mdjpt_hf.evaluation.pool import Pool
+from mdjpt_hf.evaluation.protocols import nearest_neighbours
+from mdjpt_hf.evaluation.splits import Split
+from mdjpt_hf.modeling.smoothing_mdjpt import lds_smooth, online_normalise
+
+#: Candidates of ridge regression, relative to the number of windows, of the network, and of neighbours.
+STRENGTHS = (0.1, 1.0, 10.0)
+EPOCHS = 8
+NEIGHBOURS = (1, 5, 10, 20)
+
+#: Of ridge regression's scores where no validation subject could fit one.
+DEFAULT_TEMPERATURE = 0.2
+
+#: (features or windows to train on, their classes, those to answer for, seed) -> (candidates, windows, classes)
+Fit = Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]
+
+
+def prepare(features: np.ndarray, pool: Pool, protocol: Protocol, reference: np.ndarray) -> np.ndarray:
+    """Normalise features over recordings and smooth them over trials as the protocol says.
+
+    Args:
+        features (`np.ndarray` of shape `(windows, size)`).
+        reference (`np.ndarray` of shape `(windows,)`): Which windows online normalisation may start from. Those of
+            the subject who is normalised count only where there are no others.
+    """
+    values = np.empty(features.shape, dtype=np.float64)
+    for recording in np.unique(pool.recording):
+        own = _in_order(pool, pool.recording == recording)
+        values[own] = _normalise(features, own, pool, protocol, reference)
+    if protocol.smoothing != "none":
+        for trial in np.unique(pool.trial):
+            own = _in_order(pool, pool.trial == trial)
+            values[own] = lds_smooth(values[own], causal=protocol.smoothing == "causal")
+    return values
+
+
+def _in_order(pool: Pool, chosen: np.ndarray) -> np.ndarray:
+    own = np.flatnonzero(chosen)
+    return own[np.argsort(pool.order[own], kind="stable")]
+
+
+def _normalise(features: np.ndarray, own: np.ndarray, pool: Pool, protocol: Protocol, reference: np.ndarray):
+    values = features[own].astype(np.float64)
+    if protocol.normalisation == "recording":
+        return (values - values.mean(axis=0)) / (values.std(axis=0) + 1e-9)
+    if protocol.normalisation == "all-subjects":
+        known = features
+    else:
+        others = reference & (pool.subject != pool.subject[own[0]])
+        known = features[others if others.any() else reference]
+    return online_normalise(values, known.mean(axis=0), known.var(axis=0))
+
+
+# --- heads ---------------------------------------------------------------------------------------------------------
+
+
+def ridge(train: np.ndarray, label: np.ndarray, others: np.ndarray, classes: int) -> np.ndarray:
+    """Ridge regression of the classes on standardised features, `(strengths, windows, classes)`."""
+    mean, spread = train.mean(axis=0), train.std(axis=0) + 1e-9
+    inputs, targets = (train - mean) / spread, np.eye(classes)[label]
+    share = targets.mean(axis=0)
+    wide = inputs.shape[1] > len(inputs)  # the smaller of the two Gram matrices has the same solution
+    variances, axes = eigh(inputs @ inputs.T if wide else inputs.T @ inputs)
+    right = axes.T @ ((targets - share) if wide else inputs.T @ (targets - share))
+    answers = []
+    for strength in STRENGTHS:
+        solution = axes @ (right / (variances + strength * len(inputs))[:, None])
+        answers.append((others - mean) / spread @ (inputs.T @ solution if wide else solution) + share)
+    return np.stack(answers)
+
+
+def mlp(train: np.ndarray, label: np.ndarray, others: np.ndarray, classes: int, seed: int) -> np.ndarray:
+    """The published head after each epoch, `(epochs, windows, classes)` logits.
+
+    Batches have 256 windows, or fewer where an epoch would have less than eight steps.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        sizes = [train.shape[1], 128, 64]
+        hidden = [
+            layer
+            for size, following in zip(sizes[:-1], sizes[1:], strict=True)
+            for layer in (nn.Linear(size, following), nn.ReLU(), nn.Dropout(0.1))
+        ]
+        network = nn.Sequential(*hidden, nn.Linear(sizes[-1], classes))
+        inputs, targets, asked = (torch.as_tensor(values) for values in (train, label, others))
+        return train_epochs(network, inputs.float(), targets, asked.float(), generator, batch_size=256)
+
+
+def train_epochs(
+    network: nn.Module,
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    asked: torch.Tensor,
+    generator: torch.Generator,
+    batch_size: int,
+    learning_rate: float = 5e-4,
+) -> np.ndarray:
+    """Train a classifier with Adam and return its logits for `asked` after each of `EPOCHS` epochs."""
+    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, weight_decay=2.2e-3, fused=True)
+    batch_size = max(8, min(batch_size, len(inputs) // 8))
+    answers = []
+    for _ in range(EPOCHS):
+        network.train()
+        for batch in torch.randperm(len(inputs), generator=generator).split(batch_size):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(network(inputs[batch]), targets[batch]).backward()
+            optimizer.step()
+        network.eval()
+        with torch.no_grad():
+            answers.append(torch.cat([network(part) for part in asked.split(512)]).numpy())
+    return np.stack(answers)
+
+
+# --- choosing ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Probabilities `(n, classes)` for `window` `(n,)`, a window once for every split that tested it.
+
+    `split` `(n,)` numbers the splits; `candidate` and `temperature` say what was chosen in each.
+    """
+
+    window: np.ndarray
+    split: np.ndarray
+    probabilities: np.ndarray
+    candidate: tuple[int, ...]
+    temperature: tuple[float, ...]
+
+
+def answer(
+    fit_of: Callable[[int], Fit], pool: Pool, protocol: Protocol, splits: list[Split], labelling: Labelling, seed: int
+) -> Answers:
+    """Train, choose and answer in every split; `fit_of(number)` is the head of a split."""
+    found = []
+    for number, split in enumerate(splits):
+        parts = split.parts(pool.subject, labelling.stimulus)
+        if len(parts[0]) and len(parts[2]):
+            answers = _answer_split(fit_of(number), pool, protocol, parts, labelling.label, seed + number)
+            found.append((parts[2], np.full(len(parts[2]), number), *answers))
+    windows, numbers, probabilities, candidates, temperatures = zip(*found, strict=True)
+    return Answers(
+        np.concatenate(windows), np.concatenate(numbers), np.concatenate(probabilities), candidates, temperatures
+    )
+
+
+def _answer_split(fit: Fit, pool: Pool, protocol: Protocol, parts, label: np.ndarray, seed: int):
+    train, validation, test = parts
+    asked = np.concatenate([validation, test])
+    logits = fit(train, label[train], asked, seed)
+    candidate = _choose(fit, pool, protocol, parts, logits, label, seed)
+    chosen = logits[candidate]
+    temperature = DEFAULT_TEMPERATURE if protocol.head == "ridge" else 1.0
+    if len(validation):
+        temperature = fit_temperature(chosen[: len(validation)], label[validation])
+    return scale(chosen[len(validation) :], temperature), candidate, temperature
+
+
+def _choose(fit: Fit, pool: Pool, protocol: Protocol, parts, logits: np.ndarray, label: np.ndarray, seed: int) -> int:
+    """The number of the candidate that counts; the middle one where nobody is left to choose."""
+    train, validation, test = parts
+    if protocol.selection == "test":
+        return _best(logits[:, len(validation) :], label[test])
+    if protocol.selection == "validation" and len(validation):
+        return _best(logits[:, : len(validation)], label[validation])
+    people = np.unique(pool.subject[train])
+    if protocol.selection == "validation" or len(people) < 2:
+        return len(logits) // 2
+    first = np.isin(pool.subject[train], people[::2])
+    correct = np.zeros(len(logits))
+    for fold in (first, ~first):
+        found = fit(train[fold], label[train[fold]], train[~fold], seed).argmax(axis=-1)
+        correct += (found == label[train[~fold]]).sum(axis=-1)
+    return int(correct.argmax())
+
+
+def _best(logits: np.ndarray, label: np.ndarray) -> int:
+    return int((logits.argmax(axis=-1) == label).mean(axis=-1).argmax())
+
+
+# --- neighbours ----------------------------------------------------------------------------------------------------
+
+
+class Neighbours:
+    """The cosine nearest neighbours of every window, found once for all labellings.
+
+    Args:
+        features: `(windows, size)`. pool: The windows. protocol: Says who is no neighbour, and how many vote.
+    """
+
+    def __init__(self, features: np.ndarray, pool: Pool, protocol: Protocol):
+        owners = {"trial": pool.trial, "stimulus": pool.stimulus, "nothing": np.arange(len(pool))}
+        unit = features / (np.linalg.norm(features, axis=1, keepdims=True) + 1e-12)
+        chooses = protocol.selection == "test"
+        self.counts = sorted({*NEIGHBOURS, protocol.neighbours}) if chooses else [protocol.neighbours]
+        self.counts = [min(count, len(pool) - 1) for count in self.counts]
+        nearest, weight = nearest_neighbours(unit, owners[protocol.exclude], max(self.counts))
+        order = np.argsort(-weight, axis=1, kind="stable")
+        self.nearest = np.take_along_axis(nearest, order, axis=1)
+        weight = np.take_along_axis(weight, order, axis=1)
+        self.weight = np.where(np.isfinite(weight), weight, 0.0)
+        self.classes = len(pool.classes)
+
+    def answer(self, labelling: Labelling) -> Answers:
+        """Shares of the votes; by the number of neighbours that is right most often, if there is a choice."""
+        votes = np.eye(self.classes)[labelling.label[self.nearest]] * self.weight[..., None]
+        totals = [votes[:, :count].sum(axis=1) for count in self.counts]
+        chosen = _best(np.stack(totals), labelling.label)
+        everything = np.arange(len(labelling.label))
+        shares = totals[chosen] / np.maximum(totals[chosen].sum(axis=1, keepdims=True), 1e-12)
+        return Answers(everything, np.zeros_like(everything), shares, (chosen,), (1.0,))

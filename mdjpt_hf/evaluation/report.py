@@ -1,0 +1,209 @@
+"""`mdjpt report`: records as tables, tests and figures in Markdown; what is not comparable is not put side by side."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mdjpt_hf.errors import RecordError
+from mdjpt_hf.evaluation.figures import draw_confidence, draw_confusion, draw_embedding, draw_subjects
+from mdjpt_hf.evaluation.records import comparability, read_records
+from mdjpt_hf.evaluation.statistics import holm, paired_p_value, subject_bootstrap
+
+REPORT_FILE = "report.md"
+MARK = "⚠"
+
+_METRICS = {
+    "balanced_accuracy": "balanced acc.",
+    "macro_f1": "macro-F1",
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "cohen_kappa": "kappa",
+    "expected_calibration_error": "ECE",
+}
+
+
+def write_report(paths: Sequence[Path], out: Path) -> Path:
+    """Read records and write `report.md` with its figures.
+
+    Raises:
+        RecordError: If a file is no record, or the same encoder stands in two comparable records.
+    """
+    records = read_records(paths)
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    tables = merge(records)
+    simulated = all(record["data"] == "simulated" for record in records)
+    parts = [f"# Results{' on simulated data' if simulated else ''}", _intro(simulated)]
+    for corpus in dict.fromkeys(record["corpus"] for record in tables):
+        own = [record for record in tables if record["corpus"] == corpus]
+        parts += [f"## {corpus}", _facts(own[0]), *_tables(own), _paired(own), _protocols(own)]
+        parts += [part for number, record in enumerate(own) for part in _figures(record, out, f"{corpus}_{number}")]
+    parts += _embeddings(paths, out, simulated)
+    (out / REPORT_FILE).write_text("\n\n".join(parts) + "\n")
+    return out / REPORT_FILE
+
+
+def merge(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Records of the same protocol, splits, data and classes become one; all others stay apart.
+
+    Raises:
+        RecordError: If an encoder would have two scores in one.
+    """
+    merged: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for record in records:
+        key = comparability(record)
+        if key not in merged:
+            merged[key] = {**record, "results": {title: dict(row) for title, row in record["results"].items()}}
+            continue
+        for title, row in record["results"].items():
+            known = merged[key]["results"].setdefault(title, {})
+            twice = sorted(set(known) & set(row))
+            if twice:
+                raise RecordError(
+                    f"{', '.join(twice)} has two records of {title} on {record['corpus']}",
+                    value=twice,
+                    remedy="Give one of them, or rename the model's folder",
+                )
+            known |= row
+        merged[key]["encoders"] = merged[key]["encoders"] | record["encoders"]
+    return list(merged.values())
+
+
+def _intro(simulated: bool) -> str:
+    made = "The recordings are **simulated**: nothing here says anything about people. " if simulated else ""
+    return (
+        f"{made}Accuracy is the mean over subjects with a 95 % bootstrap interval over them. The null is what the same "
+        "protocol scores when the labels are permuted; chance is not one over the number of classes. p is the share of "
+        f"permutations that score as much, Holm-adjusted over the tables of a corpus. {MARK} marks protocols with "
+        "choices that flatter; they have tables of their own and must not be compared with the others."
+    )
+
+
+def _facts(record: Mapping[str, Any]) -> str:
+    kind = "simulated" if record["data"] == "simulated" else "recorded"
+    return (
+        f"{len(record['subjects'])} tested subjects, {record['windows']} windows, {record['stimuli']} stimuli, {kind}; "
+        f"{record['target']}: {', '.join(record['classes'])}."
+    )
+
+
+# --- tables --------------------------------------------------------------------------------------------------------
+
+
+def _rows(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, Mapping[str, Any], Mapping[str, Any]]]:
+    """(title, encoder, entry, record) of every row; titles that several protocols share are numbered."""
+    titles = [title for record in records for title in record["results"]]
+    rows = []
+    for number, record in enumerate(records, 1):
+        for title, row in record["results"].items():
+            name = f"{title} [{number}]" if titles.count(title) > 1 else title
+            rows += [(name, encoder, entry, record) for encoder, entry in row.items()]
+    return rows
+
+
+def _tables(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """An honest table and, apart from it, a marked one."""
+    rows = _rows(records)
+    adjusted = holm([entry["p_value"] for _, _, entry, _ in rows])
+    tables = []
+    for optimistic in (False, True):
+        chosen = [
+            _row(*row, p_value)
+            for row, p_value in zip(rows, adjusted, strict=True)
+            if bool(row[3]["optimistic"]) == optimistic
+        ]
+        if chosen:
+            head = ["protocol", "encoder", "accuracy", "null", "p (Holm)", *_METRICS.values(), "n"]
+            title = f"**{MARK} Optimistic: not comparable with the table above**\n\n" if optimistic else ""
+            tables.append(title + _markdown(head, chosen))
+    return tables
+
+
+def _row(title: str, encoder: str, entry: Mapping[str, Any], record: Mapping[str, Any], p_value: float) -> list[str]:
+    mark = f"{MARK} " if record["optimistic"] else ""
+    saw = record["encoders"][encoder].get("saw_this_corpus") == "yes"
+    metrics = [entry["metrics"].get(name, {}).get("mean") for name in _METRICS]
+    return [
+        mark + title,
+        encoder + (" (pre-trained on this corpus, without labels)" if saw else ""),
+        _interval(entry["score"]),
+        _interval(entry["null"]),
+        f"{p_value:.3f}",
+        *("–" if value is None else f"{value:.3f}" for value in metrics),
+        str(sum(score is not None for score in entry["per_subject"])),
+    ]
+
+
+def _paired(records: Sequence[Mapping[str, Any]]) -> str:
+    """Every encoder against the first of its protocol, subject by subject."""
+    found = []
+    for title, encoder, entry, record in _rows(records):
+        first = next(name for row in record["results"].values() for name in row)
+        if encoder != first:
+            reference = next(row[first] for row in record["results"].values())
+            difference = _numbers(reference["per_subject"]) - _numbers(entry["per_subject"])
+            found.append((title, f"{first} − {encoder}", difference, record))
+    if not found:
+        return ""
+    adjusted = holm([paired_p_value(difference) for _, _, difference, _ in found])
+    rows = []
+    for (title, pair, difference, record), p_value in zip(found, adjusted, strict=True):
+        interval = subject_bootstrap(difference)
+        cell = f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
+        rows.append([(f"{MARK} " if record["optimistic"] else "") + title, pair, cell, f"{p_value:.4f}"])
+    head = ["protocol", "pair", "difference in accuracy", "p (sign flips over subjects, Holm)"]
+    return "Paired over subjects:\n\n" + _markdown(head, rows)
+
+
+def _protocols(records: Sequence[Mapping[str, Any]]) -> str:
+    """Every choice of every protocol."""
+    lines = ["What was done:", ""]
+    for title, record in dict((row[0], row[3]) for row in _rows(records)).items():
+        choices = "; ".join(f"{name}: {value}" for name, value in record["protocol"].items())
+        permutations = ", ".join(f"{name} {count}" for name, count in record["permutations"].items())
+        lines.append(
+            f"- **{title}**: {choices}. Splits `{record['splits']['hash'][:12]}` ({record['splits']['count']}), "
+            f"seed {record['seed']}; permutations: {permutations}."
+        )
+    return "\n".join(lines)
+
+
+# --- figures -------------------------------------------------------------------------------------------------------
+
+
+def _figures(record: Mapping[str, Any], out: Path, name: str) -> list[str]:
+    parts = []
+    kind = " (simulated data)" if record["data"] == "simulated" else ""
+    for title, rows in record["results"].items():
+        heading = f"{record['corpus']}{kind}: {title}"
+        files = {part: f"{name}_{part}.png" for part in ("confusion", "subjects", "confidence")}
+        draw_confusion(rows, record["classes"], out / files["confusion"], heading)
+        draw_subjects(rows, out / files["subjects"], heading)
+        draw_confidence(rows, out / files["confidence"], heading)
+        parts += [f"### {title}", *(f"![{part} of {heading}]({file})" for part, file in files.items())]
+    return parts
+
+
+def _embeddings(paths: Sequence[Path], out: Path, simulated: bool) -> list[str]:
+    folders = {path if path.is_dir() else path.parent for path in map(Path, paths)}
+    parts = []
+    for file in sorted(file for folder in folders for file in folder.glob("features_*.npz")):
+        picture = f"{file.stem.replace('+', '_')}.png"
+        draw_embedding(file, out / picture, f"features (t-SNE){', simulated data' if simulated else ''}: {file.stem}")
+        parts.append(f"![features]({picture})")
+    return ["## Features", *parts] if parts else []
+
+
+def _interval(values: Mapping[str, float]) -> str:
+    return f"{values['mean']:.3f} [{values['low']:.3f}, {values['high']:.3f}]"
+
+
+def _numbers(values: Sequence[Any]) -> np.ndarray:
+    return np.array([np.nan if value is None else value for value in values], dtype=float)
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -1,0 +1,211 @@
+"""`mdjpt evaluate`: open everything, run every protocol on every corpus, write records; and the audit of leaks."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mdjpt_hf.data.corpora import TrialSet, open_corpora
+from mdjpt_hf.errors import ConfigurationError, CorpusError, RecordError, SplitError
+from mdjpt_hf.evaluation.choices import PRESETS, Protocol, audit_stages
+from mdjpt_hf.evaluation.encoders import Encoder, EncoderSource, open_encoders, window_seconds
+from mdjpt_hf.evaluation.pool import Pool
+from mdjpt_hf.evaluation.records import write_record
+from mdjpt_hf.evaluation.runner import Effort, Features, draw_splits, evaluate_pool, pool_for, record
+from mdjpt_hf.evaluation.splits import SplitManifest, load_manifests, save_manifests
+
+SPLITS_FILE = "splits.json"
+AUDIT_FILE = "leak_audit.md"
+
+#: Windows kept for the picture of features.
+SHOWN_WINDOWS = 1200
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation.
+
+    Args:
+        models: Folders, Hub ids, `random`, `de`, `braindecode:NAME`; the others are compared with the first.
+        data: Prepared corpora. protocols: Names. out: The folder to make.
+        preset: `honest` or `paper`. choices: Others than the preset's, by name.
+        splits: A file of splits to use again. label: `label`, `emotion` or `valence_class`.
+        corpora: Only these are tested; default all that have the label.
+        effort: Permutations and seed. source: How models are opened.
+        leak_audit: Instead of the protocols alone, add their optimistic choices one after the other.
+    """
+
+    models: tuple[str, ...]
+    data: tuple[str, ...]
+    protocols: tuple[str, ...]
+    out: Path
+    preset: str = "honest"
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    splits: Path | None = None
+    label: str = "label"
+    corpora: tuple[str, ...] = ()
+    effort: Effort = Effort()
+    source: EncoderSource = field(default_factory=EncoderSource)
+    leak_audit: bool = False
+
+    def stages(self, name: str) -> list[tuple[str, Protocol]]:
+        """The protocols behind a name: one, or those of the audit."""
+        if self.leak_audit:
+            return audit_stages(name)
+        try:
+            return [("", PRESETS[self.preset](name, **self.choices))]
+        except (KeyError, TypeError) as error:
+            raise ConfigurationError(
+                f"there is no preset or choice {error}", value=str(error), remedy=f"Presets: {', '.join(PRESETS)}"
+            ) from error
+
+
+def evaluate(task: Evaluation, say: Callable[[str], None] = print) -> list[dict[str, Any]]:
+    """Run everything and write records, splits and a sample of the features.
+
+    Raises:
+        RecordError: If the folder holds results already.
+        CorpusError: If no corpus has the label.
+        SplitError: If splits that were given do not belong to the data.
+    """
+    out = Path(task.out)
+    if any(out.glob("*.json")):
+        raise RecordError("already holds results", path=out, remedy="Choose another folder")
+    stages = {name: task.stages(name) for name in task.protocols}
+    given = load_manifests(task.splits) if task.splits else None
+    trial_sets = open_corpora(task.data)
+    encoders = open_encoders(task.models, task.source)
+    seconds = window_seconds(task.models, task.source)
+    out.mkdir(parents=True, exist_ok=True)
+    session = _Session(task, trial_sets, encoders, seconds, given, say)
+    for corpus in _corpora(task, trial_sets):
+        for protocols in stages.values():
+            session.run(corpus, protocols)
+    if not session.records:
+        raise CorpusError(
+            f"no corpus has {task.label} of two classes", value=task.label, remedy="Choose another --label or --data"
+        )
+    save_manifests(out / SPLITS_FILE, list(session.manifests.values()))
+    if session.audit:
+        (out / AUDIT_FILE).write_text("\n".join(session.audit) + "\n")
+    return session.records
+
+
+def _corpora(task: Evaluation, trial_sets: list[TrialSet]) -> list[str]:
+    names = [trials.name for trials in trial_sets]
+    unknown = sorted(set(task.corpora) - set(names))
+    if unknown:
+        raise ConfigurationError(f"there is no corpus {unknown}", value=unknown, remedy=f"Use {', '.join(names)}")
+    return [name for name in names if not task.corpora or name in task.corpora]
+
+
+class _Session:
+    """What lasts from one protocol to the next: features, splits, records."""
+
+    def __init__(self, task: Evaluation, trial_sets, encoders: list[Encoder], seconds: float, given, say):
+        self.task, self.trial_sets, self.encoders, self.seconds, self.say = task, trial_sets, encoders, seconds, say
+        self.given: list[SplitManifest] | None = given
+        self.manifests: dict[str, SplitManifest] = {}
+        self.records: list[dict[str, Any]] = []
+        self.audit: list[str] = []
+        self._features: dict[tuple[Any, ...], Features] = {}
+
+    def run(self, corpus: str, stages: list[tuple[str, Protocol]]) -> None:
+        results: list[tuple[str, Protocol, dict[str, Any]]] = []
+        for stage, protocol in stages:
+            try:
+                pool, used = pool_for(self.trial_sets, corpus, protocol, self.task.label, self.seconds)
+            except CorpusError as error:
+                if self.task.corpora:
+                    raise
+                self.say(f"{corpus} is passed over: {error}")
+                return
+            results.append((stage, protocol, self._score(pool, used, corpus, protocol)))
+        if self.task.leak_audit:
+            lines = audit_table(results, corpus, simulated=self.records[-1]["data"] == "simulated")
+            self.audit += lines
+            self.say("\n".join(lines))
+
+    def _score(self, pool: Pool, used: list[TrialSet], corpus: str, protocol: Protocol) -> dict[str, Any]:
+        features = self._shared(pool, protocol)
+        manifest = self._manifest(features.pool, used, corpus, protocol)
+        rows = evaluate_pool(features, self.encoders, protocol, manifest.splits, self.task.effort)
+        entry = record(features.pool, used, self.encoders, protocol, manifest, rows, self.task.effort)
+        name = f"{corpus}_{protocol.name}_{protocol.key}"
+        write_record(entry, Path(self.task.out) / f"{name}.json")
+        _keep_features(features, self.encoders, protocol, Path(self.task.out))
+        self.records.append(entry)
+        for encoder, row in rows.items():
+            self.say(f"{corpus}, {protocol.title}: {encoder} {_cell(row)}")
+        return rows
+
+    def _shared(self, pool: Pool, protocol: Protocol) -> Features:
+        """Features of windows met before are not computed again."""
+        key = (*np.unique(pool.corpus).tolist(), pool.target, protocol.stride_seconds)
+        return self._features.setdefault(key, Features(pool))
+
+    def _manifest(self, pool: Pool, used: list[TrialSet], corpus: str, protocol: Protocol) -> SplitManifest:
+        fingerprints = {trials.name: trials.fingerprint for trials in used}
+        if self.given is None:
+            manifest = draw_splits(pool, protocol, corpus, fingerprints, self.task.effort.seed)
+        else:
+            plan = protocol.plan(corpus, self.task.effort.seed)
+            fitting = [entry for entry in self.given if entry.fits(plan, pool.target, fingerprints)]
+            if not fitting:
+                raise SplitError(
+                    f"has no splits of {protocol.name} for {corpus} as it lies here",
+                    path=self.task.splits or "",
+                    remedy="Give the same data, label and protocols that the splits were made with",
+                )
+            manifest = fitting[0]
+        self.manifests[manifest.hash] = manifest
+        return manifest
+
+
+def _keep_features(features: Features, encoders: list[Encoder], protocol: Protocol, out: Path) -> None:
+    """A sample of the windows with every encoder's features, for the picture of them; once for every set of windows."""
+    pool = features.pool
+    path = out / f"features_{'+'.join(np.unique(pool.corpus))}_{protocol.encoder_groups}.npz"
+    if path.exists():
+        return
+    chosen = np.sort(np.random.default_rng(0).permutation(len(pool))[:SHOWN_WINDOWS])
+    arrays: dict[str, Any] = {
+        f"features/{encoder.name}": features.of(encoder, protocol.encoder_groups)[chosen].astype(np.float32)
+        for encoder in encoders
+        if encoder.features is not None
+    }
+    names = {"corpus": pool.corpus, "subject": pool.subject, "recording": pool.recording}
+    arrays |= {name: values[chosen] for name, values in names.items()}
+    np.savez_compressed(path, emotion=np.array(pool.classes)[pool.label[chosen]], **arrays)
+
+
+def _cell(row: Mapping[str, Any]) -> str:
+    score, null = row["score"], row["null"]
+    return (
+        f"{score['mean']:.3f} [{score['low']:.3f}, {score['high']:.3f}], "
+        f"null {null['mean']:.3f} [{null['low']:.3f}, {null['high']:.3f}]"
+    )
+
+
+def audit_table(results: list[tuple[str, Protocol, dict[str, Any]]], corpus: str, simulated: bool) -> list[str]:
+    """How much each optimistic choice adds to the accuracy, with the null of the same choices beside it."""
+    title = f"{'Simulated data: ' if simulated else ''}{corpus}, {results[0][1].name}: what each choice adds"
+    lines = [
+        "",
+        f"### {title}",
+        "",
+        "| choice | encoder | accuracy | added | null of the same protocol |",
+        "|" + "---|" * 5,
+    ]
+    before: dict[str, float] = {}
+    for stage, _, rows in results:
+        for name, row in rows.items():
+            mean = row["score"]["mean"]
+            added = f"{mean - before[name]:+.3f}" if name in before else ""
+            null = row["null"]
+            interval = f"{null['mean']:.3f} [{null['low']:.3f}, {null['high']:.3f}]"
+            lines.append(f"| {stage} | {name} | {mean:.3f} | {added} | {interval} |")
+            before[name] = mean
+    return lines

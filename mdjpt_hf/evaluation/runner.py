@@ -1,0 +1,266 @@
+"""Run protocols: every encoder on the same windows, splits, seeds and permutations; out come records."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from mdjpt_hf.data.corpora import TrialSet
+from mdjpt_hf.data.facts import dataset_facts, machine_facts, software_facts
+from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.evaluation.calibration import abstention_curve
+from mdjpt_hf.evaluation.choices import Protocol
+from mdjpt_hf.evaluation.encoders import Encoder
+from mdjpt_hf.evaluation.metrics import all_metrics, reliability
+from mdjpt_hf.evaluation.nulls import Labelling, labellings, null_in_words
+from mdjpt_hf.evaluation.pool import Pool, open_pool
+from mdjpt_hf.evaluation.readout import Answers, Fit, Neighbours, answer, mlp, prepare, ridge
+from mdjpt_hf.evaluation.records import FORMAT
+from mdjpt_hf.evaluation.splits import Split, SplitManifest, make_splits
+from mdjpt_hf.evaluation.statistics import holm, null_interval, paired_p_value, subject_bootstrap, subject_scores
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is computed; it changes how sure a result is, not what it means.
+
+    Args:
+        permutations: Of the labels, where heads are trained on features. zero_shot_permutations: For neighbours.
+        scratch_permutations: For networks trained anew in every split. seed: Everything drawn follows from it.
+    """
+
+    permutations: int = 100
+    zero_shot_permutations: int = 500
+    scratch_permutations: int = 10
+    seed: int = 0
+
+    def of(self, protocol: Protocol, encoder: Encoder) -> int:
+        """Permutations for an encoder under a protocol."""
+        if encoder.features is None:
+            return self.scratch_permutations
+        return self.zero_shot_permutations if protocol.name == "zero-shot" else self.permutations
+
+
+class Features:
+    """Features of one pool, computed once for each encoder and way to group its windows."""
+
+    def __init__(self, pool: Pool):
+        self.pool = pool
+        self._known: dict[tuple[str, str], np.ndarray] = {}
+
+    def of(self, encoder: Encoder, groups: str) -> np.ndarray:
+        """`(windows, size)`."""
+        assert encoder.features is not None  # networks trained from scratch are asked for no features
+        key = (encoder.name, groups)
+        if key not in self._known:
+            self._known[key] = encoder.features(self.pool, groups)
+        return self._known[key]
+
+
+def pool_for(
+    trial_sets: Sequence[TrialSet], corpus: str, protocol: Protocol, target: str, seconds: float
+) -> tuple[Pool, list[TrialSet]]:
+    """The windows a protocol works on: of the tested corpus, or of all for cross-dataset.
+
+    Raises:
+        ConfigurationError: If classes of one corpus alone are to be used across corpora.
+    """
+    if protocol.name == "cross-dataset":
+        if target == "label":
+            raise ConfigurationError(
+                "cross-dataset needs a label that corpora share", value=target, remedy="Use --label valence_class"
+            )
+        used = [trials for trials in trial_sets if trials.name == corpus or (getattr(trials, target) >= 0).any()]
+    else:
+        used = [trials for trials in trial_sets if trials.name == corpus]
+    return open_pool(used, target, seconds, protocol.stride_seconds or None), used
+
+
+def draw_splits(pool: Pool, protocol: Protocol, corpus: str, fingerprints: Mapping[str, str], seed: int):
+    """The manifest of a protocol on a corpus."""
+    plan = protocol.plan(corpus, seed)
+    splits = make_splits(plan, pool.subject, pool.stimulus, pool.label, pool.corpus)
+    return SplitManifest(plan, pool.target, dict(fingerprints), tuple(splits))
+
+
+def evaluate_pool(
+    features: Features, encoders: Sequence[Encoder], protocol: Protocol, splits: Sequence[Split], effort: Effort
+) -> dict[str, dict[str, Any]]:
+    """Score every encoder under one protocol.
+
+    Returns:
+        `dict`: Name -> entry of a record. Networks that are trained from scratch have no zero-shot score.
+    """
+    rows = {}
+    pool = features.pool
+    for encoder in encoders:
+        if encoder.features is None and protocol.name == "zero-shot":
+            continue
+        ask = _asker(features, encoder, protocol, list(splits), effort.seed)
+        dealt = labellings(pool, effort.of(protocol, encoder), effort.seed)
+        rows[encoder.name] = _entry(pool, [(ask(labelling), labelling.label) for labelling in dealt])
+    _compare(rows)
+    return rows
+
+
+def _asker(
+    features: Features, encoder: Encoder, protocol: Protocol, splits: list[Split], seed: int
+) -> Callable[[Labelling], Answers]:
+    pool = features.pool
+    if protocol.name == "zero-shot":
+        known = features.of(encoder, protocol.encoder_groups)
+        neighbours = Neighbours(prepare(known, pool, protocol, np.ones(len(pool), dtype=bool)), pool, protocol)
+        return neighbours.answer
+    fits = _fits(features, encoder, protocol, splits)
+    return lambda labelling: answer(fits, pool, protocol, splits, labelling, seed)
+
+
+def _fits(features: Features, encoder: Encoder, protocol: Protocol, splits: list[Split]) -> Callable[[int], Fit]:
+    """The classifier of every split; features are prepared once for each set of training subjects."""
+    pool = features.pool
+    if encoder.fit is not None:
+        from_scratch = encoder.fit(pool)
+        return lambda number: from_scratch
+    known = features.of(encoder, protocol.encoder_groups)
+    prepared: dict[tuple[str, ...], np.ndarray] = {}
+    classes = len(pool.classes)
+
+    def fit_of(number: int) -> Fit:
+        people = splits[number].train if protocol.normalisation == "online" else ()
+        if people not in prepared:
+            prepared.clear()  # one set of features at a time: they may be large
+            prepared[people] = prepare(known, pool, protocol, np.isin(pool.subject, people))
+        values = prepared[people]
+
+        def fit(train: np.ndarray, label: np.ndarray, asked: np.ndarray, seed: int) -> np.ndarray:
+            if protocol.head == "mlp":
+                return mlp(values[train], label, values[asked], classes, seed)
+            return ridge(values[train], label, values[asked], classes)
+
+        return fit
+
+    return fit_of
+
+
+# --- from answers to entries ---------------------------------------------------------------------------------------
+
+
+def _entry(pool: Pool, answered: list[tuple[Answers, np.ndarray]]) -> dict[str, Any]:
+    accuracy = np.stack([_subject_accuracy(pool, answers, label) for answers, label in answered])
+    null = np.nanmean(accuracy[1:], axis=1)
+    score = subject_bootstrap(accuracy[0])
+    answers, label = answered[0]
+    references = label[answers.window]
+    edges, right, confidence, share = reliability(references, answers.probabilities)
+    answered_share, abstaining = abstention_curve(references, answers.probabilities)
+    found = answers.probabilities.argmax(axis=1)
+    confusion = np.zeros((len(pool.classes), len(pool.classes)), dtype=int)
+    np.add.at(confusion, (references, found), 1)
+    return {
+        "score": asdict(score),
+        "null": asdict(null_interval(null)),
+        "p_value": float((1 + (null >= score.mean - 1e-12).sum()) / (1 + len(null))),
+        "per_subject": accuracy[0],
+        "metrics": _metrics(pool, answers, label),
+        "confusion": confusion.tolist(),
+        "reliability": {"edges": edges, "accuracy": right, "confidence": confidence, "share": share},
+        "abstention": {"answered": answered_share, "accuracy": abstaining},
+        "chosen": list(answers.candidate),
+        "temperature": list(answers.temperature),
+    }
+
+
+def _subject_accuracy(pool: Pool, answers: Answers, label: np.ndarray) -> np.ndarray:
+    """`(tested subjects,)`, in the order of their names."""
+    correct = (answers.probabilities.argmax(axis=1) == label[answers.window]).astype(float)
+    return subject_scores(correct, pool.subject[answers.window])
+
+
+def _metrics(pool: Pool, answers: Answers, label: np.ndarray) -> dict[str, Any]:
+    """Every metric as mean over subjects with its interval; a subject's is that over the splits that tested it."""
+    subject = pool.subject[answers.window]
+    by_subject: list[dict[str, float]] = []
+    for name in np.unique(subject):
+        scores, counts = [], []
+        for split in np.unique(answers.split[subject == name]):
+            own = (subject == name) & (answers.split == split)
+            scores.append(all_metrics(label[answers.window[own]], answers.probabilities[own]))
+            counts.append(int(own.sum()))
+        by_subject.append({metric: _mean([score[metric] for score in scores], counts) for metric in scores[0]})
+    columns = {metric: np.array([scores[metric] for scores in by_subject]) for metric in by_subject[0]}
+    return {
+        metric: {**asdict(subject_bootstrap(values)), "n": int((~np.isnan(values)).sum())}
+        for metric, values in columns.items()
+        if not np.isnan(values).all()
+    }
+
+
+def _mean(values: list[float], counts: list[int]) -> float:
+    """Mean of what is known, every window counting alike."""
+    known = ~np.isnan(values)
+    return float(np.average(np.array(values)[known], weights=np.array(counts)[known])) if known.any() else float("nan")
+
+
+def _compare(rows: dict[str, dict[str, Any]]) -> None:
+    """Holm's correction over the encoders, and each paired with the first."""
+    for entry, adjusted in zip(rows.values(), holm([entry["p_value"] for entry in rows.values()]), strict=True):
+        entry["p_holm"] = adjusted
+    first, *others = rows.values()
+    for entry in others:
+        difference = first["per_subject"] - entry["per_subject"]
+        entry["reference_minus_this"] = asdict(subject_bootstrap(difference))
+        entry["p_paired"] = paired_p_value(difference)
+
+
+# --- records -------------------------------------------------------------------------------------------------------
+
+
+def record(
+    pool: Pool,
+    trial_sets: Sequence[TrialSet],
+    encoders: Sequence[Encoder],
+    protocol: Protocol,
+    manifest: SplitManifest,
+    rows: dict[str, dict[str, Any]],
+    effort: Effort,
+) -> dict[str, Any]:
+    """Everything needed to repeat, understand and compare the rows."""
+    tested = np.isin(pool.subject, [name for split in manifest.splits for name in split.test])
+    datasets = [dataset_facts(trials) for trials in trial_sets]
+    return {
+        "format": FORMAT,
+        "data": "simulated" if all(entry["simulated"] for entry in datasets) else "recorded",
+        "corpus": manifest.plan.target,
+        "target": pool.target,
+        "subjects": np.unique(pool.subject[tested]).tolist(),
+        "classes": list(pool.classes),
+        "windows": int(tested.sum()),
+        "stimuli": len(np.unique(pool.stimulus[tested])),
+        "protocol": {**protocol.described(), "window_seconds": _seconds(pool), "null": null_in_words(pool)},
+        "choices": asdict(protocol),
+        "protocol_key": protocol.key,
+        "optimistic": list(protocol.optimistic),
+        "splits": {"hash": manifest.hash, "count": len(manifest.splits), "seed": manifest.plan.seed},
+        "seed": effort.seed,
+        "permutations": {encoder.name: effort.of(protocol, encoder) for encoder in encoders if encoder.name in rows},
+        "null": null_in_words(pool),
+        "software": software_facts(),
+        "machine": machine_facts("cpu"),
+        "datasets": datasets,
+        "encoders": {
+            encoder.name: {**encoder.facts, "saw_this_corpus": _saw(encoder, manifest.plan.target)}
+            for encoder in encoders
+        },
+        "results": {protocol.title: rows},
+    }
+
+
+def _seconds(pool: Pool) -> float:
+    return pool.parts[0].index.length / pool.parts[0].trials.sampling_rate
+
+
+def _saw(encoder: Encoder, corpus: str) -> str:
+    """Whether the tested corpus was among the unlabelled data of pre-training."""
+    known = encoder.facts.get("pretrained_on", [])
+    return "not on record" if known is None else ("yes" if corpus in known else "no")

@@ -1,0 +1,123 @@
+"""The command line from models and data to records, and splits that are used again."""
+
+import json
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from mdjpt_hf.cards import result_records
+from mdjpt_hf.cli import app
+from mdjpt_hf.errors import CheckpointError, ConfigurationError, CorpusError, RecordError, SplitError
+from mdjpt_hf.evaluation.encoders import EncoderSource, open_encoders
+from mdjpt_hf.evaluation.records import check_record, comparability, read_records
+from mdjpt_hf.evaluation.run import Evaluation, evaluate
+from mdjpt_hf.evaluation.runner import Effort
+
+EFFORT = Effort(permutations=4, zero_shot_permutations=9)
+
+
+@pytest.fixture(scope="module")
+def finished(noise_folders, tmp_path_factory):
+    """A folder of records of differential entropy on the first corpus."""
+    out = tmp_path_factory.mktemp("model") / "evaluation"
+    arguments = ["evaluate", "de", "random", "--data", str(noise_folders[0]), "--data", str(noise_folders[1])]
+    arguments += ["--corpus", "one", "--protocol", "zero-shot", "--protocol", "few-shot", "--permutations", "4"]
+    ended = CliRunner().invoke(app, [*arguments, "--out", str(out)])
+    assert ended.exit_code == 0, ended.output
+    assert "one, few-shot, new stimuli: DE" in ended.output and "null" in ended.output
+    return out
+
+
+def task(folders, out, **settings):
+    values = {"models": ("de",), "protocols": ("zero-shot",), "corpora": ("one",), "effort": EFFORT, **settings}
+    return Evaluation(data=tuple(map(str, folders)), out=out, **values)
+
+
+def test_a_record_holds_what_repeating_it_needs(finished):
+    records = read_records([finished])
+    assert len(records) == 2
+    for record in records:
+        assert record["corpus"] == "one" and record["data"] == "recorded" and len(record["subjects"]) == 6
+        assert record["datasets"][0]["fingerprint"] and record["software"]["torch"] and record["optimistic"] == []
+        assert record["encoders"]["DE"]["saw_this_corpus"] == "no"
+        (rows,) = record["results"].values()
+        assert list(rows) == ["DE", "random weights"] and "p_paired" in rows["random weights"]
+        windows = 6 * 8 * 3 if record["choices"]["name"] == "zero-shot" else 4 * 4 * 4 * 3
+        assert sum(map(sum, rows["DE"]["confusion"])) == windows  # few-shot: four draws test 4 people on 4 clips
+        assert str(finished) not in json.dumps(record)
+
+
+def test_cards_read_the_records(finished):
+    assert len(result_records(finished.parent)) == 2
+
+
+def test_splits_are_used_again_for_other_models(finished, noise_folders, tmp_path):
+    again = task(noise_folders, tmp_path / "again", protocols=("few-shot",), splits=finished / "splits.json")
+    again = Evaluation(**{**again.__dict__, "effort": Effort(4, seed=77)})  # another seed would draw others
+    (record,) = evaluate(again, lambda text: None)
+    first = next(entry for entry in read_records([finished]) if "few-shot" in next(iter(entry["results"])))
+    assert record["splits"]["hash"] == first["splits"]["hash"] and comparability(record) == comparability(first)
+    assert record["results"]["few-shot, new stimuli"]["DE"]["per_subject"] is not None
+    with pytest.raises(SplitError, match="no splits of leave-one-subject-out for one"):
+        evaluate(task(noise_folders, tmp_path / "b", protocols=("leave-one-subject-out",), splits=again.splits))
+
+
+def test_cross_dataset_tests_every_corpus_by_a_label_they_share(noise_folders, tmp_path):
+    everything = {"protocols": ("cross-dataset",), "corpora": (), "label": "valence_class"}
+    records = evaluate(task(noise_folders, tmp_path / "cross", **everything), lambda text: None)
+    assert [(record["corpus"], len(record["subjects"])) for record in records] == [("one", 6), ("two", 4)]
+    with pytest.raises(ConfigurationError, match="a label that corpora share"):
+        evaluate(task(noise_folders, tmp_path / "own", **{**everything, "label": "label"}), lambda text: None)
+
+
+def test_the_audit_is_written_as_a_table(noise_folders, tmp_path):
+    out = tmp_path / "audit"
+    evaluate(task(noise_folders, out, leak_audit=True), lambda text: None)
+    table = (out / "leak_audit.md").read_text()
+    assert table.count("| DE |") == 5 and "same trial in the neighbour set" in table
+    assert len(read_records([out])) == 5
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"corpora": ("three",)}, ConfigurationError, "no corpus"),
+        ({"label": "emotion"}, CorpusError, "emotion"),
+        ({"label": "emotion", "corpora": ()}, CorpusError, "no corpus has emotion"),
+        ({"label": "ratings"}, ConfigurationError, "not a class"),
+        ({"preset": "hopeful"}, ConfigurationError, "preset"),
+        ({"choices": {"luck": 1}}, ConfigurationError, "luck"),
+        ({"protocols": ("best-of-ten",)}, ConfigurationError, "unknown protocol"),
+        ({"models": ("no/such-model",)}, CheckpointError, "no/such-model"),
+        ({"models": ("de", "de")}, ConfigurationError, "same name"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_said(settings, error, message, noise_folders, tmp_path):
+    with pytest.raises(error, match=message):
+        evaluate(task(noise_folders, tmp_path / "out", **settings), lambda text: None)
+
+
+def test_results_are_not_overwritten(finished, noise_folders):
+    with pytest.raises(RecordError, match="already holds results"):
+        evaluate(task(noise_folders, finished), lambda text: None)
+
+
+def test_a_damaged_record_is_refused_with_what_it_lacks(finished, tmp_path):
+    record = read_records([finished])[0]
+    del record["splits"]
+    with pytest.raises(RecordError, match="splits"):
+        check_record(record)
+    record = read_records([finished])[0]
+    next(iter(record["results"].values()))["DE"]["p_value"] = "small"
+    with pytest.raises(RecordError, match=r"\[DE\]\.p_value"):
+        check_record(record)
+    with pytest.raises(RecordError, match="no record was found"):
+        read_records([tmp_path])
+
+
+def test_without_braindecode_the_cure_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "braindecode", None)
+    monkeypatch.setitem(sys.modules, "braindecode.models", None)
+    with pytest.raises(ConfigurationError, match=r"mdjpt-hf\[braindecode\]"):
+        open_encoders(["braindecode:EEGNet"], EncoderSource())
