@@ -1,11 +1,14 @@
 """Networks of braindecode beside ours: small ones trained from scratch in every split, foundation models frozen."""
 
 import importlib
+from fractions import Fraction
+from inspect import signature
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.signal import resample_poly
 from torch import nn
 
 from mdjpt_hf.errors import ConfigurationError
@@ -17,7 +20,12 @@ from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS
 
 #: Trained on the training windows of every split; all others give frozen features.
 FROM_SCRATCH = ("EEGNet", "ShallowFBCSPNet")
+#: Hz that frozen networks were made for, where it is not 200.
+RATES = {"EEGPT": 256}
 LEARNING_RATE, BATCH = 1e-3, 64
+
+#: Epochs that can be chosen: fewer than of a head, since asking these networks takes as long as training them.
+ASKED_AFTER = (2, 4, 8)
 
 
 def open_braindecode(name: str, seed: int) -> Encoder:
@@ -36,7 +44,7 @@ def open_braindecode(name: str, seed: int) -> Encoder:
         facts |= {"weights": "none: trained from scratch on the training windows of every split", "pretrained_on": []}
         return Encoder(title, facts, fit=lambda pool: _from_scratch(getattr(models, name), pool))
     frozen = _Frozen(getattr(models, name), seed)
-    return Encoder(title, {**facts, "weights": "pre-trained where they can be had, else random"}, frozen)
+    return Encoder(title, {**facts, "weights": "random"}, frozen)
 
 
 def _library() -> ModuleType:
@@ -54,19 +62,13 @@ def _library() -> ModuleType:
         ) from error
 
 
-def _build(network: Any, pool: Pool, samples: int) -> nn.Module:
-    """For the 60 standard channels; locations in metres."""
-    places = [np.array([0.0] * 3 + [value / 1000 for value in _millimetres(name)] + [0.0] * 6) for name in _CHANNELS]
-    channels = [{"ch_name": name, "kind": "eeg", "loc": place} for name, place in zip(_CHANNELS, places, strict=True)]
-    rate = pool.parts[0].trials.sampling_rate
-    return network(chs_info=channels, n_outputs=len(pool.classes), n_times=samples, sfreq=rate)
-
-
-_CHANNELS = tuple(STANDARD_CHANNELS)
-
-
-def _millimetres(name: str) -> Any:
-    return ELECTRODES[name]
+def _build(network: Any, classes: int, samples: int, rate: float) -> nn.Module:
+    """For the 60 standard channels; locations in metres, rate in Hz."""
+    channels = [
+        {"ch_name": name, "kind": "eeg", "loc": np.array([0, 0, 0, *(mm / 1000 for mm in ELECTRODES[name]), *[0] * 6])}
+        for name in STANDARD_CHANNELS
+    ]
+    return network(chs_info=channels, n_outputs=classes, n_times=samples, sfreq=rate)
 
 
 def _from_scratch(network: Any, pool: Pool) -> Fit:
@@ -74,32 +76,37 @@ def _from_scratch(network: Any, pool: Pool) -> Fit:
         windows, others = (torch.from_numpy(read_pool(pool, chosen)) for chosen in (train, asked))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = _build(network, pool, windows.shape[-1])
+            model = _build(network, len(pool.classes), windows.shape[-1], pool.parts[0].trials.sampling_rate)
             generator = torch.Generator().manual_seed(seed)
-            return train_epochs(model, windows, torch.as_tensor(label), others, generator, BATCH, LEARNING_RATE)
+            return train_epochs(
+                model, windows, torch.as_tensor(label), others, generator, BATCH, LEARNING_RATE, ASKED_AFTER
+            )
 
     return fit
 
 
 class _Frozen:
-    """What reaches a network's last layer, `(windows, size)`."""
+    """What reaches a network's last layer, `(windows, size)`, from windows at the rate it was made for."""
 
     def __init__(self, network: Any, seed: int):
         self.network, self.seed = network, seed
+        self.rate = RATES.get(network.__name__, 200)
 
     def __call__(self, pool: Pool, groups: str) -> np.ndarray:
         found = []
-        model = None
+        model: nn.Module | None = None
+        ratio = Fraction(self.rate / pool.parts[0].trials.sampling_rate).limit_denominator(1000)
         for start in range(0, len(pool), 32):
-            windows = torch.from_numpy(read_pool(pool, np.arange(start, min(start + 32, len(pool)))))
-            model = model or self._model(pool, windows.shape[-1])
-            found.append(_before_last_layer(model, windows))
+            windows = read_pool(pool, np.arange(start, min(start + 32, len(pool))))
+            windows = resample_poly(windows, ratio.numerator, ratio.denominator, axis=-1).astype(np.float32)
+            model = self._model(len(pool.classes), windows.shape[-1]) if model is None else model
+            found.append(_before_last_layer(model, torch.from_numpy(windows)))
         return np.concatenate(found)
 
-    def _model(self, pool: Pool, samples: int) -> nn.Module:
+    def _model(self, classes: int, samples: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            return _build(self.network, pool, samples).eval()
+            return _build(self.network, classes, samples, float(self.rate)).eval()
 
 
 @torch.no_grad()
@@ -107,8 +114,10 @@ def _before_last_layer(model: nn.Module, windows: torch.Tensor) -> np.ndarray:
     caught: list[torch.Tensor] = []
     last = model.get_submodule("final_layer")
     handle = last.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
+    wants_names = "ch_names" in signature(model.forward).parameters
     try:
-        model(windows)
+        model(windows, ch_names=list(STANDARD_CHANNELS)) if wants_names else model(windows)
     finally:
         handle.remove()
-    return caught[0].flatten(1).float().numpy()
+    found = caught[0].float()
+    return (found.flatten(1, -2).mean(dim=1) if found.ndim > 2 else found).numpy()  # tokens are averaged

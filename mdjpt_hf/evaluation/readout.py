@@ -4,7 +4,7 @@ A head gives one answer per candidate (a strength, an epoch, a number of neighbo
 protocol to say: validation subjects, the training subjects themselves, or, as published, those tested.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,17 +113,20 @@ def train_epochs(
     generator: torch.Generator,
     batch_size: int,
     learning_rate: float = 5e-4,
+    answers_after: Sequence[int] = range(1, EPOCHS + 1),
 ) -> np.ndarray:
-    """Train a classifier with Adam and return its logits for `asked` after each of `EPOCHS` epochs."""
+    """Train a classifier with Adam for `EPOCHS` epochs; its logits for `asked` after those of `answers_after`."""
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, weight_decay=2.2e-3, fused=True)
     batch_size = max(8, min(batch_size, len(inputs) // 8))
     answers = []
-    for _ in range(EPOCHS):
+    for epoch in range(1, EPOCHS + 1):
         network.train()
         for batch in torch.randperm(len(inputs), generator=generator).split(batch_size):
             optimizer.zero_grad()
             nn.functional.cross_entropy(network(inputs[batch]), targets[batch]).backward()
             optimizer.step()
+        if epoch not in answers_after:
+            continue
         network.eval()
         with torch.no_grad():
             answers.append(torch.cat([network(part) for part in asked.split(512)]).numpy())

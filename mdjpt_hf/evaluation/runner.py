@@ -100,6 +100,12 @@ def evaluate_pool(
         ask = _asker(features, encoder, protocol, list(splits), effort.seed)
         dealt = labellings(pool, effort.of(protocol, encoder), effort.seed)
         rows[encoder.name] = _entry(pool, [(ask(labelling), labelling.label) for labelling in dealt])
+    if not rows:
+        raise ConfigurationError(
+            "networks trained from scratch have no features for zero-shot",
+            value=[encoder.name for encoder in encoders],
+            remedy="Use another protocol, or add an encoder with features such as de",
+        )
     _compare(rows)
     return rows
 

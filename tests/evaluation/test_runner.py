@@ -90,6 +90,11 @@ def test_stimuli_known_by_heart_help_only_where_they_are_shared(pools):
     assert shared["score"]["mean"] > 0.9 and fresh["score"]["mean"] < 0.75
     assert shared["null"]["mean"] > 0.9  # the null knows that stimuli, not emotions, were recognised
     assert shared["p_holm"] > 0.05
+    seen, unseen = (
+        next(iter(score(pools, honest("zero-shot", exclude=value), encoder).values()))
+        for value in ("trial", "stimulus")
+    )
+    assert seen["score"]["mean"] > 0.9 and unseen["score"]["mean"] < 0.75
 
 
 def test_the_audit_on_noise_shows_which_choices_inflate(pools):
