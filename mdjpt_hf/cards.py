@@ -86,6 +86,9 @@ def gather_facts(
     facts = {"family": config.get("model_type"), "architectures": config.get("architectures"), **record}
     facts["results"] = result_records(folder)
     facts |= dict(extra or {})
+    datasets = facts.get("datasets") or []
+    if not isinstance(datasets, list) or not all(isinstance(entry, dict) for entry in datasets):
+        raise CardError("datasets must be a list of mappings", value=datasets, remedy="See datasets in run_record.json")
     simulated = bool(facts.get("datasets")) and all(entry.get("simulated") for entry in facts["datasets"])
     facts["licence"] = licence or facts.get("licence") or ("apache-2.0" if simulated else "")
     facts["base_model"] = base_model or facts.get("base_model", "")
