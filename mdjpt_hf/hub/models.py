@@ -13,6 +13,7 @@ from mdjpt_hf.cards import gather_facts, is_classifier, model_card
 from mdjpt_hf.errors import HubError
 from mdjpt_hf.hub.files import SharedFile, with_checksums
 from mdjpt_hf.hub.upload import Destination, Pushed, push
+from mdjpt_hf.modeling.pipeline_mdjpt import CUSTOM_PIPELINES
 from mdjpt_hf.training.config import RUN_FILE
 from mdjpt_hf.version import __version__
 
@@ -24,11 +25,8 @@ AUTO_CLASSES = (
     "AutoModelForSequenceClassification",
     "AutoFeatureExtractor",
 )
-#: Task -> (module, class) of the pipeline that serves it, where that module travels along.
-PIPELINES = {"eeg-emotion-recognition": ("pipeline_mdjpt", "EEGEmotionPipeline")}
-#: Taken from the run folder, else from the first of these places in the package that has it.
-EXTRAS = ("handler.py", "requirements.txt", *(f"{module}.py" for module, _ in PIPELINES.values()))
-_TEMPLATES = ("modeling", "templates", "")
+#: Taken from the run folder, else from beside the model's code in the package.
+EXTRAS = ("handler.py", "requirements.txt")
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors")
 _SETTINGS = ("config.json", "preprocessor_config.json")
@@ -111,7 +109,7 @@ def model_files(folder: Path) -> list[SharedFile]:
         template = _template(name)
         if name not in contents and template is not None:
             contents[name] = template
-    contents["config.json"] = _config(folder, contents)
+    contents["config.json"] = _config(folder)
     _add_imports(folder, contents)
     if (folder / RUN_FILE).is_file():
         contents[RUN_FILE] = _settings(folder / RUN_FILE)
@@ -137,13 +135,12 @@ def _require(folder: Path, found: Mapping[str, Path]) -> None:
 
 
 def _template(name: str) -> bytes | None:
-    package = resources.files("mdjpt_hf")
-    places = [package / place / name if place else package / name for place in _TEMPLATES]
-    return next((path.read_bytes() for path in places if path.is_file()), None)
+    path = resources.files("mdjpt_hf.modeling") / name
+    return path.read_bytes() if path.is_file() else None
 
 
-def _config(folder: Path, contents: Mapping[str, Path | bytes]) -> bytes:
-    """`config.json`, with the pipelines that travel along, after every auto class was found in it."""
+def _config(folder: Path) -> bytes:
+    """`config.json`, with the pipeline of a classifier, after every auto class was found in it."""
     config = json.loads((folder / "config.json").read_text())
     auto_map = config.get("auto_map") or {}
     missing = [name for name in AUTO_CLASSES if name not in auto_map]
@@ -155,13 +152,8 @@ def _config(folder: Path, contents: Mapping[str, Path | bytes]) -> bytes:
             value=missing or elsewhere,
             remedy="Open the model with `import mdjpt_hf` and save it again with save_pretrained",
         )
-    pipelines = {
-        task: {"impl": f"{module}.{name}", "pt": ["AutoModelForSequenceClassification"], "type": "multimodal"}
-        for task, (module, name) in PIPELINES.items()
-        if f"{module}.py" in contents and is_classifier(config)
-    }
-    if pipelines:
-        config["custom_pipelines"] = {**pipelines, **config.get("custom_pipelines", {})}
+    if is_classifier(config):
+        config["custom_pipelines"] = {**CUSTOM_PIPELINES, **config.get("custom_pipelines", {})}
     return json.dumps(config, indent=2, sort_keys=True).encode() + b"\n"
 
 
