@@ -58,6 +58,7 @@ class MDJPTConfig(PreTrainedConfig):
         ffn_norm (`bool`): LayerNorm before the feed-forward, as in MLLA (Han et al. 2024); the authors' program
             declares it and never uses it. Only for `block="mlla"`.
         contrastive_temperature, cda_weight (`float`): τ and λ of the pre-training loss.
+        isa_weight (`float`): Of the contrastive loss; 0 switches it off, to see what it does.
         group_norm_eps, attention_eps (`float`): Added to standard deviations and to attention's denominator.
         group_mode (`"recording"` or `"window"`): What features are normalised over outside pre-training: all windows
             of a recording, or each window alone. Fine-tuning and prediction must agree on it.
@@ -89,6 +90,7 @@ class MDJPTConfig(PreTrainedConfig):
     ffn_norm: bool = True
     contrastive_temperature: float | int = 0.07
     cda_weight: float | int = 0.01
+    isa_weight: float | int = 1.0
     group_norm_eps: float | int = 1e-3
     attention_eps: float | int = 1e-5
     group_mode: str = "recording"

@@ -54,7 +54,7 @@ class MDJPTForPreTrainingOutput(ModelOutput):
     """Output of [`MDJPTForPreTraining`]; the losses are None unless all ids are given.
 
     Args:
-        loss (`torch.Tensor`, scalar): `isa_loss + cda_weight * cda_loss`.
+        loss (`torch.Tensor`, scalar): `isa_weight * isa_loss + cda_weight * cda_loss`.
         isa_loss (`torch.Tensor`, scalar): Inter-subject alignment, summed over datasets.
         cda_loss (`torch.Tensor`, scalar): Cross-dataset covariance alignment, over all processes.
         embeddings (`torch.Tensor` of shape `(batch, embedding)`): On the unit sphere.
@@ -262,7 +262,7 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
                 embeddings.to(precise), group_ids, dataset_ids, stimulus_ids, config.contrastive_temperature
             )
             cda_loss = cross_dataset_alignment(channel_features.to(precise), group_ids, config.covariance)
-        loss = isa_loss + config.cda_weight * cda_loss
+        loss = config.isa_weight * isa_loss + config.cda_weight * cda_loss
         return MDJPTForPreTrainingOutput(loss, isa_loss, cda_loss, embeddings, terms.detach())
 
     def _check_length(self, input_values: torch.Tensor) -> None:

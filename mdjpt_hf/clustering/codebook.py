@@ -23,7 +23,8 @@ class ClusteringSettings:
 
     Attributes:
         candidates: Numbers of clusters to choose from, one list per granularity, coarse to fine.
-        components: Principal components kept.
+        components: Principal components kept. whitening: From 0 (each keeps its variance) to 1 (all weigh the same):
+            what is strong in EEG, such as alpha, is not what tells emotions apart.
         min_share: A cluster with less than this part of an even share is merged into its nearest neighbours.
         batches, batch_size: Length of the fit; `batch_size` tokens are drawn for each batch.
         sample: Tokens that judge the candidates, and tokens that count cluster sizes.
@@ -31,6 +32,7 @@ class ClusteringSettings:
 
     candidates: tuple[tuple[int, ...], ...] = ((10, 14, 20), (40, 60, 100), (150, 200, 300))
     components: int = 32
+    whitening: float = 1.0
     min_share: float = 0.25
     batches: int = 200
     batch_size: int = 4096
@@ -42,7 +44,7 @@ class Codebook:
     """What turns features into labels.
 
     Attributes:
-        mean: `(size,)`. components: `(components, size)`, orthonormal rows.
+        mean: `(size,)`. components: `(components, size)`, orthogonal rows.
         centroids: `(clusters, components)` per granularity.
         scores: Per granularity, the criterion of every candidate number.
     """
@@ -89,7 +91,7 @@ def fit_codebook(features: np.ndarray, rows: np.ndarray, settings: ClusteringSet
         settings (`ClusteringSettings`): How.
         seed (`int`): Draws of tokens and starting centroids follow from it.
     """
-    mean, components = _principal_components(features, rows, settings.components)
+    mean, components = _principal_components(features, rows, settings.components, settings.whitening)
     frame = Codebook(mean, components, ())
     rng = np.random.default_rng(seed)
     judges = frame.project(features[_draw(rows, settings.sample, rng)])
@@ -127,8 +129,10 @@ def _draw(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     return rows[stretch, 0] + drawn - (ends - sizes)[stretch]
 
 
-def _principal_components(features: np.ndarray, rows: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean `(size,)` and leading directions `(count, size)`, their largest entry positive."""
+def _principal_components(
+    features: np.ndarray, rows: np.ndarray, count: int, whitening: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean `(size,)` and leading directions `(count, size)`, over their deviation ** whitening, signs by convention."""
     size = features.shape[1]
     total, products, tokens = np.zeros(size), np.zeros((size, size)), 0
     for first, last in rows:
@@ -138,10 +142,12 @@ def _principal_components(features: np.ndarray, rows: np.ndarray, count: int) ->
             products += block.T @ block
             tokens += len(block)
     mean = total / tokens
-    _, vectors = np.linalg.eigh(products / tokens - np.outer(mean, mean))
-    leading = vectors.T[::-1][:count]
+    variances, vectors = np.linalg.eigh(products / tokens - np.outer(mean, mean))
+    variance, leading = variances[::-1][:count, None], vectors.T[::-1][:count]
     signs = np.sign(np.take_along_axis(leading, np.abs(leading).argmax(axis=1)[:, None], axis=1))
-    return mean, leading * signs
+    # A direction without variance (channels interpolated from others have some) must not be blown up.
+    deviation = np.sqrt(np.maximum(variance, 1e-3 * variance[0]))
+    return mean, leading * signs / deviation**whitening
 
 
 def merge_tiny(centroids: np.ndarray, points: np.ndarray, min_share: float) -> np.ndarray:

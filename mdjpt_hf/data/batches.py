@@ -83,8 +83,8 @@ def collate_pairs(samplers: Sequence[PairSampler], drawn: list[tuple[int, int, P
     clips = 0
     for dataset, _, pair in drawn:
         trials, length, n = samplers[dataset].trials, samplers[dataset].length, len(pair.start)
-        for subject in (pair.first, pair.second):
-            windows += [trials.window(int(i), int(s), length) for i, s in zip(subject, pair.start, strict=True)]
+        for subject, start in ((pair.first, pair.start), (pair.second, pair.second_start)):
+            windows += [trials.window(int(i), int(s), length) for i, s in zip(subject, start, strict=True)]
             groups += [groups[-1] + 1 if groups else 0] * n
             stimuli += range(clips, clips + n)
         datasets += [dataset] * (2 * n)

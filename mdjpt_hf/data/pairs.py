@@ -23,12 +23,14 @@ class Pair:
 
     Attributes:
         first, second: `(n,)` trial indices of the two subjects; position i of both is the same stimulus.
-        start: `(n,)` first samples, the same for both subjects.
+        start: `(n,)` first samples of the first subject's windows.
+        second_start: `(n,)` of the second's; the same, unless pairs are drawn without alignment in time.
     """
 
     first: np.ndarray
     second: np.ndarray
     start: np.ndarray
+    second_start: np.ndarray
 
 
 class PairSampler:
@@ -37,14 +39,16 @@ class PairSampler:
     Args:
         trials (`TrialSet`): Trials of one dataset. Trials shorter than one window do not take part.
         length (`int`): Samples per window.
+        aligned (`bool`): Whether both windows of a pair start at the same moment.
 
     Raises:
         PairingError: If no two subjects share two stimuli in a session; the message says what is missing.
     """
 
-    def __init__(self, trials: TrialSet, length: int):
+    def __init__(self, trials: TrialSet, length: int, aligned: bool = True):
         self.trials = trials
         self.length = length
+        self.aligned = aligned
         self._table = self._first_trials()
         if not len(self.candidates):
             raise self._impossible()
@@ -80,7 +84,8 @@ class PairSampler:
             first, second = second, first
         pair = self._align(session, first, second)
         shortest = np.minimum(self.trials.n_samples[pair[0]], self.trials.n_samples[pair[1]])
-        return Pair(*pair, rng.integers(0, shortest - self.length + 1))
+        start = rng.integers(0, shortest - self.length + 1)
+        return Pair(*pair, start, start if self.aligned else rng.integers(0, shortest - self.length + 1))
 
     def _align(self, session: int, first: int, second: int) -> tuple[np.ndarray, np.ndarray]:
         seen = self._table[session][1]

@@ -91,9 +91,9 @@ def pair_samplers(
     for trials in trial_sets:
         parts = hold_out_subjects(trials, config.held_out_subjects, config.seed)
         try:
-            samplers = [PairSampler(part, length) for part in parts if part is not None]
+            samplers = [PairSampler(part, length, config.aligned_pairs) for part in parts if part is not None]
         except PairingError:  # the subjects drawn, or those left, share nothing: none is held out
-            samplers = [PairSampler(trials, length)]
+            samplers = [PairSampler(trials, length, config.aligned_pairs)]
         training[trials.name] = samplers[0]
         if len(samplers) == 2:
             held_out[trials.name] = samplers[1]

@@ -64,6 +64,8 @@ class RunConfig:
         datasets_per_step: How many datasets take part in a step, drawn anew for each; 0 for all of them, as in the
             paper. The cost of a step then does not grow with the number of datasets.
         pairs_per_dataset: Subject pairs of every dataset that takes part in a step, on each process.
+        aligned_pairs: Whether both windows of a pair start at the same moment, as in the paper; False draws them apart
+            within the same clip, to see what alignment in time does.
         held_out_subjects: Subjects per dataset never trained on, for pair retrieval; none where fewer than 4 would be
             left, or where they could not be paired.
         mixed_precision: `"no"`, `"bf16"` or `"fp16"`. compile: Use torch.compile.
@@ -95,6 +97,7 @@ class RunConfig:
     adam_betas: tuple[float, ...] = (0.9, 0.999)
     datasets_per_step: int = 0
     pairs_per_dataset: int = 1
+    aligned_pairs: bool = True
     held_out_subjects: int = 2
     mixed_precision: str = "no"
     recompute: bool = False

@@ -17,7 +17,7 @@ class MaskedSettings:
         mask_ratio: Part of a window's tokens that is hidden. mask_span: Tokens hidden together.
         rounds: Stretches of steps; tokens are clustered anew at the start of each.
         first_share: Part of all steps that the first of several rounds takes; the others are equally long. 0: all are.
-        candidates, components, min_share, batches, batch_size, sample: See `ClusteringSettings`.
+        candidates, components, whitening, min_share, batches, batch_size, sample: See `ClusteringSettings`.
         eval_windows: Windows per dataset of the subjects held out, for the masked accuracy.
     """
 
@@ -28,6 +28,7 @@ class MaskedSettings:
     first_share: float = 0.0
     candidates: tuple[tuple[int, ...], ...] = ClusteringSettings.candidates
     components: int = ClusteringSettings.components
+    whitening: float = ClusteringSettings.whitening
     min_share: float = ClusteringSettings.min_share
     batches: int = ClusteringSettings.batches
     batch_size: int = ClusteringSettings.batch_size
@@ -76,6 +77,7 @@ class MaskedSettings:
             self._require(getattr(self, name) >= 1, name, "must be at least 1")
         self._require(0 < self.mask_ratio < 1, "mask_ratio", "must lie between 0 and 1")
         self._require(0 <= self.first_share < 1, "first_share", "must lie in [0, 1)")
+        self._require(0 <= self.whitening <= 1, "whitening", "must lie in [0, 1]")
         self._require(0 <= self.min_share <= 1, "min_share", "must lie in [0, 1]")
         self._require(1 <= self.rounds <= steps, "rounds", f"must be from 1 to the number of steps, {steps}")
         fits = len(self.candidates) == len(max_clusters) and all(
