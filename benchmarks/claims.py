@@ -14,7 +14,6 @@ what does not hold is printed like what does. Finished arms are kept, so the com
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -30,7 +29,6 @@ from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.data_scripts.simulated import SimulatedCorpora
 from mdjpt_hf.evaluation.records import read_records
 from mdjpt_hf.evaluation.statistics import holm, paired_p_value, subject_bootstrap
-from mdjpt_hf.training.config import load_run_config
 
 UNSEEN = "sim-30"
 FULL, SCRATCH = "joint-4", "EEGNet"
@@ -208,10 +206,10 @@ def render(judged: list[dict], facts: dict) -> str:
     """The judgement as Markdown."""
     seeds = len(facts["seeds"])
     lines = [
-        f"# Simulated data: the paper's claims, size {facts['size']}, seeds {facts['seeds']}, {facts['minutes']:.0f} min",
+        f"# Simulated data: the paper's claims, size {facts['size']}, seeds {facts['seeds']}",
         "",
-        f"Accuracy on {UNSEEN}, which no encoder saw; intervals over its simulated subjects, p-values Holm-adjusted over"
-        " this table.",
+        f"Accuracy on {UNSEEN}, which no encoder saw; intervals over its simulated subjects, p-values Holm-adjusted"
+        f" over this table. This call took {facts['minutes']:.0f} min.",
         "",
         "| claim | protocol | joint over 4 | the other | difference | p | seeds | verdict |",
         "|" + "---|" * 8,

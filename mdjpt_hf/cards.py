@@ -37,6 +37,8 @@ REQUIRED = {
     "wall_seconds": f"duration of the training: {_FROM_RUN}",
     "energy": f"kwh, and the assumption it rests on: {_FROM_RUN}",
 }
+#: The objective that learns both methods on mdJPT's encoder.
+JOINT = "mdjpt+masked"
 #: Family -> what to cite for its method.
 PAPERS = {
     "mdjpt": """\
@@ -134,7 +136,7 @@ def model_card(facts: Mapping[str, Any], repo_id: str, files: Collection[str] = 
         )
     template = Template((resources.files("mdjpt_hf.model_cards") / "card.md").read_text())
     text = template.substitute(
-        method=_method(str(facts["family"])),
+        method=_method(facts),
         title=repo_id.rpartition("/")[2],
         summary=_summary(facts),
         version=facts["software"].get("mdjpt-hf", ""),
@@ -227,12 +229,13 @@ def _check_plain(value: Any, where: str = "card") -> None:
 # --- the part people read ------------------------------------------------------------------------------------------
 
 
-def _method(family: str) -> str:
-    """The words that hold for every checkpoint of a family."""
-    path = resources.files("mdjpt_hf.model_cards") / f"{family}.md"
-    if family not in PAPERS or not path.is_file():
+def _method(facts: Mapping[str, Any]) -> str:
+    """The words that hold for every checkpoint of a family, and those for masked prediction learnt beside it."""
+    folder, family = resources.files("mdjpt_hf.model_cards"), str(facts["family"])
+    if family not in PAPERS or not (folder / f"{family}.md").is_file():
         raise CardError(f"there is no model_cards/{family}.md", value=family, remedy="Push a known model")
-    return path.read_text().strip()
+    names = [family, "mdjpt_masked"] if facts["objective"] == JOINT else [family]
+    return "\n\n".join((folder / f"{name}.md").read_text().strip() for name in names)
 
 
 def _summary(facts: Mapping[str, Any]) -> str:
@@ -372,8 +375,9 @@ def _licences(facts: Mapping[str, Any]) -> str:
 
 
 def _citations(facts: Mapping[str, Any]) -> str:
-    paper, datasets = PAPERS[facts["family"]], facts["datasets"]
-    entries = [paper, *dict.fromkeys(entry["citation"].strip() for entry in datasets if entry.get("citation"))]
+    families = PAPERS if facts["objective"] == JOINT else [facts["family"]]
+    papers, datasets = [PAPERS[family] for family in families], facts["datasets"]
+    entries = [*papers, *dict.fromkeys(entry["citation"].strip() for entry in datasets if entry.get("citation"))]
     return "```bibtex\n" + "\n\n".join(entries) + "\n```"
 
 

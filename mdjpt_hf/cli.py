@@ -29,7 +29,9 @@ data_app.command("push")(cli_share.push_data)
 def pretrain(
     config: Annotated[
         str | None,
-        typer.Option(help="A preset (demo, paper, masked-demo, masked) or a YAML file; default: the objective's demo."),
+        typer.Option(
+            help="A preset (demo, paper, masked-demo, masked, joint-demo) or a YAML file; default: the objective's demo."
+        ),
     ] = None,
     data: Annotated[
         list[str] | None,
@@ -39,7 +41,7 @@ def pretrain(
         str | None, typer.Option(help="Where to write; default outputs/NAME, numbered if taken.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest complete checkpoint.")] = False,
-    objective: Annotated[str | None, typer.Option(help="What to learn: mdjpt or masked.")] = None,
+    objective: Annotated[str | None, typer.Option(help="What to learn: mdjpt, masked, or mdjpt+masked.")] = None,
     seed: Annotated[int | None, typer.Option(help="Weights, sampling and simulation follow from it.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of Adam.")] = None,

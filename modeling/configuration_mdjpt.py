@@ -59,6 +59,10 @@ class MDJPTConfig(PreTrainedConfig):
             declares it and never uses it. Only for `block="mlla"`.
         contrastive_temperature, cda_weight (`float`): τ and λ of the pre-training loss.
         isa_weight (`float`): Of the contrastive loss; 0 switches it off, to see what it does.
+        max_clusters (`list[int]`): Sizes of the heads of masked prediction (Hu et al. 2024), which may be learnt beside
+            the alignment; empty, as in the paper, for none.
+        token_samples (`int`, samples), masked_weight, unmasked_weight (`float`): What is hidden and predicted, the
+            weight of that loss, and in it of what was not hidden.
         group_norm_eps, attention_eps (`float`): Added to standard deviations and to attention's denominator.
         group_mode (`"recording"` or `"window"`): What features are normalised over outside pre-training: all windows
             of a recording, or each window alone. Fine-tuning and prediction must agree on it.
@@ -91,6 +95,10 @@ class MDJPTConfig(PreTrainedConfig):
     contrastive_temperature: float | int = 0.07
     cda_weight: float | int = 0.01
     isa_weight: float | int = 1.0
+    max_clusters: list[int] | tuple[int, ...] = ()
+    token_samples: int = 25
+    masked_weight: float | int = 1.0
+    unmasked_weight: float | int = 0.0
     group_norm_eps: float | int = 1e-3
     attention_eps: float | int = 1e-5
     group_mode: str = "recording"
@@ -101,6 +109,7 @@ class MDJPTConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs):
         self.dilations = list(self.dilations)  # tuples come back from JSON as lists
+        self.max_clusters = list(self.max_clusters)
         self.classifier_hidden_sizes = list(self.classifier_hidden_sizes)
         kwargs.setdefault("auto_map", dict(AUTO_MAP))
         super().__post_init__(**kwargs)

@@ -37,6 +37,27 @@ def group_membership(group_ids: torch.Tensor | None, reference: torch.Tensor) ->
     return (group_ids[:, None] == group_ids[None, :]).to(device=reference.device, dtype=torch.float32)
 
 
+def average_patches(states: torch.Tensor, num_samples: int, config: MDJPTConfig) -> torch.Tensor:
+    """From patches to stretches of `config.token_samples`: means over the patches whose middle lies in a stretch.
+
+    Args:
+        states (`torch.Tensor` of shape `(batch, patches, size)`): One per patch.
+        num_samples (`int`): Of the window.
+
+    Returns:
+        `torch.Tensor` of shape `(batch, num_samples // token_samples, size)`; a stretch without a patch of its own has
+        the state of the nearest.
+    """
+    tokens, device = num_samples // config.token_samples, states.device
+    middle = torch.arange(states.shape[1], device=device) * config.patch_stride + (config.patch_length - 1) / 2
+    token = (torch.arange(tokens, device=device) + 0.5) * config.token_samples
+    distance = (middle - token[:, None]).abs()
+    own = distance <= config.token_samples / 2
+    nearest = F.one_hot(distance.argmin(dim=1), states.shape[1]).bool()
+    weights = torch.where(own.any(dim=1, keepdim=True), own, nearest).to(states.dtype)
+    return (weights / weights.sum(dim=1, keepdim=True)) @ states
+
+
 def group_normalise(values: torch.Tensor, membership: torch.Tensor | None, eps: float) -> torch.Tensor:
     """z-score every position over all windows and tokens of its group: `(x - mean) / (std + eps)`.
 

@@ -23,6 +23,7 @@ from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_masked_eeg import MaskedEEGConfig
 from .errors_mdjpt import SignalError
+from .heads_masked_eeg import ClusterHeads
 from .layers_masked_eeg import ConvTokenizer, sinusoid_filters
 from .objectives_masked_eeg import masked_prediction
 from .task_head_mdjpt import CarriesPipeline, task_head, task_loss
@@ -112,13 +113,14 @@ class MaskedEEGPreTrainedModel(PreTrainedModel):
             init.normal_(module.projection.weight, std=module.projection.in_features**-0.5)
         elif isinstance(module, MaskedEEGForPreTraining):
             init.normal_(module.mask_embedding, std=1.0)
-            init.copy_(module.cluster_counts, torch.tensor(self.config.max_clusters))
+        elif isinstance(module, ClusterHeads):
+            init.copy_(module.counts, torch.tensor(module.max_clusters))
 
 
 class MaskedEEGModel(MaskedEEGPreTrainedModel):
     """The encoder: windows of the 60 standard channels in, one state per 0.2 s and features for tasks out."""
 
-    _keys_to_ignore_on_load_unexpected = [r"^heads\.", r"^classifier\.", r"^mask_embedding$", r"^cluster_counts$"]
+    _keys_to_ignore_on_load_unexpected = [r"^heads\.", r"^classifier\.", r"^mask_embedding$"]
 
     def __init__(self, config: MaskedEEGConfig):
         super().__init__(config)
@@ -180,6 +182,10 @@ class MaskedEEGModel(MaskedEEGPreTrainedModel):
             )
         return self.tokenizer(input_values)
 
+    def token_states(self, input_values: torch.Tensor) -> torch.Tensor:
+        """What is clustered: the intermediate layer, `(batch, channels, samples)` -> `(batch, tokens, hidden)`."""
+        return self(input_values).intermediate_state
+
     @torch.no_grad()
     def encode_recording(
         self, input_values: torch.Tensor, group_ids: torch.Tensor | None = None, batch_size: int = 32
@@ -203,15 +209,12 @@ class MaskedEEGForPreTraining(MaskedEEGPreTrainedModel):
     """The encoder with one prediction head per granularity, which reads the intermediate and the last layer."""
 
     _keys_to_ignore_on_load_unexpected = [r"^classifier\."]
-    cluster_counts: torch.Tensor
 
     def __init__(self, config: MaskedEEGConfig):
         super().__init__(config)
         self.masked_eeg = MaskedEEGModel(config)
         self.mask_embedding = nn.Parameter(torch.empty(config.hidden_size))
-        self.heads = nn.ModuleList([nn.Linear(config.hidden_size, size) for size in config.max_clusters])
-        # How many clusters each granularity has in the present round; the rest of its head is switched off.
-        self.register_buffer("cluster_counts", torch.empty(len(config.max_clusters), dtype=torch.long))
+        self.heads = ClusterHeads(config.hidden_size, list(config.max_clusters), config.initializer_range)
         self.post_init()
 
     @can_return_tuple
@@ -236,44 +239,22 @@ class MaskedEEGForPreTraining(MaskedEEGPreTrainedModel):
         if token_mask is not None:
             tokens = torch.where(token_mask[..., None], self.mask_embedding.to(tokens.dtype), tokens)
         encoded = self.masked_eeg(inputs_embeds=tokens, **kwargs)
-        logits = self._predict(encoded.last_hidden_state)
+        logits = self.heads(encoded.last_hidden_state)
         traced = {"logits": logits, "hidden_states": encoded.hidden_states, "attentions": encoded.attentions}
         if labels is None or token_mask is None or not return_loss:
             return MaskedEEGForPreTrainingOutput(**traced)
         weight, unmasked = self.config.intermediate_weight, self.config.unmasked_weight
         masked, accuracies = masked_prediction(logits, labels, token_mask, unmasked)
-        intermediate, _ = masked_prediction(self._predict(encoded.intermediate_state), labels, token_mask, unmasked)
+        intermediate, _ = masked_prediction(self.heads(encoded.intermediate_state), labels, token_mask, unmasked)
         loss = (masked.mean() + weight * intermediate.mean()) / (1 + weight)
         parts = (masked.detach(), intermediate.detach(), accuracies)
         return MaskedEEGForPreTrainingOutput(loss, *parts, **traced)
-
-    def _predict(self, states: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        logits = []
-        for head, count in zip(self.heads, self.cluster_counts, strict=True):
-            scores = head(states)
-            absent = torch.arange(scores.shape[-1], device=scores.device) >= count
-            logits.append(scores.masked_fill(absent, float("-inf")))
-        return tuple(logits)
-
-    @torch.no_grad()
-    def renew_heads(self, cluster_counts: list[int]) -> None:
-        """Start the heads anew for clusters that mean something else than those before.
-
-        Args:
-            cluster_counts (`list[int]`): Clusters of each granularity, at most `config.max_clusters`.
-        """
-        self.cluster_counts.copy_(torch.tensor(cluster_counts))
-        for name, parameter in self.heads.named_parameters():
-            if name.endswith("weight"):
-                nn.init.normal_(parameter, std=self.config.initializer_range)
-            else:
-                nn.init.zeros_(parameter)
 
 
 class MaskedEEGForSequenceClassification(CarriesPipeline, MaskedEEGPreTrainedModel):
     """The encoder with a task head: classes, several labels at once, or ratings (regression)."""
 
-    _keys_to_ignore_on_load_unexpected = [r"^heads\.", r"^mask_embedding$", r"^cluster_counts$"]
+    _keys_to_ignore_on_load_unexpected = [r"^heads\.", r"^mask_embedding$"]
     # The head computes its own mean loss, so Trainer must divide it by the accumulation steps.
     accepts_loss_kwargs = False
 

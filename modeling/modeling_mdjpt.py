@@ -10,6 +10,7 @@ behind them cancels exactly. Those are left out here; everything else has the sa
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
@@ -17,6 +18,7 @@ from transformers.utils import ModelOutput
 
 from .configuration_mdjpt import MDJPTConfig
 from .errors_mdjpt import SignalError
+from .heads_masked_eeg import ClusterHeads
 from .layers_mdjpt import (
     ChannelEncoder,
     MLLALayer,
@@ -25,10 +27,12 @@ from .layers_mdjpt import (
     SpatialProjection,
     SpatiotemporalDynamics,
     TokenConv,
+    average_patches,
     group_membership,
     group_normalise,
 )
 from .moments_mdjpt import GroupMoments
+from .objectives_masked_eeg import masked_prediction
 from .objectives_mdjpt import cross_dataset_alignment, inter_subject_alignment
 from .task_head_mdjpt import CarriesPipeline, task_head, task_loss
 
@@ -54,11 +58,13 @@ class MDJPTForPreTrainingOutput(ModelOutput):
     """Output of [`MDJPTForPreTraining`]; the losses are None unless all ids are given.
 
     Args:
-        loss (`torch.Tensor`, scalar): `isa_weight * isa_loss + cda_weight * cda_loss`.
+        loss (`torch.Tensor`, scalar): `isa_weight * isa_loss + cda_weight * cda_loss`, and where tokens were hidden
+            `+ masked_weight * mean(masked_losses)`.
         isa_loss (`torch.Tensor`, scalar): Inter-subject alignment, summed over datasets.
         cda_loss (`torch.Tensor`, scalar): Cross-dataset covariance alignment, over all processes.
         embeddings (`torch.Tensor` of shape `(batch, embedding)`): On the unit sphere.
         isa_terms (`torch.Tensor` of shape `(batch,)`): Every window's own contrastive term, detached.
+        masked_losses, masked_accuracies (`torch.Tensor` of shape `(granularities,)`): Of masked prediction, detached.
     """
 
     loss: torch.Tensor | None = None
@@ -66,6 +72,8 @@ class MDJPTForPreTrainingOutput(ModelOutput):
     cda_loss: torch.Tensor | None = None
     embeddings: torch.Tensor | None = None
     isa_terms: torch.Tensor | None = None
+    masked_losses: torch.Tensor | None = None
+    masked_accuracies: torch.Tensor | None = None
 
 
 @dataclass
@@ -97,6 +105,8 @@ class MDJPTPreTrainedModel(PreTrainedModel):
         if isinstance(module, nn.LayerNorm):
             init.ones_(module.weight)
             init.zeros_(module.bias)
+        elif isinstance(module, ClusterHeads):
+            init.copy_(module.counts, torch.tensor(module.max_clusters))
         elif isinstance(module, SpatiotemporalDynamics):
             _uniform(module, fan_in=module.weight.shape[-2] * module.weight.shape[-1])
         elif isinstance(module, nn.Linear | nn.Conv1d | SpatialProjection | TokenConv):
@@ -112,7 +122,8 @@ def _uniform(module: nn.Module, fan_in: int) -> None:
 class MDJPTModel(MDJPTPreTrainedModel):
     """The encoder: windows of the 60 standard channels in, features of emotion-related dynamics out."""
 
-    _keys_to_ignore_on_load_unexpected = [r"^projector\.", r"^classifier\."]  # heads of the checkpoint it came with
+    # Heads of the checkpoint it came with.
+    _keys_to_ignore_on_load_unexpected = [r"^projector\.", r"^heads\.", r"^classifier\."]
 
     def __init__(self, config: MDJPTConfig):
         super().__init__(config)
@@ -140,6 +151,19 @@ class MDJPTModel(MDJPTPreTrainedModel):
         channel_features = self.spatial_projection(features)
         maps = self.dynamics(group_normalise(channel_features, membership, eps))
         return MDJPTModelOutput(maps.transpose(1, 2), maps.mean(dim=-1), channel_features)
+
+    def token_states(self, input_values: torch.Tensor, group_ids: torch.Tensor | None = None) -> torch.Tensor:
+        """Weighted maps of every `config.token_samples` samples, for masked prediction.
+
+        Args:
+            input_values, group_ids: See [`forward`].
+
+        Returns:
+            `torch.Tensor` of shape `(batch, samples // token_samples, maps)`: means over the patches whose middle lies
+            in the token; of the nearest patch where none does.
+        """
+        states = self(input_values, group_ids).last_hidden_state
+        return average_patches(states, input_values.shape[-1], self.config)
 
     @torch.no_grad()
     def encode_recording(
@@ -218,6 +242,9 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
         super().__init__(config)
         self.mdjpt = MDJPTModel(config)
         self.projector = Projector(config)
+        if config.max_clusters:
+            maps = config.num_maps
+            self.heads = ClusterHeads(maps, list(config.max_clusters), maps**-0.5)
         self.post_init()
 
     def forward(
@@ -227,6 +254,8 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
         dataset_ids: torch.Tensor | None = None,
         stimulus_ids: torch.Tensor | None = None,
         return_loss: bool = True,
+        labels: torch.Tensor | None = None,
+        token_mask: torch.Tensor | None = None,
         **kwargs,
     ) -> MDJPTForPreTrainingOutput:
         """Embed windows and, given all ids, compute the pre-training loss.
@@ -239,6 +268,10 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
             dataset_ids (`torch.Tensor` of shape `(batch,)`, *optional*): One id per dataset.
             stimulus_ids (`torch.Tensor` of shape `(batch,)`, *optional*): One id per (subject pair, clip, window
                 start): every window has exactly one positive, of the same id in another group of its dataset.
+            labels (`torch.Tensor` of shape `(batch, samples // token_samples, granularities)`, *optional*):
+                Pseudo-labels, for a network with `config.max_clusters`; the windows are then encoded a second time,
+                with tokens hidden, and the clusters of those predicted.
+            token_mask (`torch.Tensor` of shape `(batch, samples // token_samples)`, *optional*): True where hidden.
 
         Raises:
             SignalError: If the windows are too short for the projector, or have the wrong shape.
@@ -248,12 +281,18 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
         encoded = self.mdjpt(input_values, group_ids)
         membership = group_membership(group_ids, input_values)
         embeddings = self.projector(encoded.last_hidden_state.transpose(1, 2), membership)
-        ids = (group_ids, dataset_ids, stimulus_ids)
-        if not return_loss or any(part is None for part in ids):
-            return MDJPTForPreTrainingOutput(embeddings=embeddings)
-        return self._losses(embeddings, encoded.channel_features, ids)
+        loss, parts = None, {}
+        if return_loss and not any(part is None for part in (group_ids, dataset_ids, stimulus_ids)):
+            loss, parts = self._align(embeddings, encoded.channel_features, (group_ids, dataset_ids, stimulus_ids))
+        if return_loss and labels is not None and token_mask is not None:
+            masked_loss, more = self._predict_hidden(input_values, group_ids, labels, token_mask)
+            loss, parts = masked_loss if loss is None else loss + masked_loss, {**parts, **more}
+        return MDJPTForPreTrainingOutput(loss=loss, embeddings=embeddings, **parts)
 
-    def _losses(self, embeddings: torch.Tensor, channel_features: torch.Tensor, ids) -> MDJPTForPreTrainingOutput:
+    def _align(
+        self, embeddings: torch.Tensor, channel_features: torch.Tensor, ids
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Both alignment losses, weighted and by name."""
         config = self.config
         group_ids, dataset_ids, stimulus_ids = (part.to(embeddings.device) for part in ids)
         with torch.autocast(embeddings.device.type, enabled=False):
@@ -263,7 +302,23 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
             )
             cda_loss = cross_dataset_alignment(channel_features.to(precise), group_ids, config.covariance)
         loss = config.isa_weight * isa_loss + config.cda_weight * cda_loss
-        return MDJPTForPreTrainingOutput(loss, isa_loss, cda_loss, embeddings, terms.detach())
+        return loss, {"isa_loss": isa_loss, "cda_loss": cda_loss, "isa_terms": terms.detach()}
+
+    def _predict_hidden(
+        self,
+        input_values: torch.Tensor,
+        group_ids: torch.Tensor | None,
+        labels: torch.Tensor,
+        token_mask: torch.Tensor,
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The loss of masked prediction, weighted, and its parts by name."""
+        samples = token_mask.repeat_interleave(self.config.token_samples, dim=1)
+        samples = F.pad(samples, (0, input_values.shape[-1] - samples.shape[1]))
+        # Signals are scaled around 0, so 0 is what says nothing.
+        states = self.mdjpt.token_states(input_values.masked_fill(samples[:, None], 0.0), group_ids)
+        losses, accuracies = masked_prediction(self.heads(states), labels, token_mask, self.config.unmasked_weight)
+        parts = {"masked_losses": losses.detach(), "masked_accuracies": accuracies}
+        return self.config.masked_weight * losses.mean(), parts
 
     def _check_length(self, input_values: torch.Tensor) -> None:
         needed = self.config.min_pretraining_samples

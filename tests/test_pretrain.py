@@ -60,13 +60,19 @@ MASKED = {
         "eval_windows": 4,
     },
 }
+JOINT = {
+    **SETTINGS,
+    "objective": "mdjpt+masked",
+    "model": {**SETTINGS["model"], "max_clusters": [6, 9]},
+    "masked": MASKED["masked"],
+}
 
 
 @pytest.fixture
 def run(prepared, tmp_path):
     """Starts the real script on two small corpora; returns the process, already finished unless told otherwise."""
     data = [str(prepared(name, **arguments)) for name, arguments in CORPORA.items()]
-    for name, settings in (("mdjpt", SETTINGS), ("masked", MASKED)):
+    for name, settings in (("mdjpt", SETTINGS), ("masked", MASKED), ("mdjpt+masked", JOINT)):
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump({**settings, "data": data}))
 
     def start(output: str, *options: str, objective: str = "mdjpt", processes: int = 1, wait: bool = True):
@@ -126,20 +132,21 @@ def _beyond(folder: Path, step: int) -> bool:
 
 
 @pytest.mark.slow
-def test_a_masked_run_killed_in_any_round_resumes_to_bit_identical_weights(run, tmp_path):
+@pytest.mark.parametrize("objective", ["masked", "mdjpt+masked"])
+def test_a_masked_run_killed_in_any_round_resumes_to_bit_identical_weights(run, tmp_path, objective):
     """Killed in the first round and in the second, where the file of pseudo-labels is lost as well."""
-    finished = run("whole", objective="masked")
+    finished = run("whole", objective=objective)
     assert finished.returncode == 0, finished.stdout
     check_masked_run(tmp_path / "whole", finished.stdout)
     killed = tmp_path / "killed"
-    process = run("killed", objective="masked", wait=False)
+    process = run("killed", objective=objective, wait=False)
     kill_after(process, lambda: _beyond(killed, 4))
-    process = run("killed", "--resume", objective="masked", wait=False)
+    process = run("killed", "--resume", objective=objective, wait=False)
     kill_after(process, lambda: _beyond(killed, 8))
     labels = killed / "pseudo_labels" / "round-1.npy"
     before = labels.read_bytes()
     labels.unlink()
-    resumed = run("killed", "--resume", objective="masked")
+    resumed = run("killed", "--resume", objective=objective)
     assert resumed.returncode == 0, resumed.stdout
     assert "resumed after step" in resumed.stdout and "round 1: clustering" not in resumed.stdout
     assert labels.read_bytes() == before
@@ -160,15 +167,22 @@ def check_masked_run(folder: Path, printed: str) -> None:
     assert (folder / "masked.png").read_bytes()[:4] == b"\x89PNG"
     from transformers import AutoModel, AutoModelForPreTraining
 
-    assert AutoModel.from_pretrained(folder).config.hidden_size == 16
-    counts = AutoModelForPreTraining.from_pretrained(folder).cluster_counts.tolist()
+    assert AutoModel.from_pretrained(folder).config.max_clusters == [6, 9]
+    counts = AutoModelForPreTraining.from_pretrained(folder).heads.counts.tolist()
     assert counts == [rounds[1]["clusters/1"], rounds[1]["clusters/2"]]
 
 
 @pytest.mark.slow
-def test_two_processes_find_the_clusters_and_weights_of_one(run, tmp_path):
-    assert run("one", objective="masked").returncode == 0
-    finished = run("two", "--set", "masked.windows_per_step=2", objective="masked", processes=2)
+@pytest.mark.parametrize(
+    ("objective", "alone", "shared"),
+    [
+        ("masked", "masked.windows_per_step=4", "masked.windows_per_step=2"),
+        ("mdjpt+masked", "pairs_per_dataset=2", "pairs_per_dataset=1"),
+    ],
+)
+def test_two_processes_find_the_clusters_and_weights_of_one(run, tmp_path, objective, alone, shared):
+    assert run("one", "--set", alone, objective=objective).returncode == 0
+    finished = run("two", "--set", shared, objective=objective, processes=2)
     assert finished.returncode == 0, finished.stdout
     for number in (0, 1):
         path = Path("pseudo_labels") / f"round-{number}.npy"

@@ -5,13 +5,13 @@ network. Normalising per recording is what keeps clusters from naming subjects a
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from mdjpt_hf.data.spectra import differential_entropy
 from mdjpt_hf.data.tokens import Recording, TokenIndex
-from mdjpt_hf.modeling.modeling_masked_eeg import MaskedEEGModel
 
 #: Length of the stretch around a token over which its band power is measured: what resolves the lowest band.
 FRAME_SECONDS = 1.0
@@ -36,17 +36,40 @@ def entropy_per_token(sampling_rate: float, token_samples: int) -> TrialFeatures
     return features
 
 
-def states_per_token(model: MaskedEEGModel, batch_size: int = 64) -> TrialFeatures:
-    """Later rounds: the intermediate layer, of consecutive windows with nothing hidden; the last one ends the trial."""
-    length = model.config.num_tokens(model.config.window_samples)
-    samples = model.config.token_samples
+class TokenStates(Protocol):
+    """An encoder that says something about every token of a window."""
+
+    device: torch.device
+
+    def token_states(self, input_values: torch.Tensor) -> torch.Tensor:
+        """`(batch, channels, samples)` -> `(batch, tokens, size)`."""
+        ...
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Weights."""
+        ...
+
+    def load_state_dict(self, state_dict: dict[str, torch.Tensor]) -> Any:
+        """Weights."""
+        ...
+
+    def eval(self) -> Any:
+        """Evaluation mode."""
+        ...
+
+
+def states_per_token(
+    model: TokenStates, window_samples: int, token_samples: int, batch_size: int = 64
+) -> TrialFeatures:
+    """Later rounds: states of consecutive windows with nothing hidden; the last one ends the trial."""
+    samples, length = token_samples, window_samples // token_samples
 
     @torch.no_grad()
     def features(signal: np.ndarray) -> np.ndarray:
         tokens = signal.shape[1] // samples
         starts = [*range(0, tokens - length, length), tokens - length]
         windows = torch.from_numpy(np.stack([signal[:, s * samples : (s + length) * samples] for s in starts]))
-        states = [model(part.to(model.device)).intermediate_state.float().cpu() for part in windows.split(batch_size)]
+        states = [model.token_states(part.to(model.device)).float().cpu() for part in windows.split(batch_size)]
         found = torch.cat(states).numpy()
         last = tokens - length * (len(starts) - 1)  # what the windows before leave to the last one
         return np.concatenate([*found[:-1], found[-1][-last:]])

@@ -48,8 +48,12 @@ class PretrainingSteps(Dataset):
         return self.num_steps
 
     def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
+        return collate_pairs(self.samplers, self.draw(step))
+
+    def draw(self, step: int) -> list[tuple[int, int, Pair]]:
+        """(dataset number, pair number, pair) of a step, in batch order."""
         epoch, position = divmod(step, self.steps_per_epoch)
-        drawn = [
+        return [
             (
                 dataset,
                 pair,
@@ -58,7 +62,6 @@ class PretrainingSteps(Dataset):
             for dataset in self._datasets(epoch, position)
             for pair in self.pairs
         ]
-        return collate_pairs(self.samplers, drawn)
 
     def _datasets(self, epoch: int, position: int) -> list[int]:
         """Datasets of one step, in order; the same on every process."""

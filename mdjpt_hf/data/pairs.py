@@ -40,15 +40,16 @@ class PairSampler:
         trials (`TrialSet`): Trials of one dataset. Trials shorter than one window do not take part.
         length (`int`): Samples per window.
         aligned (`bool`): Whether both windows of a pair start at the same moment.
+        grid (`int`, samples): Windows start at multiples of it.
 
     Raises:
         PairingError: If no two subjects share two stimuli in a session; the message says what is missing.
     """
 
-    def __init__(self, trials: TrialSet, length: int, aligned: bool = True):
+    def __init__(self, trials: TrialSet, length: int, aligned: bool = True, grid: int = 1):
         self.trials = trials
         self.length = length
-        self.aligned = aligned
+        self.aligned, self.grid = aligned, grid
         self._table = self._first_trials()
         if not len(self.candidates):
             raise self._impossible()
@@ -84,8 +85,9 @@ class PairSampler:
             first, second = second, first
         pair = self._align(session, first, second)
         shortest = np.minimum(self.trials.n_samples[pair[0]], self.trials.n_samples[pair[1]])
-        start = rng.integers(0, shortest - self.length + 1)
-        return Pair(*pair, start, start if self.aligned else rng.integers(0, shortest - self.length + 1))
+        places = (shortest - self.length) // self.grid + 1
+        start = rng.integers(0, places) * self.grid
+        return Pair(*pair, start, start if self.aligned else rng.integers(0, places) * self.grid)
 
     def _align(self, session: int, first: int, second: int) -> tuple[np.ndarray, np.ndarray]:
         seen = self._table[session][1]

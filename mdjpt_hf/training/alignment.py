@@ -28,25 +28,27 @@ class AlignmentObjective(Objective):
         config (`RunConfig`): The run.
         trial_sets (`Sequence[TrialSet]`): What to train on.
         accelerator (`Accelerator`): Says which process this is.
+        grid (`int`, samples): Windows start at multiples of it.
 
     Raises:
         PairingError: If a dataset gives no pair.
     """
 
-    def __init__(self, config: RunConfig, trial_sets: Sequence[TrialSet], accelerator: Accelerator):
+    def __init__(self, config: RunConfig, trial_sets: Sequence[TrialSet], accelerator: Accelerator, grid: int = 1):
         self.config = config
-        samplers, self.samplers_held_out = pair_samplers(config, trial_sets)
+        samplers, self.samplers_held_out = pair_samplers(config, trial_sets, grid)
         self.names, self.held_out = list(samplers), list(self.samplers_held_out)
-        self.steps: PretrainingSteps = PretrainingSteps(
-            list(samplers.values()),
-            num_steps=config.steps,
-            steps_per_epoch=config.steps_per_epoch,
-            seed=config.seed,
-            pairs_per_dataset=config.pairs_per_dataset * accelerator.num_processes,
-            datasets_per_step=config.datasets_per_step,
-            rank=accelerator.process_index,
-            world_size=accelerator.num_processes,
-        )
+        self.plan: dict[str, Any] = {
+            "samplers": list(samplers.values()),
+            "num_steps": config.steps,
+            "steps_per_epoch": config.steps_per_epoch,
+            "seed": config.seed,
+            "pairs_per_dataset": config.pairs_per_dataset * accelerator.num_processes,
+            "datasets_per_step": config.datasets_per_step,
+            "rank": accelerator.process_index,
+            "world_size": accelerator.num_processes,
+        }
+        self.steps: PretrainingSteps = PretrainingSteps(**self.plan)
         per_pair = float(np.mean([sampler.mean_windows for sampler in self.steps.samplers]))
         self.windows_per_step = per_pair * self.steps.pairs_per_dataset * self.steps.datasets_per_step
 
@@ -58,7 +60,7 @@ class AlignmentObjective(Objective):
         return model(batch["input_values"], batch["group_ids"]).embeddings.float().square().mean()
 
     def meter(self) -> Meter:
-        return _AlignmentMeter(self.names)
+        return AlignmentMeter(self.names)
 
     def culprits(self, output: Any, batch: dict[str, torch.Tensor]) -> list[str]:
         bad = batch["dataset_ids"][~torch.isfinite(output.isa_terms)].unique().tolist()
@@ -79,7 +81,7 @@ class AlignmentObjective(Objective):
 
 
 def pair_samplers(
-    config: RunConfig, trial_sets: Sequence[TrialSet]
+    config: RunConfig, trial_sets: Sequence[TrialSet], grid: int = 1
 ) -> tuple[dict[str, PairSampler], dict[str, PairSampler]]:
     """Training pairs and held-out pairs of each dataset, by its name.
 
@@ -91,16 +93,16 @@ def pair_samplers(
     for trials in trial_sets:
         parts = hold_out_subjects(trials, config.held_out_subjects, config.seed)
         try:
-            samplers = [PairSampler(part, length, config.aligned_pairs) for part in parts if part is not None]
+            samplers = [PairSampler(part, length, config.aligned_pairs, grid) for part in parts if part is not None]
         except PairingError:  # the subjects drawn, or those left, share nothing: none is held out
-            samplers = [PairSampler(trials, length, config.aligned_pairs)]
+            samplers = [PairSampler(trials, length, config.aligned_pairs, grid)]
         training[trials.name] = samplers[0]
         if len(samplers) == 2:
             held_out[trials.name] = samplers[1]
     return training, held_out
 
 
-class _AlignmentMeter(Meter):
+class AlignmentMeter(Meter):
     """Means of the losses and the throughput since the last report."""
 
     def __init__(self, names: list[str]):

@@ -22,6 +22,7 @@ RUN_FILE = "run.yaml"
 OBJECTIVES: dict[str, tuple[Any, dict[str, Any], str]] = {
     "mdjpt": (configuration_mdjpt.MDJPTConfig, configuration_mdjpt.PRESETS, "demo"),
     "masked": (configuration_masked_eeg.MaskedEEGConfig, configuration_masked_eeg.PRESETS, "masked-demo"),
+    "mdjpt+masked": (configuration_mdjpt.MDJPTConfig, configuration_mdjpt.PRESETS, "joint-demo"),
 }
 
 #: Fields that change where or how fast a run goes, not what comes out; a resumed run may differ in them.
@@ -48,12 +49,12 @@ class RunConfig:
 
     Attributes:
         name: Names the default output folder.
-        objective: What is learnt; `"mdjpt"` or `"masked"`.
+        objective: What is learnt; `"mdjpt"`, `"masked"`, or both on mdJPT's encoder, `"mdjpt+masked"`.
         data: Prepared folders; empty means the embedded simulated corpora.
         output_dir: Where everything is written; empty means `outputs/<name>`.
         seed: Simulation, initial weights and sampling follow from it.
         model: `preset` of the objective's model configuration, and fields that replace its values.
-        masked: Settings of objective `masked`, see `MaskedSettings`.
+        masked: Settings of masked prediction, see `MaskedSettings`.
         montage: How recorded channels become the 60 standard ones, see `channel_projection`.
         departures: Where this differs from the paper and why; printed and stored with the results.
         simulation: Arguments of the simulated corpora, used when `data` is empty.

@@ -1,4 +1,4 @@
-"""The pseudo-labels of a run: clustered at the start of every round, found again when it is resumed (Hu et al. 2024)."""
+"""The pseudo-labels of a run: clustered at the start of every round, found again when it is resumed."""
 
 import copy
 import time

@@ -1,5 +1,7 @@
 """Adaptive clustering: components, the number of clusters, merging, nearest centroids, reports."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
@@ -37,15 +39,19 @@ def test_the_number_of_clusters_is_chosen_by_the_criterion_and_labels_are_the_ne
     assert normalized_mutual_info_score(which, labels[:, 0]) > 0.99
 
 
-def test_components_are_those_of_scikit_learn_and_only_the_given_rows_are_fitted():
+@pytest.mark.parametrize("whitening", [0.0, 0.5, 1.0])
+def test_components_are_those_of_scikit_learn_and_only_the_given_rows_are_fitted(whitening):
     rng = np.random.default_rng(1)
     features = (rng.normal(size=(2000, 6)) * [5, 4, 3, 2, 1, 0.5]).astype(np.float32)
     features[500:700] += 1000  # held out: would turn every component if it were seen
     rows = rows_of([slice(0, 500), slice(700, 2000)])
-    codebook = fit_codebook(features, rows, SETTINGS, seed=0)
+    codebook = fit_codebook(features, rows, replace(SETTINGS, whitening=whitening), seed=0)
     shown = np.concatenate([features[:500], features[700:]])
-    wanted = PCA(4).fit(shown).components_
-    np.testing.assert_allclose(np.abs(codebook.components @ wanted.T), np.eye(4), atol=1e-4)
+    wanted = PCA(4).fit(shown)
+    weights = np.diag(wanted.explained_variance_ ** (-whitening / 2))
+    np.testing.assert_allclose(np.abs(codebook.components @ wanted.components_.T), weights, atol=1e-3)
+    if whitening == 1:
+        np.testing.assert_allclose(codebook.project(shown).std(axis=0), 1, atol=1e-3)
     largest = np.take_along_axis(codebook.components, np.abs(codebook.components).argmax(1)[:, None], 1)
     assert (largest > 0).all()
     assert max(np.abs(part).max() for part in codebook.centroids) < 50

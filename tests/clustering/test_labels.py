@@ -113,7 +113,7 @@ def test_states_of_a_trial_come_from_windows_that_cover_it():
     sizes = {"window_seconds": 2.0, "hidden_size": 16, "num_attention_heads": 2, "spatial_filters": 4}
     model = MaskedEEGModel(MaskedEEGConfig.preset("tiny", **sizes)).eval()
     signal = torch.randn(60, 23 * 25)
-    found = states_per_token(model, batch_size=2)(signal.numpy())
+    found = states_per_token(model, 250, 25, batch_size=2)(signal.numpy())
     wanted = torch.cat(
         [
             model(signal[None, :, :250]).intermediate_state[0],
@@ -123,7 +123,7 @@ def test_states_of_a_trial_come_from_windows_that_cover_it():
     )
     assert found.shape == (23, 16)
     np.testing.assert_allclose(found, wanted.numpy(), atol=1e-5)
-    exact = states_per_token(model)(signal[:, :500].numpy())
+    exact = states_per_token(model, 250, 25)(signal[:, :500].numpy())
     np.testing.assert_allclose(exact, wanted[:20].numpy(), atol=1e-5)
 
 

@@ -41,6 +41,11 @@ CHANGED = {
     "ffn_norm": False,
     "contrastive_temperature": 0.2,
     "cda_weight": 1,
+    "isa_weight": 0,
+    "max_clusters": (7, 9),
+    "token_samples": 50,
+    "masked_weight": 2,
+    "unmasked_weight": 0.5,
     "group_norm_eps": 0.5,
     "attention_eps": 0.25,
     "group_mode": "window",
@@ -60,6 +65,7 @@ def test_every_number_of_the_paper():
     assert (config.num_channels, config.spatial_channels) == (60, 64)
     assert (config.dilations, config.map_attention_kernel, config.map_attention_pool) == ([1, 3, 6, 12], 15, 15)
     assert (config.contrastive_temperature, config.cda_weight) == (0.07, 0.01)
+    assert (config.isa_weight, config.max_clusters) == (1.0, [])
     assert (config.group_norm_eps, config.attention_eps) == (1e-3, 1e-5)
     assert (config.block, config.covariance, config.ffn_norm) == ("mlla", "true", True)
 

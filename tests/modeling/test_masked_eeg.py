@@ -198,9 +198,9 @@ def test_what_is_hidden_cannot_be_seen():
 def test_renewed_heads_know_only_the_clusters_there_are():
     model = build(MaskedEEGForPreTraining)
     before = [head.weight.clone() for head in model.heads]
-    model.renew_heads([3, 5])
+    model.heads.renew([3, 5])
     found = model(windows())
-    assert found.loss is None and model.cluster_counts.tolist() == [3, 5]
+    assert found.loss is None and model.heads.counts.tolist() == [3, 5]
     for logits, count in zip(found.logits, (3, 5), strict=True):
         assert logits[..., :count].isfinite().all() and (logits[..., count:] == float("-inf")).all()
     assert not any(torch.equal(old, head.weight) for old, head in zip(before, model.heads, strict=True))
@@ -335,7 +335,7 @@ STRANGER = """
 @torch.no_grad()
 def test_a_saved_folder_opens_in_a_process_without_the_package(tmp_path):
     model = build(MaskedEEGForPreTraining)
-    model.renew_heads([3, 5])
+    model.heads.renew([3, 5])
     model.save_pretrained(tmp_path)
     MDJPTFeatureExtractor().save_pretrained(tmp_path)
     torch.save({"windows": windows()}, tmp_path / "given.pt")
@@ -369,9 +369,9 @@ def test_with_the_package_the_auto_classes_open_any_head_from_any_other(tmp_path
     ):
         model, info = auto_class.from_pretrained(tmp_path, output_loading_info=True)
         assert type(model) is model_class and not info["unexpected_keys"]
-        own = {"heads", "mask_embedding", "cluster_counts"} if model_class is MaskedEEGForPreTraining else set()
+        own = {"heads", "mask_embedding"} if model_class is MaskedEEGForPreTraining else set()
         assert {key.split(".")[0] for key in info["missing_keys"]} == own
     assert type(AutoConfig.from_pretrained(tmp_path)) is MaskedEEGConfig
     assert type(AutoFeatureExtractor.from_pretrained(tmp_path)) is MDJPTFeatureExtractor
     heads = AutoModelForPreTraining.from_pretrained(tmp_path)
-    assert heads.cluster_counts.tolist() == [4, 7] and heads.mask_embedding.isfinite().all()
+    assert heads.heads.counts.tolist() == [4, 7] and heads.mask_embedding.isfinite().all()

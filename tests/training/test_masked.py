@@ -12,9 +12,10 @@ from mdjpt_hf.data.masking import MaskedSteps, span_mask
 from mdjpt_hf.data.tokens import TokenIndex
 from mdjpt_hf.errors import CheckpointError, ConfigurationError
 from mdjpt_hf.training.config import default_preset, load_run_config
-from mdjpt_hf.training.masked import MaskedObjective, masked_scores
+from mdjpt_hf.training.masked import MaskedObjective
 from mdjpt_hf.training.masked_settings import MaskedSettings
 from mdjpt_hf.training.objective import ObjectiveState
+from mdjpt_hf.training.pseudo_labels import masked_scores
 
 # Masks
 
@@ -155,7 +156,7 @@ def test_a_round_starts_heads_and_their_optimiser_anew_and_teaches_from_a_frozen
     model.masked_eeg.tokenizer.projection.weight.data += 1
     assert torch.equal(objective.state().tensors["teacher.tokenizer.projection.weight"], teacher)
     # Labels that cannot be made again from the checkpoint are refused.
-    path = objective.folder / "round-1.npy"
+    path = objective.pseudo_labels.folder / "round-1.npy"
     path.unlink()
     objective.restore(ObjectiveState(state.tensors, {**state.facts, "labels_sha256": "0"}))
     with pytest.raises(CheckpointError, match="cannot be made again"):
@@ -166,11 +167,7 @@ def test_scores_count_hidden_tokens_only():
     labels = torch.tensor([[[0], [1], [1], [0], [2], [2]]])
     hidden = torch.tensor([[False, True, True, False, False, True]])
 
-    class Model(torch.nn.Linear):
-        def forward(self, **batch):
-            assert set(batch) == {"labels", "token_mask"}
-            return SimpleNamespace(masked_accuracies=torch.tensor([0.25]))
-
-    scores = masked_scores(Model(1, 1), {"labels": labels, "token_mask": hidden})
+    output = SimpleNamespace(masked_accuracies=torch.tensor([0.25]))
+    scores = masked_scores(output, {"labels": labels, "token_mask": hidden})
     # Token 1 copies token 0 (wrong), token 2 copies token 3 (wrong), token 5 copies token 4 (right).
     assert scores == {"accuracy/1": 0.25, "nearest/1": pytest.approx(1 / 3)}
