@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mdjpt_hf import cli_evaluate, cli_share
+from mdjpt_hf import cli_evaluate, cli_reproduce, cli_share
 
 app = typer.Typer(
     name="mdjpt",
@@ -22,6 +22,7 @@ app.command()(cli_share.push)
 app.command()(cli_share.verify)
 app.command()(cli_evaluate.evaluate)
 app.command()(cli_evaluate.report)
+app.command()(cli_reproduce.reproduce)
 data_app.command("push")(cli_share.push_data)
 
 
