@@ -19,7 +19,7 @@ _CHOICES: tuple[tuple[str, str, Any, str], ...] = (
         "few-shot",
         "stimulus_disjoint",
         False,
-        "tested stimuli are trained on by nobody; the paper's subjects all count with all stimuli",
+        "tested stimuli are trained on by nobody; in the paper they may be",
     ),
     ("", "normalisation", "all-subjects", "features are normalised by {value}, not from statistics of all subjects"),
     ("", "encoder_groups", "blocks-of-32", "the encoder normalises by {value}, not over 32 consecutive windows"),

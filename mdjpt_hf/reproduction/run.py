@@ -18,7 +18,7 @@ from mdjpt_hf.evaluation.run import Evaluation, evaluate
 from mdjpt_hf.evaluation.runner import Effort
 from mdjpt_hf.reproduction.plan import PROTOCOLS, Corpus, Plan, Reproduction, make_plan, take_folder
 from mdjpt_hf.reproduction.processes import Processes, devices, locked
-from mdjpt_hf.reproduction.table import write_table
+from mdjpt_hf.reproduction.table import TABLE_FILE, write_table
 from mdjpt_hf.training.config import RunConfig
 
 WEIGHTS_FILE = "model.safetensors"
@@ -51,13 +51,12 @@ def reproduce(task: Reproduction, say: Callable[[str], None] = print, pretrain: 
         available = devices()
         processes = Processes(lock, logged=len(available) > 1)
         try:
-            table = write_table(plan)
             for target in _pretrained(plan, pretrain or processes, available, say):
                 _evaluate(plan, target, say)
-                table = write_table(plan)
+                write_table(plan)
         finally:
             processes.stop()
-    return table
+    return out / TABLE_FILE
 
 
 # --- pre-training --------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Four subjects of each of the paper's six corpora, as files in the formats of their owners, with trials of 1 to 2 s."""
+"""Four subjects of each of the paper's six corpora, as files in their owners' formats, with trials of 1 to 2 s."""
 
 import numpy as np
 from fabricated_deap import preprocessed, write_dat, write_ratings
