@@ -41,5 +41,9 @@ def reproduce(
         targets=tuple(target or ()),
         permutations=permutations,
     )
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception, so that what we began ends with us
-    typer.echo(f"\n{run(task, typer.echo)} is ready")
+    # As an exception, so that a pre-training that we began ends with us.
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        typer.echo(f"\n{run(task, typer.echo)} is ready")
+    finally:
+        signal.signal(signal.SIGTERM, before)

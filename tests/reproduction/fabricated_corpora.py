@@ -39,7 +39,7 @@ def seed_v(root):
 
 def seed_vii(root):
     for subject in SUBJECTS:
-        trials = {str(n): noisy(trial_matrix(10 + n % 20, 1.2), 4, subject, n) for n in range(1, 81)}
+        trials = {str(n): noisy(trial_matrix(10 + n % 20, 1.2), 4, subject, n) for n in range(1, 41)}
         write_mat(root / "EEG_preprocessed" / f"{subject}.mat", trials)
 
 

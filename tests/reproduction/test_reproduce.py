@@ -10,7 +10,9 @@ import psutil
 import pytest
 import yaml
 from fabricated_corpora import seed
+from typer.testing import CliRunner
 
+from mdjpt_hf.cli import app
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.facts import RECORD_FILE
 from mdjpt_hf.data.prepare import prepare
@@ -33,7 +35,7 @@ def here(config, device):
 
 
 def task(data, out, tiny, **changes):
-    given = {"data": tuple(map(str, data)), "out": out, "config": tiny, "permutations": 2, **changes}
+    given = {"data": tuple(map(str, data)), "out": out, "config": tiny, "permutations": 1, **changes}
     return Reproduction(**given)
 
 
@@ -64,10 +66,11 @@ def test_every_row_holds_the_scores_of_its_record(finished):
         for encoder, entry in results.items():
             assert row["scores"][encoder]["accuracy"]["mean"] == entry["score"]["mean"]
             assert row["scores"][encoder]["null"]["high"] == entry["null"]["high"]
-        assert results["pre-trained"]["per_subject"] != results["DE"]["per_subject"]
+        if preset == "honest":  # the paper's zero-shot finds every trial of noise again
+            assert results["pre-trained"]["per_subject"] != results["DE"]["per_subject"]
         assert bool(row["optimistic"]) == (preset == "paper")
         assert record["encoders"]["pre-trained"]["saw_this_corpus"] == "no"
-        assert record["permutations"]["DE"] == (2 if protocol == "few-shot" else 10)
+        assert record["permutations"]["DE"] == (1 if protocol == "few-shot" else 5)
     assert {row["label"] for key, row in rows.items() if key[0] == "deap"} == {"clip_valence"}
     assert {row["label"] for key, row in rows.items() if key[0] != "deap"} == {"label"}
 
@@ -193,19 +196,19 @@ def test_corpora_in_one_folder_are_told_apart_and_simulated_ones_marked(tiny, tm
 
 
 @pytest.mark.slow
-def test_a_killed_reproduction_goes_on_to_the_same_table(corpora, tiny, tmp_path):
+def test_a_killed_reproduction_goes_on_to_the_same_table(corpora, tiny, tmp_path, capfd):
     data = [corpora / "seed", corpora / "seed_v"]
     only = {"targets": ("seed",), "settings": {"steps": 6}}
     reproduce(task(data, tmp_path / "whole", tiny, **only), lambda text: None, here)
     out = tmp_path / "killed"
     command = [sys.executable, "-m", "mdjpt_hf", "reproduce", "--out", str(out), "--config", tiny, "--target", "seed"]
-    command += ["--set", "steps=6", "--permutations", "2", "--data", str(data[0]), "--data", str(data[1])]
+    command += ["--set", "steps=6", "--permutations", "1", "--data", str(data[0]), "--data", str(data[1])]
     trained = out / "seed" / "pre-trained"
     kill_when(command, lambda: (trained / "checkpoints" / "step-00000002").exists())
     assert not (trained / RECORD_FILE).exists(), "it was killed after the pre-training, not in it"
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert finished.returncode == 0, finished.stderr
-    assert "resumed after step" in finished.stdout
+    finished = CliRunner().invoke(app, command[3:])
+    assert finished.exit_code == 0, (finished.output, finished.exception)
+    assert "resumed after step" in capfd.readouterr().out and f"{out / 'table.md'} is ready" in finished.output
     for name in ("table.json", "table.md", "seed/pre-trained/model.safetensors"):
         assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
