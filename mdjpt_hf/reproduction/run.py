@@ -136,6 +136,8 @@ def _evaluate(plan: Plan, target: Corpus, say: Callable[[str], None]) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)
         evaluate(_evaluation(plan, target, preset, unfinished), say)
         os.replace(unfinished, final)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()  # the next pre-training is another process and needs the memory
 
 
 def _evaluation(plan: Plan, target: Corpus, preset: str, out: Path) -> Evaluation:

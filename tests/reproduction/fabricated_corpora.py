@@ -45,13 +45,13 @@ def seed_vii(root):
 
 def faced(root):
     for subject in SUBJECTS:
-        write_pickle(root / "Processed_data" / f"sub{subject:03d}.pkl", noisy(processed_array(subject), 5, subject))
+        write_pickle(root / "Processed_data" / f"sub{subject:03d}.pkl", noisy(processed_array(subject, 300), 5, subject))
         write_remarks(root / "Data" / f"sub{subject:03d}", subject)
 
 
 def deap(root):
     for subject in SUBJECTS:
-        write_dat(root / "data_preprocessed_python", subject, data=noisy(preprocessed(2), 6, subject))
+        write_dat(root / "data_preprocessed_python", subject, data=noisy(preprocessed(1.2), 6, subject))
     write_ratings(root / "metadata_csv" / "participant_ratings.csv", SUBJECTS)
 
 

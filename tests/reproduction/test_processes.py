@@ -4,6 +4,8 @@ import fcntl
 import json
 import os
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -93,6 +95,21 @@ def test_the_command_its_device_and_its_failure(plan, tmp_path, monkeypatch):
         start.stop()
         start(config, "1")  # after the end nothing is begun
     assert (folder / "pretrain.log").read_text() == said
+
+
+def test_what_was_begun_ends_with_us(plan, tmp_path, monkeypatch):
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(processes.sys, "executable", str(program))
+    with locked(tmp_path / "out") as lock, ThreadPoolExecutor(1) as pool:
+        start = Processes(lock, logged=False)
+        training = pool.submit(start, plan.without(plan.targets[0]), "")
+        while not start._running:
+            time.sleep(0.01)
+        start.stop()
+        with pytest.raises(MDJPTError, match="ended with -15"):
+            training.result(timeout=20)
 
 
 def test_a_folder_has_one_reproduction_even_after_a_kill(tmp_path):
