@@ -45,7 +45,8 @@ def seed_vii(root):
 
 def faced(root):
     for subject in SUBJECTS:
-        write_pickle(root / "Processed_data" / f"sub{subject:03d}.pkl", noisy(processed_array(subject, 300), 5, subject))
+        clips = noisy(processed_array(subject, 300), 5, subject)
+        write_pickle(root / "Processed_data" / f"sub{subject:03d}.pkl", clips)
         write_remarks(root / "Data" / f"sub{subject:03d}", subject)
 
 
