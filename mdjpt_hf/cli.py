@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mdjpt_hf import cli_evaluate, cli_share
+from mdjpt_hf import cli_evaluate, cli_reproduce, cli_share
 
 app = typer.Typer(
     name="mdjpt",
@@ -22,6 +22,7 @@ app.command()(cli_share.push)
 app.command()(cli_share.verify)
 app.command()(cli_evaluate.evaluate)
 app.command()(cli_evaluate.report)
+app.command()(cli_reproduce.reproduce)
 data_app.command("push")(cli_share.push_data)
 
 
@@ -204,7 +205,9 @@ def finetune(
     model: Annotated[str, typer.Argument(help="Folder or Hub id of a pre-trained encoder.")],
     data: Annotated[list[str], typer.Option(help="A prepared corpus with labels; repeatable.")],
     out: Annotated[Path, typer.Option(help="The folder to make.")],
-    target: Annotated[str, typer.Option(help="label (the corpus's own), emotion, valence_class or ratings.")] = "label",
+    target: Annotated[
+        str, typer.Option(help="label (the corpus's own), emotion, valence_class, clip_valence or ratings.")
+    ] = "label",
     method: Annotated[str, typer.Option(help="head (the encoder stays as it is), full or lora.")] = "head",
     epochs: Annotated[int, typer.Option(help="At most; validation subjects end it earlier.")] = 8,
     batch_size: Annotated[int, typer.Option(help="Windows.")] = 64,

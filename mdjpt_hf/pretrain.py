@@ -44,7 +44,7 @@ def pretrain(config: RunConfig, resume: bool = False) -> Path:
     started = time.perf_counter()
     config.model_config()  # refuses bad settings before a folder is taken
     _check_push(config)
-    given = _check_rates(config, open_corpora(config.data, config.montage)) if config.data else []  # and bad data
+    given = _given_data(config) if config.data else []  # and bad data
     accelerator = make_accelerator(config, config.output_dir or "outputs")
     output_dir = _output_dir(config, resume, accelerator)
     # Not set_directories(), which keeps the folder of logs chosen before the run's own was known.
@@ -118,6 +118,20 @@ def _holds_run(folder: Path) -> bool:
     return (folder / RUN_FILE).exists()
 
 
+def _given_data(config: RunConfig) -> list[TrialSet]:
+    """The datasets in the folders of a run, without those it leaves out."""
+    trial_sets = open_corpora(config.data, config.montage)
+    names = [trials.name for trials in trial_sets]
+    unknown = sorted(set(config.leave_out) - set(names))
+    if unknown or not set(names) - set(config.leave_out):
+        raise ConfigurationError(
+            f"leave_out names {unknown}, which the data do not hold" if unknown else "leave_out leaves no dataset",
+            value=list(config.leave_out),
+            remedy=f"The data hold {', '.join(names)}: name some of them",
+        )
+    return check_rates(config, [trials for trials in trial_sets if trials.name not in config.leave_out])
+
+
 def _simulated_data(
     config: RunConfig, output_dir: Path, accelerator: Accelerator
 ) -> tuple[list[TrialSet], TrialSet | None]:
@@ -126,7 +140,7 @@ def _simulated_data(
     if accelerator.is_main_process:
         _simulate(config, folder)
     accelerator.wait_for_everyone()
-    trial_sets = _check_rates(config, open_corpora([folder], config.montage))
+    trial_sets = check_rates(config, open_corpora([folder], config.montage))
     training = [trials for trials in trial_sets if trials.name != config.unseen_corpus]
     if not training:
         raise ConfigurationError(
@@ -152,7 +166,12 @@ def _simulate(config: RunConfig, folder: Path) -> None:
     prepare(builder, folder, workers=os.cpu_count() or 1)
 
 
-def _check_rates(config: RunConfig, trial_sets: list[TrialSet]) -> list[TrialSet]:
+def check_rates(config: RunConfig, trial_sets: list[TrialSet]) -> list[TrialSet]:
+    """The same datasets.
+
+    Raises:
+        ConfigurationError: If one has another sampling rate than the model reads.
+    """
     wanted = config.model_config().sampling_rate
     for trials in trial_sets:
         if trials.sampling_rate != wanted:

@@ -29,6 +29,12 @@ ALLOWED["mdjpt_hf/telemetry.py"] = ()
 ALLOWED["mdjpt_hf/hub"] = (*_BASE, "mdjpt_hf.data", "mdjpt_hf.training", "mdjpt_hf.cards", "mdjpt_hf.hub")
 ALLOWED["mdjpt_hf/evaluation"] = (*_BASE, "mdjpt_hf.data", "mdjpt_hf.evaluation")
 ALLOWED["mdjpt_hf/finetuning"] = (*ALLOWED["mdjpt_hf/evaluation"], "mdjpt_hf.finetuning")
+ALLOWED["mdjpt_hf/reproduction"] = (
+    *ALLOWED["mdjpt_hf/evaluation"],
+    "mdjpt_hf.training",
+    "mdjpt_hf.pretrain",
+    "mdjpt_hf.reproduction",
+)
 ALLOWED["mdjpt_hf/demo"] = ("mdjpt_hf.errors", "mdjpt_hf.version", "mdjpt_hf.data_scripts", "mdjpt_hf.demo")
 
 #: Names that would hide a library when a script of ours is run by path.

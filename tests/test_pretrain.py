@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.errors import ConfigurationError
-from mdjpt_hf.pretrain import _simulated_data
+from mdjpt_hf.pretrain import _given_data, _simulated_data
 from mdjpt_hf.training import loop
 from mdjpt_hf.training.alignment import pair_samplers
 from mdjpt_hf.training.config import RunConfig, load_run_config
@@ -107,6 +107,17 @@ def kill_after(process: subprocess.Popen, ready) -> None:
     for victim in (launcher, *launcher.children(recursive=True)):
         victim.kill()
     process.communicate()
+
+
+def test_a_run_can_leave_out_datasets_of_its_folders(prepared, tmp_path):
+    data = tuple(str(prepared(name, **arguments)) for name, arguments in CORPORA.items())
+    config = RunConfig(data=data, leave_out=("one",))
+    assert [trials.name for trials in _given_data(config)] == ["two"]
+    assert config.key(1) != RunConfig(data=data).key(1)
+    with pytest.raises(ConfigurationError, match=r"\['three'\], which the data do not hold"):
+        _given_data(RunConfig(data=data, leave_out=("one", "three")))
+    with pytest.raises(ConfigurationError, match="leaves no dataset"):
+        _given_data(RunConfig(data=data, leave_out=("one", "two")))
 
 
 @pytest.mark.slow

@@ -85,6 +85,21 @@ class TrialSet:
             stored[subject, session] = robust_scale(signal[None])
         return np.array([stored[key] for key in keys])
 
+    @cached_property
+    def clip_valence(self) -> np.ndarray:
+        """`(trials,)`: 1 where the trial's stimulus has a mean valence rating above the median of the corpus's stimuli,
+        0 where not, -1 where nobody rated it. The same for everybody who saw the stimulus; half of the stimuli are 1.
+        """
+        valence = self.ratings[:, RATINGS.index("valence")]
+        found = np.full(len(self), -1)
+        rated = ~np.isnan(valence)
+        if rated.any():
+            stimuli, number = np.unique(self.stimulus[rated], return_inverse=True)
+            means = np.bincount(number, valence[rated]) / np.bincount(number)
+            high = dict(zip(stimuli.tolist(), (means > np.median(means)).astype(int).tolist(), strict=True))
+            found = np.array([high.get(stimulus, -1) for stimulus in self.stimulus.tolist()])
+        return found
+
     def signal(self, index: int) -> np.ndarray:
         """View of one trial, `(channels, samples)` float32, µV."""
         return self._signals.view(int(self.rows[index]), len(self.ch_names[index]))

@@ -9,8 +9,9 @@ from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.errors import ConfigurationError, CorpusError
 from mdjpt_hf.schema import EMOTIONS, RATINGS, VALENCE_CLASSES
 
-#: `label` is the corpus's own; the next two are common to all corpora; `ratings` are what subjects reported.
-TARGETS = ("label", "emotion", "valence_class", "ratings")
+#: `label` is the corpus's own; the next two are common to all corpora; `clip_valence` says whether a stimulus is rated
+#: above the corpus's median on average; `ratings` are what subjects reported.
+TARGETS = ("label", "emotion", "valence_class", "clip_valence", "ratings")
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ def _class_names(trial_sets: Sequence[TrialSet], name: str) -> Sequence[str]:
         return EMOTIONS
     if name == "valence_class":
         return VALENCE_CLASSES
+    if name == "clip_valence":
+        return ("low", "high")
     known = {trials.label_names for trials in trial_sets}
     if len(known) > 1:
         raise ConfigurationError(

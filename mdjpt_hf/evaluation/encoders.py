@@ -51,12 +51,13 @@ class EncoderSource:
         reference: Folder or Hub id whose architecture `random` has; by default the first of the table, else the
             preset tiny.
         seed: Of random weights. trust_remote_code: Whether a checkpoint may run code of its own.
-        revision: Of checkpoints on the Hub.
+        device: Where checkpoints and random weights compute, in torch's words.
     """
 
     reference: str = ""
     seed: int = 0
     trust_remote_code: bool = False
+    device: str = "cpu"
     _opened: dict[str, PreTrainedModel] = field(default_factory=dict, repr=False)
 
     def model(self, name: str) -> PreTrainedModel:
@@ -74,7 +75,7 @@ class EncoderSource:
                     path=name,
                     remedy="Give a folder or Hub id with a saved model; --trust-remote-code lets its own code run",
                 ) from error
-            self._opened[name] = model.eval()
+            self._opened[name] = model.eval().to(self.device)
         return self._opened[name]
 
 
@@ -128,7 +129,7 @@ def _random(source: EncoderSource, reference: str) -> Encoder:
         torch.manual_seed(source.seed)
         like = source.model(reference) if reference else None
         model = MDJPTModel(MDJPTConfig.preset("tiny")) if like is None else type(like)(like.config)
-    facts = _facts(model.eval(), "random", Path(reference).name or "preset tiny")
+    facts = _facts(model.eval().to(source.device), "random", Path(reference).name or "preset tiny")
     return Encoder("random weights", {**facts, "pretrained_on": []}, _encoding(model))
 
 

@@ -11,7 +11,7 @@ from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.evaluation.features import LabelledWindows, labelled_windows
 
 #: Targets that are classes; the first belongs to one corpus, the others to all.
-LABELS = ("label", "emotion", "valence_class")
+LABELS = ("label", "emotion", "valence_class", "clip_valence")
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ class RunConfig:
         name: Names the default output folder.
         objective: What is learnt; `"mdjpt"`, `"masked"`, or both on mdJPT's encoder, `"mdjpt+masked"`.
         data: Prepared folders; empty means the embedded simulated corpora.
+        leave_out: Datasets in these folders that are not trained on.
         output_dir: Where everything is written; empty means `outputs/<name>`.
         seed: Simulation, initial weights and sampling follow from it.
         model: `preset` of the objective's model configuration, and fields that replace its values.
@@ -82,6 +83,7 @@ class RunConfig:
     name: str = "demo"
     objective: str = "mdjpt"
     data: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
     output_dir: str = ""
     seed: int = 0
     model: dict[str, Any] = field(default_factory=lambda: {"preset": "tiny"})
@@ -183,9 +185,12 @@ class RunConfig:
             world_size (`int`): Number of processes.
             data (`Sequence[str]`): Fingerprints of the prepared data, which say more than its paths.
         """
-        fields = {name: value for name, value in dataclasses.asdict(self).items() if name not in _FREE_FIELDS}
-        content = json.dumps([fields, world_size, list(data)], sort_keys=True, default=str)
+        content = json.dumps([self.deciding(), world_size, list(data)], sort_keys=True, default=str)
         return hashlib.sha256(content.encode()).hexdigest()
+
+    def deciding(self) -> dict[str, Any]:
+        """The settings that the final weights depend on, beside the data."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in _FREE_FIELDS}
 
     def save(self, folder: Path) -> None:
         """Write the settings beside the weights, as `--config` reads them back."""

@@ -34,7 +34,7 @@ def make_accelerator(config: RunConfig, logging_dir: str) -> Accelerator:
     accelerator = Accelerator(
         cpu=not torch.cuda.is_available(),
         mixed_precision=config.mixed_precision,
-        log_with=list(config.trackers),
+        log_with=list(config.trackers) or None,
         project_dir=logging_dir,
     )
     started = int(os.environ.get("WORLD_SIZE", "1"))
