@@ -57,11 +57,9 @@ def smoothing(repeats: int) -> tuple[list[float], float]:
     total = normalising + by_trial
     print(f"{SESSIONS} sessions x {WINDOWS} windows x {SIZE} features, float32")
     print(
-        f"  online normalisation {normalising:.2f} s + smoothing {TRIALS} trials each {by_trial:.2f} s = {total:.2f} s"
+        f"  online normalisation {normalising:.2f} s + smoothing per trial {by_trial:.2f} s = {total:.2f} s (at most 1)"
     )
-    print(
-        f"    at most {ALLOWED_SECONDS:g} s; {SESSIONS * plain / total:.0f} times as fast as the equations one by one"
-    )
+    print(f"  {SESSIONS * plain / total:.0f} times as fast as the equations one by one")
     print(f"  with sessions smoothed as a whole {normalising + whole:.2f} s")
     return [float(np.abs(smoothed[0] - wanted).max())], total
 
@@ -88,9 +86,7 @@ def ridge_head(repeats: int) -> float:
         return np.stack([Ridge(strength * len(inputs)).fit(inputs, targets).predict(asked) for strength in STRENGTHS])
 
     theirs, wanted = _spent(fits, repeats)
-    print(
-        f"ridge head, {len(STRENGTHS)} strengths: {1000 * ours:.0f} ms, {theirs / ours:.1f} times as fast as one by one"
-    )
+    print(f"ridge head: {1000 * ours:.0f} ms, {theirs / ours:.1f} times as fast as {len(STRENGTHS)} single fits")
     return float(np.abs(found - wanted).max())
 
 
@@ -104,9 +100,7 @@ def zero_shot_null(repeats: int) -> None:
     finding, neighbours = _spent(lambda: Neighbours(features, pool, protocol), repeats)
     labelling = Labelling(stimulus % CLASSES, stimulus)
     answering, _ = _spent(lambda: neighbours.answer(labelling), repeats)
-    print(
-        f"zero-shot, {WINDOWS} windows: neighbours {1000 * finding:.0f} ms, each labelling {answering / finding:.3f} of it"
-    )
+    print(f"zero-shot: neighbours {1000 * finding:.0f} ms; each further labelling {answering / finding:.3f} of that")
 
 
 def _sized(pool: SimpleNamespace, length: int) -> Any:

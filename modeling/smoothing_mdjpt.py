@@ -151,7 +151,7 @@ def _passes(num_windows: int, dtype: np.dtype) -> tuple[_Pass, _Pass]:
 
 
 def _weights(gains: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-    """Of y[t] = (1 - gain[t]) y[t - 1] + gain[t] x[t] the weights of x, `(rows, rows)`, and of y before, `(rows, 1)`."""
+    """Of y[t] = (1 - gain[t]) y[t - 1] + gain[t] x[t] weights of x, `(rows, rows)`, and of y before, `(rows, 1)`."""
     weights = np.zeros((len(gains), len(gains) + 1))
     previous = np.eye(1, len(gains) + 1, len(gains))[0]
     for step, gain in enumerate(gains):
