@@ -162,32 +162,31 @@ def _weights(gains: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray
 
 
 def _normalised(values: np.ndarray, prior_mean: np.ndarray, prior_variance: np.ndarray, decay: float) -> np.ndarray:
-    """[`online_normalise`] in float64, a block of rows at a time.
+    """[`online_normalise`], a block of rows at a time; moments in float64, what follows in the type of the features.
 
     Moments are those of the distance from the first window: the same variance, without the loss of digits a mean far
     from zero would cost.
     """
     first = values[0].astype(np.float64)
-    prior_mean = np.broadcast_to(prior_mean - first, first.shape)
-    prior_variance = np.broadcast_to(prior_variance, first.shape)
+    prior_mean = np.broadcast_to(prior_mean - first, first.shape).astype(values.dtype)
+    prior_variance = np.broadcast_to(prior_variance, first.shape).astype(values.dtype)
     steps = np.arange(len(values), dtype=np.float64)[:, None]
-    weight, share = decay**steps, 1 / (steps + 1)
+    weight, share = (decay**steps).astype(values.dtype), 1 / (steps + 1)
     found = np.empty_like(values)
     totals = np.zeros((2, values.shape[1]))
     sums = np.empty((2, ROWS_IN_CACHE, values.shape[1]))
     for start in range(0, len(values), ROWS_IN_CACHE):
         rows = slice(start, start + ROWS_IN_CACHE)
         shifted = values[rows] - first
-        mean, variance = _add_up(shifted, totals, sums)
-        mean *= share[rows]
-        variance *= share[rows]
-        variance -= np.square(mean)
+        moments = _add_up(shifted, totals, sums)
+        moments *= share[rows]
+        moments[1] -= np.square(moments[0])
+        mean, variance = moments.astype(values.dtype)
         np.maximum(variance, 0, out=variance)
-        shifted -= _blend(mean, prior_mean, weight[rows])
         variance = _blend(variance, prior_variance, weight[rows])
-        variance += VARIANCE_FLOOR
-        found[rows] = shifted
-        found[rows] /= np.sqrt(variance.astype(values.dtype, copy=False))
+        variance += values.dtype.type(VARIANCE_FLOOR)
+        np.subtract(shifted, _blend(mean, prior_mean, weight[rows]), out=found[rows], casting="same_kind")
+        found[rows] /= np.sqrt(variance, out=variance)
     return found
 
 
