@@ -173,15 +173,13 @@ def _normalised(values: np.ndarray, prior_mean: np.ndarray, prior_variance: np.n
     steps = np.arange(len(values), dtype=np.float64)[:, None]
     weight, share = (decay**steps).astype(values.dtype), 1 / (steps + 1)
     found = np.empty_like(values)
-    totals = np.zeros((2, values.shape[1]))
-    sums = np.empty((2, ROWS_IN_CACHE, values.shape[1]))
+    sums = np.zeros((ROWS_IN_CACHE + 1, 2, values.shape[1]))
     for start in range(0, len(values), ROWS_IN_CACHE):
         rows = slice(start, start + ROWS_IN_CACHE)
         shifted = values[rows] - first
-        moments = _add_up(shifted, totals, sums)
-        moments *= share[rows]
-        moments[1] -= np.square(moments[0])
-        mean, variance = moments.astype(values.dtype)
+        moments = _add_up(shifted, sums) * share[rows, None]
+        moments[:, 1] -= np.square(moments[:, 0])
+        mean, variance = np.ascontiguousarray(moments.transpose(1, 0, 2), dtype=values.dtype)
         np.maximum(variance, 0, out=variance)
         variance = _blend(variance, prior_variance, weight[rows])
         variance += values.dtype.type(VARIANCE_FLOOR)
@@ -190,18 +188,19 @@ def _normalised(values: np.ndarray, prior_mean: np.ndarray, prior_variance: np.n
     return found
 
 
-def _add_up(rows: np.ndarray, totals: np.ndarray, sums: np.ndarray) -> np.ndarray:
-    """Running sums of rows and of their squares, `(2, rows, size)`, in the place of `sums`; they go on from `totals`.
+def _add_up(rows: np.ndarray, sums: np.ndarray) -> np.ndarray:
+    """Running sums of rows and of their squares, `(rows, 2, size)`, that go on from the last of `sums`.
 
-    Row by row: `np.cumsum` takes one column after the other, which is several times slower.
+    They take the place of those in `sums`. Row by row: `np.cumsum` takes one column after the other, which is several
+    times slower.
     """
-    sums = sums[:, : len(rows)]
-    sums[0] = rows
-    np.square(rows, out=sums[1])
-    for row in range(len(rows)):
-        np.add(totals, sums[:, row], out=totals)
-        sums[:, row] = totals
-    return sums
+    sums[0] = sums[-1]
+    sums = sums[: len(rows) + 1]
+    sums[1:, 0] = rows
+    np.square(rows, out=sums[1:, 1])
+    for before, row in zip(sums[:-1], sums[1:], strict=True):
+        np.add(row, before, out=row)
+    return sums[1:]
 
 
 def _blend(running: np.ndarray, prior: np.ndarray, prior_weight: np.ndarray) -> np.ndarray:
