@@ -123,11 +123,13 @@ def _tables(records: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _row(title: str, encoder: str, entry: Mapping[str, Any], record: Mapping[str, Any], p_value: float) -> list[str]:
     mark = f"{MARK} " if record["optimistic"] else ""
-    saw = record["encoders"][encoder].get("saw_this_corpus") == "yes"
+    facts = record["encoders"][encoder]
+    notes = [" (pre-trained on this corpus, without labels)"] if facts.get("saw_this_corpus") == "yes" else []
+    notes += [" (random weights)"] if "why_random" in facts else []
     metrics = [entry["metrics"].get(name, {}).get("mean") for name in _METRICS]
     return [
         mark + title,
-        encoder + (" (pre-trained on this corpus, without labels)" if saw else ""),
+        encoder + "".join(notes),
         _interval(entry["score"]),
         _interval(entry["null"]),
         f"{p_value:.3f}",
