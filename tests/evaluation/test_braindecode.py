@@ -1,4 +1,4 @@
-"""Networks of braindecode: pre-trained where their weights can be had, else random, and never one taken for the other."""
+"""Networks of braindecode: pre-trained where weights can be had, else random, and the record knows which."""
 
 import sys
 from types import ModuleType
