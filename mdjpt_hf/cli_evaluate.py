@@ -31,6 +31,9 @@ def evaluate(
     ] = False,
     permutations: Annotated[int, typer.Option(help="Of the labels, for the null of trained classifiers.")] = 100,
     scratch_permutations: Annotated[int, typer.Option(help="The same, for networks trained from scratch.")] = 10,
+    importance: Annotated[
+        bool, typer.Option("--importance", help="Silence every electrode in turn, for a map; encodes once for each.")
+    ] = False,
     reference: Annotated[str, typer.Option(help="Whose architecture random has; default the first model.")] = "",
     seed: Annotated[int, typer.Option(help="Splits, permutations and new weights follow from it.")] = 0,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run a model's own code.")] = False,
@@ -55,7 +58,7 @@ def evaluate(
         splits=splits,
         label=label,
         corpora=tuple(corpus or ()),
-        effort=Effort(permutations, scratch_permutations=scratch_permutations, seed=seed),
+        effort=Effort(permutations, scratch_permutations=scratch_permutations, seed=seed, importance=importance),
         source=EncoderSource(reference, seed, trust_remote_code),
         leak_audit=leak_audit,
     )

@@ -162,7 +162,7 @@ def silence_electrode(windows: np.ndarray, shares: np.ndarray) -> np.ndarray | N
     """Windows without what one electrode put into them.
 
     Args:
-        windows (`np.ndarray` of shape `(windows, 60, samples)`): Scaled by one mean and spread for all channels, or not.
+        windows (`np.ndarray` of shape `(windows, 60, samples)`): Scaled alike in all channels, or not.
         shares (`np.ndarray` of shape `(60,)`): The electrode's column of [`channel_projection`].
 
     Returns:

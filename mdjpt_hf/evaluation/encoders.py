@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from transformers import AutoModel, PreTrainedModel
 
+from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.data.facts import RECORD_FILE
 from mdjpt_hf.data.windows import read_windows
 from mdjpt_hf.errors import CheckpointError, ConfigurationError
@@ -22,6 +23,7 @@ from mdjpt_hf.evaluation.readout import Fit
 from mdjpt_hf.evaluation.transformers_models import encode_any
 from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTModel
+from mdjpt_hf.modeling.montage_mdjpt import silence_electrode
 
 #: Windows that the published program normalises together, whoever they are of.
 BLOCK = 32
@@ -152,11 +154,24 @@ def read_pool(pool: Pool, chosen: np.ndarray) -> np.ndarray:
     for number in np.unique(part):
         own = part == number
         windows = pool.parts[number]
-        values = read_windows(windows.trials, windows.index, chosen[own] - pool.offsets[number])
+        numbers = chosen[own] - pool.offsets[number]
+        values = read_windows(windows.trials, windows.index, numbers)
+        if pool.silenced:
+            _silence(values, windows.trials, windows.index.trial[numbers], pool.silenced)
         found = np.empty((len(chosen), *values.shape[1:]), dtype=np.float32) if found is None else found
         found[own] = values
     assert found is not None  # somebody asked for windows
     return found
+
+
+def _silence(values: np.ndarray, trials: TrialSet, trial: np.ndarray, electrode: str) -> None:
+    """Leave an electrode out of windows of the trials `(windows,)`, in place; where it was not recorded, nothing is."""
+    for number in np.unique(trial):
+        if electrode in trials.ch_names[number]:
+            shares = trials.projection(number)[:, trials.ch_names[number].index(electrode)]
+            silenced = silence_electrode(values[trial == number], shares)
+            assert silenced is not None  # standard channels alone are silenced
+            values[trial == number] = silenced
 
 
 def _entropy(pool: Pool, groups: str) -> np.ndarray:

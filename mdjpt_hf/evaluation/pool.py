@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,7 @@ class Pool:
         corpus, subject, stimulus: `(windows,)` strings. trial, recording: `(windows,)` numbers.
         label: `(windows,)` classes from 0.
         order: `(windows,)` rank in which the windows of a recording were recorded.
+        silenced: Name of an electrode whose signal is left out of all windows.
     """
 
     parts: tuple[LabelledWindows, ...]
@@ -38,9 +40,17 @@ class Pool:
     recording: np.ndarray
     label: np.ndarray
     order: np.ndarray
+    silenced: str = ""
 
     def __len__(self) -> int:
         return len(self.label)
+
+    def only(self, corpus: str) -> "Pool":
+        """The windows of one corpus, in the same order."""
+        own = self.corpus == corpus
+        columns = ("corpus", "subject", "stimulus", "trial", "recording", "label", "order")
+        arrays: dict[str, Any] = {name: getattr(self, name)[own] for name in columns}
+        return replace(self, parts=tuple(part for part in self.parts if part.trials.name == corpus), **arrays)
 
     @property
     def offsets(self) -> list[int]:

@@ -51,6 +51,8 @@ ENTRY_SCHEMA: dict[str, type | tuple[type, ...]] = {
     "chosen": list,
     "temperature": list,
 }
+#: Of an encoder where it was asked for: `electrodes`, and the `probability` and `accuracy` lost without each.
+IMPORTANCE_SCHEMA: dict[str, type | tuple[type, ...]] = {"electrodes": list, "probability": list, "accuracy": list}
 
 
 def plain(value: Any) -> Any:
@@ -80,12 +82,23 @@ def check_record(record: Any, path: Path | str = "") -> dict[str, Any]:
     if not problems:
         for title, row in record["results"].items():
             for name, entry in row.items():
-                problems += _problems(entry, ENTRY_SCHEMA, f"results[{title}][{name}].")
+                problems += _entry_problems(entry, f"results[{title}][{name}].")
     if problems:
         raise RecordError(
             f"lacks or garbles {', '.join(problems)}", path=path, value=problems, remedy="Run the evaluation again"
         )
     return record
+
+
+def _entry_problems(entry: Any, where: str) -> list[str]:
+    problems = _problems(entry, ENTRY_SCHEMA, where)
+    if problems or "importance" not in entry:
+        return problems
+    found, where = entry["importance"], f"{where}importance."
+    problems = _problems(found, IMPORTANCE_SCHEMA, where)
+    if not problems:
+        problems = [where + name for name, values in found.items() if len(values) != len(found["electrodes"])]
+    return problems
 
 
 def _problems(values: Any, schema: Mapping[str, Any], where: str) -> list[str]:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from mdjpt_hf.errors import RecordError
-from mdjpt_hf.evaluation.figures import draw_confidence, draw_confusion, draw_embedding, draw_subjects
 from mdjpt_hf.evaluation.records import comparability, read_records
+from mdjpt_hf.evaluation.report_figures import embeddings, figures
 from mdjpt_hf.evaluation.statistics import holm, paired_p_value, subject_bootstrap
 
 REPORT_FILE = "report.md"
@@ -39,8 +39,8 @@ def write_report(paths: Sequence[Path], out: Path) -> Path:
     for corpus in dict.fromkeys(record["corpus"] for record in tables):
         own = [record for record in tables if record["corpus"] == corpus]
         parts += [f"## {corpus}", _facts(own[0]), *_tables(own), _paired(own), _protocols(own)]
-        parts += [part for number, record in enumerate(own) for part in _figures(record, out, f"{corpus}_{number}")]
-    parts += _embeddings(paths, out, simulated)
+        parts += [part for number, record in enumerate(own) for part in figures(record, out, f"{corpus}_{number}")]
+    parts += embeddings(paths, out, simulated)
     (out / REPORT_FILE).write_text("\n\n".join(parts) + "\n")
     return out / REPORT_FILE
 
@@ -170,32 +170,6 @@ def _protocols(records: Sequence[Mapping[str, Any]]) -> str:
             f"seed {record['seed']}; permutations: {permutations}."
         )
     return "\n".join(lines)
-
-
-# --- figures -------------------------------------------------------------------------------------------------------
-
-
-def _figures(record: Mapping[str, Any], out: Path, name: str) -> list[str]:
-    parts = []
-    kind = " (simulated data)" if record["data"] == "simulated" else ""
-    for title, rows in record["results"].items():
-        heading = f"{record['corpus']}{kind}: {title}"
-        files = {part: f"{name}_{part}.png" for part in ("confusion", "subjects", "confidence")}
-        draw_confusion(rows, record["classes"], out / files["confusion"], heading)
-        draw_subjects(rows, out / files["subjects"], heading)
-        draw_confidence(rows, out / files["confidence"], heading)
-        parts += [f"### {title}", *(f"![{part} of {heading}]({file})" for part, file in files.items())]
-    return parts
-
-
-def _embeddings(paths: Sequence[Path], out: Path, simulated: bool) -> list[str]:
-    folders = {path if path.is_dir() else path.parent for path in map(Path, paths)}
-    parts = []
-    for file in sorted(file for folder in folders for file in folder.glob("features_*.npz")):
-        picture = f"{file.stem.replace('+', '_')}.png"
-        draw_embedding(file, out / picture, f"features (t-SNE){', simulated data' if simulated else ''}: {file.stem}")
-        parts.append(f"![features]({picture})")
-    return ["## Features", *parts] if parts else []
 
 
 def _interval(values: Mapping[str, float]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from mdjpt_hf.data.corpora import TrialSet, open_corpora
 from mdjpt_hf.errors import ConfigurationError, CorpusError, RecordError, SplitError
 from mdjpt_hf.evaluation.choices import PRESETS, Protocol, audit_stages
+from mdjpt_hf.evaluation.embedding import SHOWN_WINDOWS, FeatureSample, write_sample
 from mdjpt_hf.evaluation.encoders import Encoder, EncoderSource, open_encoders, window_seconds
 from mdjpt_hf.evaluation.pool import Pool
 from mdjpt_hf.evaluation.records import write_record
@@ -18,9 +19,6 @@ from mdjpt_hf.evaluation.splits import SplitManifest, load_manifests, save_manif
 
 SPLITS_FILE = "splits.json"
 AUDIT_FILE = "leak_audit.md"
-
-#: Windows kept for the picture of features.
-SHOWN_WINDOWS = 1200
 
 
 @dataclass(frozen=True)
@@ -171,14 +169,15 @@ def _keep_features(features: Features, encoders: list[Encoder], protocol: Protoc
     if path.exists():
         return
     chosen = np.sort(np.random.default_rng(0).permutation(len(pool))[:SHOWN_WINDOWS])
-    arrays: dict[str, Any] = {
-        f"features/{encoder.name}": features.of(encoder, protocol.encoder_groups)[chosen].astype(np.float32)
-        for encoder in encoders
-        if encoder.features is not None
-    }
+    shown = [encoder for encoder in encoders if encoder.features is not None]
     names = {"corpus": pool.corpus, "subject": pool.subject, "recording": pool.recording}
-    arrays |= {name: values[chosen] for name, values in names.items()}
-    np.savez_compressed(path, emotion=np.array(pool.classes)[pool.label[chosen]], **arrays)
+    names["emotion"] = np.array(pool.classes)[pool.label]
+    sample = FeatureSample(
+        {one.name: features.of(one, protocol.encoder_groups)[chosen].astype(np.float32) for one in shown},
+        tuple(one.name for one in shown if one.facts.get("weights") in ("none", "random")),
+        {name: values[chosen] for name, values in names.items()},
+    )
+    write_sample(path, sample)
 
 
 def _cell(row: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """Run protocols: every encoder on the same windows, splits, seeds and permutations; out come records."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,13 +9,15 @@ import numpy as np
 from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.data.facts import dataset_facts, machine_facts, software_facts
 from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.evaluation.asking import Features, asker
 from mdjpt_hf.evaluation.calibration import abstention_curve
 from mdjpt_hf.evaluation.choices import Protocol
 from mdjpt_hf.evaluation.encoders import Encoder
+from mdjpt_hf.evaluation.importance import channel_importance
 from mdjpt_hf.evaluation.metrics import all_metrics, reliability
-from mdjpt_hf.evaluation.nulls import Labelling, labellings, null_in_words
+from mdjpt_hf.evaluation.nulls import labellings, null_in_words
 from mdjpt_hf.evaluation.pool import Pool, open_pool
-from mdjpt_hf.evaluation.readout import Answers, Fit, Neighbours, answer, mlp, prepare, ridge
+from mdjpt_hf.evaluation.readout import Answers
 from mdjpt_hf.evaluation.records import FORMAT
 from mdjpt_hf.evaluation.splits import Split, SplitManifest, make_splits
 from mdjpt_hf.evaluation.statistics import holm, null_interval, paired_p_value, subject_bootstrap, subject_scores
@@ -28,34 +30,20 @@ class Effort:
     Args:
         permutations: Of the labels, where heads are trained on features. zero_shot_permutations: For neighbours.
         scratch_permutations: For networks trained anew in every split. seed: Everything drawn follows from it.
+        importance: Whether every electrode is silenced in turn, to see what is lost without it.
     """
 
     permutations: int = 100
     zero_shot_permutations: int = 500
     scratch_permutations: int = 10
     seed: int = 0
+    importance: bool = False
 
     def of(self, protocol: Protocol, encoder: Encoder) -> int:
         """Permutations for an encoder under a protocol."""
         if encoder.features is None:
             return self.scratch_permutations
         return self.zero_shot_permutations if protocol.name == "zero-shot" else self.permutations
-
-
-class Features:
-    """Features of one pool, computed once for each encoder and way to group its windows."""
-
-    def __init__(self, pool: Pool):
-        self.pool = pool
-        self._known: dict[tuple[str, str], np.ndarray] = {}
-
-    def of(self, encoder: Encoder, groups: str) -> np.ndarray:
-        """`(windows, size)`."""
-        assert encoder.features is not None  # networks trained from scratch are asked for no features
-        key = (encoder.name, groups)
-        if key not in self._known:
-            self._known[key] = encoder.features(self.pool, groups)
-        return self._known[key]
 
 
 def pool_for(
@@ -97,9 +85,13 @@ def evaluate_pool(
     for encoder in encoders:
         if encoder.features is None and protocol.name == "zero-shot":
             continue
-        ask = _asker(features, encoder, protocol, list(splits), effort.seed)
+        ask = asker(features, encoder, protocol, list(splits), effort.seed)
         dealt = labellings(pool, effort.of(protocol, encoder), effort.seed)
-        rows[encoder.name] = _entry(pool, [(ask(labelling), labelling.label) for labelling in dealt])
+        answered = [(ask(labelling), labelling.label) for labelling in dealt]
+        rows[encoder.name] = _entry(pool, answered)
+        if effort.importance and encoder.features is not None:
+            found = channel_importance(features, encoder, protocol, list(splits), effort.seed, answered[0][0])
+            rows[encoder.name]["importance"] = found
     if not rows:
         raise ConfigurationError(
             "networks trained from scratch have no features for zero-shot",
@@ -108,45 +100,6 @@ def evaluate_pool(
         )
     _compare(rows)
     return rows
-
-
-def _asker(
-    features: Features, encoder: Encoder, protocol: Protocol, splits: list[Split], seed: int
-) -> Callable[[Labelling], Answers]:
-    pool = features.pool
-    if protocol.name == "zero-shot":
-        known = features.of(encoder, protocol.encoder_groups)
-        neighbours = Neighbours(prepare(known, pool, protocol, np.ones(len(pool), dtype=bool)), pool, protocol)
-        return neighbours.answer
-    fits = _fits(features, encoder, protocol, splits)
-    return lambda labelling: answer(fits, pool, protocol, splits, labelling, seed)
-
-
-def _fits(features: Features, encoder: Encoder, protocol: Protocol, splits: list[Split]) -> Callable[[int], Fit]:
-    """The classifier of every split; features are prepared once for each set of training subjects."""
-    pool = features.pool
-    if encoder.fit is not None:
-        from_scratch = encoder.fit(pool)
-        return lambda number: from_scratch
-    known = features.of(encoder, protocol.encoder_groups)
-    prepared: dict[tuple[str, ...], np.ndarray] = {}
-    classes = len(pool.classes)
-
-    def fit_of(number: int) -> Fit:
-        people = splits[number].train if protocol.normalisation == "online" else ()
-        if people not in prepared:
-            prepared.clear()  # one set of features at a time: they may be large
-            prepared[people] = prepare(known, pool, protocol, np.isin(pool.subject, people))
-        values = prepared[people]
-
-        def fit(train: np.ndarray, label: np.ndarray, asked: np.ndarray, seed: int) -> np.ndarray:
-            if protocol.head == "mlp":
-                return mlp(values[train], label, values[asked], classes, seed)
-            return ridge(values[train], label, values[asked], classes)
-
-        return fit
-
-    return fit_of
 
 
 # --- from answers to entries ---------------------------------------------------------------------------------------

@@ -49,8 +49,8 @@ def _encode(model: PreTrainedModel, batch: torch.Tensor) -> torch.Tensor:
     found = getattr(outputs, "pooler_output", None)
     found = _over_time(outputs[0]) if found is None else found
     if not isinstance(found, torch.Tensor) or not found.numel() or found.shape[0] % len(batch):
-        shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
-        raise _unsuitable(model, batch, f"gives {shape} for {len(batch)} windows, which are no features of them")
+        given = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+        raise _unsuitable(model, batch, f"gives {given} for {len(batch)} windows, which are no features of them")
     return found.reshape(len(batch), -1)
 
 
