@@ -24,7 +24,9 @@ def evaluate(
         list[str] | None, typer.Option("--set", help="A choice, e.g. --set smoothing=causal; repeatable.")
     ] = None,
     splits: Annotated[Path | None, typer.Option(help="splits.json of another evaluation, to use again.")] = None,
-    label: Annotated[str, typer.Option(help="label (the corpus's own), emotion or valence_class.")] = "label",
+    label: Annotated[
+        str, typer.Option(help="label (the corpus's own), emotion, valence_class; or a rating: valence, arousal.")
+    ] = "label",
     corpus: Annotated[list[str] | None, typer.Option(help="Test only this corpus of the data; repeatable.")] = None,
     leak_audit: Annotated[
         bool, typer.Option("--leak-audit", help="Add the optimistic choices one by one; print what each adds.")

@@ -8,7 +8,7 @@ from mdjpt_hf.evaluation.choices import Protocol
 from mdjpt_hf.evaluation.encoders import Encoder
 from mdjpt_hf.evaluation.nulls import Labelling
 from mdjpt_hf.evaluation.pool import Pool
-from mdjpt_hf.evaluation.readout import Answers, Fit, Neighbours, answer, mlp, prepare, ridge
+from mdjpt_hf.evaluation.readout import Answers, Fit, Neighbours, answer, mlp, prepare, ridge, ridge_values
 from mdjpt_hf.evaluation.splits import Split
 
 
@@ -75,6 +75,8 @@ def _fits(
 
         def fit(train: np.ndarray, label: np.ndarray, asked: np.ndarray, seed: int) -> np.ndarray:
             wanted = np.where(tested[asked], others[asked], values[asked])
+            if pool.rated:
+                return ridge_values(values[train], label[:, None], wanted)
             if protocol.head == "mlp":
                 return mlp(values[train], label, wanted, classes, seed)
             return ridge(values[train], label, wanted, classes)

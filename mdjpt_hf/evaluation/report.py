@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mdjpt_hf.errors import RecordError
+from mdjpt_hf.evaluation.ratings import SCORE_OF_RATINGS
 from mdjpt_hf.evaluation.records import comparability, read_records
 from mdjpt_hf.evaluation.report_figures import embeddings, figures
 from mdjpt_hf.evaluation.statistics import holm, paired_p_value, subject_bootstrap
@@ -14,6 +15,10 @@ from mdjpt_hf.evaluation.statistics import holm, paired_p_value, subject_bootstr
 REPORT_FILE = "report.md"
 MARK = "⚠"
 
+#: Score of a record -> heading.
+SCORES = {"accuracy": "accuracy", SCORE_OF_RATINGS: "CCC"}
+
+_RATING_METRICS = {"pearson_r": "Pearson r", "root_mean_squared_error": "RMSE"}
 _METRICS = {
     "balanced_accuracy": "balanced acc.",
     "macro_f1": "macro-F1",
@@ -74,7 +79,8 @@ def merge(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _intro(simulated: bool) -> str:
     made = "The recordings are **simulated**: nothing here says anything about people. " if simulated else ""
     return (
-        f"{made}Accuracy is the mean over subjects with a 95 % bootstrap interval over them. The null is what the same "
+        f"{made}Accuracy (for ratings CCC, the concordance correlation) is the mean over subjects with a "
+        "95 % bootstrap interval over them. The null is what the same "
         "protocol scores when the labels are permuted; chance is not one over the number of classes. p is the share of "
         f"permutations that score as much, Holm-adjusted over the tables of a corpus. {MARK} marks protocols with "
         "choices that flatter; they have tables of their own and must not be compared with the others."
@@ -108,17 +114,27 @@ def _tables(records: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = _rows(records)
     adjusted = holm([entry["p_value"] for _, _, entry, _ in rows])
     tables = []
-    for optimistic in (False, True):
+    kinds = dict.fromkeys((score, flatters) for flatters in (False, True) for score in _scores(records))
+    for score, optimistic in kinds:
         chosen = [
             _row(*row, p_value)
             for row, p_value in zip(rows, adjusted, strict=True)
-            if bool(row[3]["optimistic"]) == optimistic
+            if bool(row[3]["optimistic"]) == optimistic and row[3]["score_name"] == score
         ]
         if chosen:
-            head = ["protocol", "encoder", "accuracy", "null", "p (Holm)", *_METRICS.values(), "n"]
+            head = ["protocol", "encoder", SCORES[score], "null", "p (Holm)", *_columns(score).values(), "n"]
             title = f"**{MARK} Optimistic: not comparable with the table above**\n\n" if optimistic else ""
             tables.append(title + _markdown(head, chosen))
     return tables
+
+
+def _scores(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(record["score_name"] for record in records))
+
+
+def _columns(score: str) -> Mapping[str, str]:
+    """Metric -> heading of its column."""
+    return _METRICS if score == "accuracy" else _RATING_METRICS
 
 
 def _row(title: str, encoder: str, entry: Mapping[str, Any], record: Mapping[str, Any], p_value: float) -> list[str]:
@@ -126,7 +142,7 @@ def _row(title: str, encoder: str, entry: Mapping[str, Any], record: Mapping[str
     facts = record["encoders"][encoder]
     notes = [" (pre-trained on this corpus, without labels)"] if facts.get("saw_this_corpus") == "yes" else []
     notes += [" (random weights)"] if "why_random" in facts else []
-    metrics = [entry["metrics"].get(name, {}).get("mean") for name in _METRICS]
+    metrics = [entry["metrics"].get(name, {}).get("mean") for name in _columns(record["score_name"])]
     return [
         mark + title,
         encoder + "".join(notes),
@@ -155,7 +171,7 @@ def _paired(records: Sequence[Mapping[str, Any]]) -> str:
         interval = subject_bootstrap(difference)
         cell = f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
         rows.append([(f"{MARK} " if record["optimistic"] else "") + title, pair, cell, f"{p_value:.4f}"])
-    head = ["protocol", "pair", "difference in accuracy", "p (sign flips over subjects, Holm)"]
+    head = ["protocol", "pair", "difference in the score", "p (sign flips over subjects, Holm)"]
     return "Paired over subjects:\n\n" + _markdown(head, rows)
 
 

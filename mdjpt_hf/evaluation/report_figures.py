@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from mdjpt_hf.evaluation.embedding import SCALES, draw_embedding, join_samples, read_sample
-from mdjpt_hf.evaluation.figures import draw_confidence, draw_confusion, draw_subjects
+from mdjpt_hf.evaluation.figures import draw_confidence, draw_confusion, draw_ratings, draw_subjects
 from mdjpt_hf.evaluation.importance_figure import draw_importance
+from mdjpt_hf.evaluation.ratings import SCORE_OF_RATINGS
 from mdjpt_hf.evaluation.scaling_figure import draw_scaling
+
+_SCORES = {SCORE_OF_RATINGS: "concordance (CCC)"}
 
 
 def figures(record: Mapping[str, Any], out: Path, name: str) -> list[str]:
@@ -20,11 +23,16 @@ def figures(record: Mapping[str, Any], out: Path, name: str) -> list[str]:
         def path(part: str) -> Path:
             return out / f"{name}_{part}.png"
 
-        draw_confusion(rows, record["classes"], path("confusion"), heading)
-        draw_subjects(rows, path("subjects"), heading)
-        draw_confidence(rows, path("confidence"), heading)
-        drawn = ["confusion", "subjects", "confidence"]
-        if draw_scaling(rows, record["encoders"], path("scaling"), heading, "accuracy"):
+        score = _SCORES.get(record["score_name"], record["score_name"])
+        draw_subjects(rows, path("subjects"), heading, score)
+        if record["score_name"] == SCORE_OF_RATINGS:
+            draw_ratings(rows, record["target"], path("ratings"), heading)
+            drawn = ["subjects", "ratings"]
+        else:
+            draw_confusion(rows, record["classes"], path("confusion"), heading)
+            draw_confidence(rows, path("confidence"), heading)
+            drawn = ["confusion", "subjects", "confidence"]
+        if draw_scaling(rows, record["encoders"], path("scaling"), heading, score):
             drawn.append("scaling")
         if draw_importance(rows, path("importance"), heading):
             drawn.append("importance")

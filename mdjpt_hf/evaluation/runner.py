@@ -10,13 +10,15 @@ from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.data.facts import dataset_facts, machine_facts, software_facts
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.evaluation.asking import Features, asker
+from mdjpt_hf.evaluation.by_subject import metrics_by_subject, over_subjects
 from mdjpt_hf.evaluation.calibration import abstention_curve
 from mdjpt_hf.evaluation.choices import Protocol
 from mdjpt_hf.evaluation.encoders import Encoder
 from mdjpt_hf.evaluation.importance import channel_importance
 from mdjpt_hf.evaluation.metrics import all_metrics, reliability
 from mdjpt_hf.evaluation.nulls import labellings, null_in_words
-from mdjpt_hf.evaluation.pool import Pool, open_pool
+from mdjpt_hf.evaluation.pool import Pool, has_target, open_pool
+from mdjpt_hf.evaluation.ratings import SCORE_OF_RATINGS, check_ratings, rating_entry
 from mdjpt_hf.evaluation.readout import Answers
 from mdjpt_hf.evaluation.records import FORMAT
 from mdjpt_hf.evaluation.splits import Split, SplitManifest, make_splits
@@ -59,7 +61,7 @@ def pool_for(
             raise ConfigurationError(
                 "cross-dataset needs a label that corpora share", value=target, remedy="Use --label valence_class"
             )
-        used = [trials for trials in trial_sets if trials.name == corpus or (getattr(trials, target) >= 0).any()]
+        used = [trials for trials in trial_sets if trials.name == corpus or has_target(trials, target)]
     else:
         used = [trials for trials in trial_sets if trials.name == corpus]
     return open_pool(used, target, seconds, protocol.stride_seconds or None), used
@@ -68,7 +70,8 @@ def pool_for(
 def draw_splits(pool: Pool, protocol: Protocol, corpus: str, fingerprints: Mapping[str, str], seed: int):
     """The manifest of a protocol on a corpus."""
     plan = protocol.plan(corpus, seed)
-    splits = make_splits(plan, pool.subject, pool.stimulus, pool.label, pool.corpus)
+    strata = np.zeros(len(pool), dtype=int) if pool.rated else pool.label
+    splits = make_splits(plan, pool.subject, pool.stimulus, strata, pool.corpus)
     return SplitManifest(plan, pool.target, dict(fingerprints), tuple(splits))
 
 
@@ -79,17 +82,22 @@ def evaluate_pool(
 
     Returns:
         `dict`: Name -> entry of a record. Networks that are trained from scratch have no zero-shot score.
+
+    Raises:
+        ConfigurationError: If nothing can be scored, or ratings are to be read out by what only knows classes.
     """
     rows = {}
     pool = features.pool
+    if pool.rated:
+        check_ratings(encoders, protocol)
     for encoder in encoders:
         if encoder.features is None and protocol.name == "zero-shot":
             continue
         ask = asker(features, encoder, protocol, list(splits), effort.seed)
         dealt = labellings(pool, effort.of(protocol, encoder), effort.seed)
         answered = [(ask(labelling), labelling.label) for labelling in dealt]
-        rows[encoder.name] = _entry(pool, answered)
-        if effort.importance and encoder.features is not None:
+        rows[encoder.name] = rating_entry(pool, answered) if pool.rated else _entry(pool, answered)
+        if effort.importance and not pool.rated and encoder.features is not None:
             found = channel_importance(features, encoder, protocol, list(splits), effort.seed, answered[0][0])
             rows[encoder.name]["importance"] = found
     if not rows:
@@ -137,28 +145,7 @@ def _subject_accuracy(pool: Pool, answers: Answers, label: np.ndarray) -> np.nda
 
 
 def _metrics(pool: Pool, answers: Answers, label: np.ndarray) -> dict[str, Any]:
-    """Every metric as mean over subjects with its interval; a subject's is that over the splits that tested it."""
-    subject = pool.subject[answers.window]
-    by_subject: list[dict[str, float]] = []
-    for name in np.unique(subject):
-        scores, counts = [], []
-        for split in np.unique(answers.split[subject == name]):
-            own = (subject == name) & (answers.split == split)
-            scores.append(all_metrics(label[answers.window[own]], answers.probabilities[own]))
-            counts.append(int(own.sum()))
-        by_subject.append({metric: _mean([score[metric] for score in scores], counts) for metric in scores[0]})
-    columns = {metric: np.array([scores[metric] for scores in by_subject]) for metric in by_subject[0]}
-    return {
-        metric: {**asdict(subject_bootstrap(values)), "n": int((~np.isnan(values)).sum())}
-        for metric, values in columns.items()
-        if not np.isnan(values).all()
-    }
-
-
-def _mean(values: list[float], counts: list[int]) -> float:
-    """Mean of what is known, every window counting alike."""
-    known = ~np.isnan(values)
-    return float(np.average(np.array(values)[known], weights=np.array(counts)[known])) if known.any() else float("nan")
+    return over_subjects(metrics_by_subject(pool, answers, label, all_metrics))
 
 
 def _compare(rows: dict[str, dict[str, Any]]) -> None:
@@ -192,6 +179,7 @@ def record(
         "data": "simulated" if all(entry["simulated"] for entry in datasets) else "recorded",
         "corpus": manifest.plan.target,
         "target": pool.target,
+        "score_name": SCORE_OF_RATINGS if pool.rated else "accuracy",
         "subjects": np.unique(pool.subject[tested]).tolist(),
         "classes": list(pool.classes),
         "windows": int(tested.sum()),
