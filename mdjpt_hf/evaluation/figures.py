@@ -30,13 +30,15 @@ def draw_confusion(rows: Mapping[str, Any], classes: list[str], path: Path, titl
 def draw_ratings(rows: Mapping[str, Any], rating: str, path: Path, title: str) -> None:
     """Ratings found against those reported, a panel per encoder; on the line both are equal."""
     shown = list(rows.items())[:SHOWN]
+    everything = np.concatenate([_numbers(entry["answers"]["found"]) for _, entry in shown])
+    low, high = min(0.0, float(np.nanmin(everything))), max(1.0, float(np.nanmax(everything)))
     figure, panels = canvas(1, len(shown), 3.4, 3.7)
     for number, (axes, (name, entry)) in enumerate(zip(panels[0], shown, strict=True)):
         reported, found = (_numbers(entry["answers"][side]) for side in ("reported", "found"))
         axes.axline((0, 0), slope=1, color="0.6", linestyle="--", linewidth=1)
         axes.plot(reported, found, "o", color=colour_of(number), markersize=3, alpha=0.5, markeredgewidth=0)
         axes.set(xlabel=f"{rating} reported", ylabel=f"{rating} found" if not number else "", xlim=(-0.05, 1.05))
-        axes.set_ylim(min(-0.05, np.nanmin(found)), max(1.05, np.nanmax(found)))
+        axes.set_ylim(low - 0.05, high + 0.05)
         axes.set_title(f"{name}: CCC {entry['score']['mean']:.2f}", fontsize=9)
         bare(axes)
     figure.suptitle(title, fontsize=9)
@@ -57,9 +59,10 @@ def draw_subjects(rows: Mapping[str, Any], path: Path, title: str, score_name: s
         means.plot(number, score["mean"], "o", color=colour)
     low = 0.0 if score_name == "accuracy" else -1.0
     dots.set(xlabel="subjects, sorted by the first", ylabel=score_name, ylim=(low, 1.02))
-    dots.legend(fontsize="small", loc="lower right")
+    figure.legend(*dots.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8, frameon=False)
     means.set_xticks(range(len(rows)), list(rows), rotation=20, ha="right", fontsize=8)
     means.set(ylim=(low, 1.02), xlim=(-0.6, len(rows) - 0.4), title="mean, 95 % interval; grey: null")
+    means.title.set_fontsize(9)
     for axes in (dots, means):
         axes.grid(axis="y", alpha=0.3)
         bare(axes)

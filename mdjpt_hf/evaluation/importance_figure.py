@@ -28,6 +28,7 @@ def draw_importance(rows: Mapping[str, Any], path: Path, title: str) -> bool:
     for axes, (name, found) in zip(panels[0], shown, strict=True):
         info = mne.create_info(found["electrodes"], 100, "eeg")
         info.set_montage("colin27_1005", match_case=False)
+        named = len(found["electrodes"]) <= NAMED
         picture, _ = mne.viz.plot_topomap(
             np.array(found["probability"]),
             info,
@@ -35,7 +36,8 @@ def draw_importance(rows: Mapping[str, Any], path: Path, title: str) -> bool:
             show=False,
             cmap="RdBu_r",
             vlim=(-limit, limit),
-            names=found["electrodes"] if len(found["electrodes"]) <= NAMED else None,
+            names=found["electrodes"] if named else None,
+            sensors=not named,  # dots would stand on the names
             contours=0,
             extrapolate="head",
         )
