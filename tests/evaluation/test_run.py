@@ -90,7 +90,7 @@ def test_the_audit_is_written_as_a_table(noise_folders, tmp_path):
         ({"corpora": ("three",)}, ConfigurationError, "no corpus"),
         ({"label": "emotion"}, CorpusError, "emotion"),
         ({"label": "emotion", "corpora": ()}, CorpusError, "no corpus has emotion"),
-        ({"label": "ratings"}, ConfigurationError, "not a class"),
+        ({"label": "ratings"}, ConfigurationError, "neither classes nor a rating"),
         ({"preset": "hopeful"}, ConfigurationError, "preset"),
         ({"choices": {"luck": 1}}, ConfigurationError, "luck"),
         ({"protocols": ("best-of-ten",)}, ConfigurationError, "unknown protocol"),
