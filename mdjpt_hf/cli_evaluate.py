@@ -9,9 +9,7 @@ import typer
 def evaluate(
     models: Annotated[
         list[str],
-        typer.Argument(
-            help="Folders or Hub ids; random; de (differential entropy); braindecode:NAME[@WEIGHTS]."
-        ),
+        typer.Argument(help="Folders or Hub ids; random; de (differential entropy); braindecode:NAME[@WEIGHTS]."),
     ],
     data: Annotated[list[str], typer.Option(help="A prepared corpus with labels; repeatable.")],
     out: Annotated[Path, typer.Option(help="The folder to make; MODEL/evaluation puts results on the model's card.")],
