@@ -86,7 +86,7 @@ def draw_confidence(rows: Mapping[str, Any], path: Path, title: str) -> None:
     diagram.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy", title="reliability")
     abstaining.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="share of windows answered", ylabel="accuracy on them")
     abstaining.set_title("abstaining where unsure")
-    diagram.legend(fontsize="x-small", loc="upper left")
+    figure.legend(*diagram.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     for axes in (diagram, abstaining):
         axes.grid(alpha=0.3)
         bare(axes)

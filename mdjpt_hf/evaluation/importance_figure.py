@@ -37,7 +37,7 @@ def draw_importance(rows: Mapping[str, Any], path: Path, title: str) -> bool:
             cmap="RdBu_r",
             vlim=(-limit, limit),
             names=found["electrodes"] if named else None,
-            sensors=not named,  # dots would stand on the names
+            sensors="k," if named else True,  # a dot would stand on the name, and without any there are no names
             contours=0,
             extrapolate="head",
         )
