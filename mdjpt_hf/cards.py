@@ -165,7 +165,7 @@ def _metadata(facts: Mapping[str, Any], repo_id: str) -> dict[str, Any]:
         base_model=facts["base_model"] or None,
         tags=_tags(facts),
         datasets=[entry["name"] for entry in facts["datasets"]],
-        metrics=["accuracy"] if scores else None,
+        metrics=sorted({score.metric_type for score in scores}) or None,
         model_name=repo_id.rpartition("/")[2],
         eval_results=scores or None,
     )
@@ -199,7 +199,7 @@ def _scores(record: Mapping[str, Any]) -> Iterator[EvalResult]:
             dataset_name=f"{record['corpus']}{_kind(record)}",
             dataset_split=record.get("split", "test"),
             dataset_args=dict(record["protocol"]),
-            metric_type="accuracy",
+            metric_type=record.get("score_name", "accuracy"),
             metric_name=f"accuracy, {protocol}",
             metric_value=round(float(interval["mean"]), 4),
             metric_args=arguments,
@@ -329,8 +329,9 @@ def _results(record: Mapping[str, Any]) -> str:
         return _errors(record)
     names = list(next(iter(record["results"].values())))
     intro = (
-        f"Accuracy on **{record['corpus']}**{_kind(record)}: {len(record['subjects'])} subjects, "
-        f"{len(record['classes'])} classes, {record['windows']} windows. Mean over subjects with its 95 % interval"
+        f"{_score_name(record).capitalize()} on **{record['corpus']}**{_kind(record)}: "
+        f"{len(record['subjects'])} subjects, {len(record['classes'])} classes, {record['windows']} windows. "
+        "Mean over subjects with its 95 % interval"
     )
     rows = [
         [protocol, *(_interval(row[name]["score"]) for name in names)] for protocol, row in record["results"].items()
@@ -341,6 +342,10 @@ def _results(record: Mapping[str, Any]) -> str:
         rows = [[*row, _interval(null)] for row, null in zip(rows, nulls, strict=True)]
     protocol = "\n".join(f"- {name}: {value}" for name, value in record["protocol"].items())
     return f"{intro}.\n\n{_table(head, rows)}\n\nProtocol:\n\n{protocol}"
+
+
+def _score_name(record: Mapping[str, Any]) -> str:
+    return str(record.get("score_name", "accuracy")).replace("_", " ")
 
 
 def _errors(record: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ import typer
 def evaluate(
     models: Annotated[
         list[str],
-        typer.Argument(help="Folders or Hub ids of encoders; random; de (differential entropy); braindecode:NAME."),
+        typer.Argument(help="Folders or Hub ids; random; de (differential entropy); braindecode:NAME[@WEIGHTS]."),
     ],
     data: Annotated[list[str], typer.Option(help="A prepared corpus with labels; repeatable.")],
     out: Annotated[Path, typer.Option(help="The folder to make; MODEL/evaluation puts results on the model's card.")],
@@ -25,7 +25,7 @@ def evaluate(
     ] = None,
     splits: Annotated[Path | None, typer.Option(help="splits.json of another evaluation, to use again.")] = None,
     label: Annotated[
-        str, typer.Option(help="label (the corpus's own), emotion, valence_class or clip_valence.")
+        str, typer.Option(help="label (the corpus's own), emotion, valence_class, clip_valence; or valence, arousal.")
     ] = "label",
     corpus: Annotated[list[str] | None, typer.Option(help="Test only this corpus of the data; repeatable.")] = None,
     leak_audit: Annotated[
@@ -33,6 +33,9 @@ def evaluate(
     ] = False,
     permutations: Annotated[int, typer.Option(help="Of the labels, for the null of trained classifiers.")] = 100,
     scratch_permutations: Annotated[int, typer.Option(help="The same, for networks trained from scratch.")] = 10,
+    importance: Annotated[
+        bool, typer.Option("--importance", help="Silence every electrode in turn, for a map; encodes once for each.")
+    ] = False,
     reference: Annotated[str, typer.Option(help="Whose architecture random has; default the first model.")] = "",
     seed: Annotated[int, typer.Option(help="Splits, permutations and new weights follow from it.")] = 0,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run a model's own code.")] = False,
@@ -57,7 +60,7 @@ def evaluate(
         splits=splits,
         label=label,
         corpora=tuple(corpus or ()),
-        effort=Effort(permutations, scratch_permutations=scratch_permutations, seed=seed),
+        effort=Effort(permutations, scratch_permutations=scratch_permutations, seed=seed, importance=importance),
         source=EncoderSource(reference, seed, trust_remote_code),
         leak_audit=leak_audit,
     )

@@ -9,7 +9,7 @@ import numpy as np
 from transformers.feature_extraction_utils import BatchFeature, FeatureExtractionMixin
 
 from .errors_mdjpt import MDJPTError, MontageError, SamplingRateError, SignalError
-from .montage_mdjpt import STANDARD_CHANNELS, channel_projection, select_channels
+from .montage_mdjpt import STANDARD_CHANNELS, channel_projection, select_channels, silence_electrode
 from .raw_mdjpt import Recording, is_raw, read_raw, stated_bads
 from .signal_mdjpt import (
     HIGH_CUTOFF,
@@ -167,6 +167,18 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
             MontageError: If a channel is unknown, or named twice.
         """
         return channel_projection(ch_names, self.montage)
+
+    def silence(self, windows: np.ndarray, ch_names: Sequence[str], name: str) -> np.ndarray | None:
+        """Windows as if an electrode had recorded nothing: its share in the channels made from it goes as well.
+
+        Args:
+            windows (`np.ndarray` of shape `(windows, 60, samples)`): Made from `ch_names` by this extractor.
+            ch_names: Electrodes they were made from. name: One of them.
+
+        Returns:
+            `np.ndarray` of the same shape; None for an electrode whose own signal is in none of the 60 channels.
+        """
+        return silence_electrode(windows, self.projection(ch_names)[:, list(ch_names).index(name)])
 
     def _or_own(self, name: str, seconds: float | None) -> float:
         return getattr(self, name) if seconds is None else _positive(name, seconds)

@@ -158,6 +158,20 @@ def channel_projection(ch_names: Sequence[str], montage: str = "positions") -> n
     return projection
 
 
+def silence_electrode(windows: np.ndarray, shares: np.ndarray) -> np.ndarray | None:
+    """Windows without what one electrode put into them.
+
+    Args:
+        windows (`np.ndarray` of shape `(windows, 60, samples)`): Scaled alike in all channels, or not.
+        shares (`np.ndarray` of shape `(60,)`): The electrode's column of [`channel_projection`].
+
+    Returns:
+        `np.ndarray` of the same shape; None if no channel is the electrode itself, so that its signal is not known.
+    """
+    own = np.flatnonzero(shares == 1)  # a recorded standard channel is taken as it is
+    return windows - shares[:, None] * windows[:, own[:1]] if len(own) else None
+
+
 def _scalp(names: Collection[str]) -> list[str]:
     """Those electrodes that have a known place on the scalp, in the order of the electrode table."""
     return [name for name in ELECTRODES if name in names and name not in REFERENCES]

@@ -13,10 +13,11 @@ from .errors_mdjpt import ConfigurationError, SignalError
 
 VARIANCE_FLOOR = 1e-10
 
-ROWS_IN_CACHE = 64
+#: Windows that are normalised at a time, so that intermediate results stay within the cache.
+ROWS_IN_CACHE = 32
 
-#: Windows of a matrix that is small, at most 2 MiB.
-SMALL = 512
+#: Windows smoothed by one matrix, at most 128 KiB; longer sequences are smoothed in blocks of so many.
+BLOCK = 128
 
 #: The linear dynamical system: a scalar random walk per feature, seen through noise.
 STATE_NOISE = 1e-4
@@ -55,27 +56,14 @@ def online_normalise(features: Any, prior_mean: Any, prior_variance: Any, decay:
             value=float(prior_variance.min()),
             remedy="Give variances, not means or log variances",
         )
-    # Moments of the distance from the first window: the same variance, without the loss of digits a mean far
-    # from zero would cost.
-    first = values[0].astype(np.float64)
-    shifted = values - first
-    steps = np.arange(len(values), dtype=np.float64)[:, None]
-    mean = _running_mean(shifted.copy())
-    variance = _running_mean(np.square(shifted))
-    variance -= np.square(mean)
-    np.maximum(variance, 0, out=variance)
-    prior_weight = decay**steps
-    shifted -= _blend(mean, prior_mean - first, prior_weight)
-    variance = _blend(variance, prior_variance, prior_weight)
-    variance += VARIANCE_FLOOR
-    shifted /= np.sqrt(variance, out=variance)
-    return shifted.astype(values.dtype, copy=False)
+    return _normalised(values, prior_mean, prior_variance, decay)
 
 
 def lds_smooth(features: Any, causal: bool = False) -> np.ndarray:
     """Smooth every feature over the windows of a trial: Kalman filter and Rauch-Tung-Striebel smoother.
 
-    The gains do not depend on the data, so both passes are one matrix product; the matrix takes 8 · windows² bytes.
+    The gains do not depend on the data, so both passes over a short trial are one matrix product. Longer sequences are
+    smoothed in blocks, which takes time and memory in proportion to their length.
 
     Args:
         features (array of shape `(windows, size)`): One trial in presentation order.
@@ -88,25 +76,16 @@ def lds_smooth(features: Any, causal: bool = False) -> np.ndarray:
         SignalError: If the features are not a finite matrix.
     """
     values = _sequence(features)
+    if len(values) > BLOCK:
+        return _smooth_blocks(values, causal)
     return smoothing_matrix(len(values), causal).astype(values.dtype, copy=False) @ values
 
 
+@lru_cache(maxsize=128)  # trials have few lengths
 def smoothing_matrix(num_windows: int, causal: bool = False) -> np.ndarray:
     """The matrix of [`lds_smooth`], read-only float64 of shape `(windows, windows)`; every row sums to 1."""
-    return (_small_matrix if num_windows <= SMALL else _large_matrix)(num_windows, causal)
-
-
-def _matrix(num_windows: int, causal: bool) -> np.ndarray:
-    filtered = np.zeros((num_windows, num_windows + 1))  # weights of the windows, then that of the prior mean
-    previous, ahead = np.eye(1, num_windows + 1, num_windows)[0], FIRST_STATE_VARIANCE
-    variances = np.empty(num_windows)
-    for step in range(num_windows):
-        gain = ahead / (ahead + OBSERVATION_NOISE)
-        filtered[step] = (1 - gain) * previous
-        filtered[step, step] += gain
-        previous = filtered[step]
-        variances[step] = (1 - gain) * ahead
-        ahead = variances[step] + STATE_NOISE
+    gains, variances = _gains(num_windows)
+    filtered = np.hstack(_weights(gains, np.dtype(float)))  # weights of the windows, then that of the prior mean
     if causal:
         matrix = filtered[:, :-1].copy()
         matrix[:, 0] += filtered[:, -1]  # the prior mean is the first window
@@ -117,9 +96,15 @@ def _matrix(num_windows: int, causal: bool) -> np.ndarray:
     return matrix
 
 
-# Trials have few lengths and sessions are long: many small matrices are kept, of the large ones only the last.
-_small_matrix = lru_cache(maxsize=128)(_matrix)
-_large_matrix = lru_cache(maxsize=1)(_matrix)
+def _gains(num_windows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Kalman gain and filtered variance at every step, `(windows,)` each."""
+    gains, variances = np.empty((2, num_windows))
+    ahead = FIRST_STATE_VARIANCE
+    for step in range(num_windows):
+        gains[step] = ahead / (ahead + OBSERVATION_NOISE)
+        variances[step] = (1 - gains[step]) * ahead
+        ahead = variances[step] + STATE_NOISE
+    return gains, variances
 
 
 def _look_back(filtered: np.ndarray, variances: np.ndarray) -> np.ndarray:
@@ -131,19 +116,91 @@ def _look_back(filtered: np.ndarray, variances: np.ndarray) -> np.ndarray:
     return smoothed
 
 
-def _running_mean(values: np.ndarray) -> np.ndarray:
-    """Mean of every row and those before it, in the place of `values`.
+def _smooth_blocks(values: np.ndarray, causal: bool) -> np.ndarray:
+    """[`lds_smooth`] of a long sequence: filter and smoother as one weighted mean after the other."""
+    forward, backward = _passes(len(values), values.dtype)
+    filtered = np.empty_like(values)
+    state = values[0] if causal else values.mean(axis=0, dtype=np.float64)  # the prior mean
+    for rows, weights, carry in forward:
+        filtered[rows] = weights @ values[rows] + carry * state
+        state = filtered[rows.stop - 1]
+    if causal:
+        return filtered
+    for rows, weights, carry in backward:
+        filtered[rows] = weights @ filtered[rows] + carry * state
+        state = filtered[rows.start]
+    return filtered
 
-    NumPy sums one column after the other; in blocks of rows that stays within the cache, four times as fast.
+
+_Pass = list[tuple[slice, np.ndarray, np.ndarray]]
+
+
+@lru_cache(maxsize=4)
+def _passes(num_windows: int, dtype: np.dtype) -> tuple[_Pass, _Pass]:
+    """Block by block the rows, their weights `(rows, rows)`, and `(rows, 1)` of the state before (or after) them."""
+    gains, variances = _gains(num_windows)
+    kept = 1 - variances / (variances + STATE_NOISE)
+    kept[-1] = 1  # nothing follows the last window
+    forward, backward = [], []
+    for start in range(0, num_windows, BLOCK):
+        rows = slice(start, min(start + BLOCK, num_windows))
+        forward.append((rows, *_weights(gains[rows], dtype)))
+        reverse, carry = _weights(kept[rows][::-1], dtype)
+        backward.append((rows, reverse[::-1, ::-1].copy(), carry[::-1]))
+    return forward, backward[::-1]
+
+
+def _weights(gains: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """Of y[t] = (1 - gain[t]) y[t - 1] + gain[t] x[t] weights of x, `(rows, rows)`, and of y before, `(rows, 1)`."""
+    weights = np.zeros((len(gains), len(gains) + 1))
+    previous = np.eye(1, len(gains) + 1, len(gains))[0]
+    for step, gain in enumerate(gains):
+        weights[step] = (1 - gain) * previous
+        weights[step, step] += gain
+        previous = weights[step]
+    return weights[:, :-1].astype(dtype), weights[:, -1:].astype(dtype)
+
+
+def _normalised(values: np.ndarray, prior_mean: np.ndarray, prior_variance: np.ndarray, decay: float) -> np.ndarray:
+    """[`online_normalise`], a block of rows at a time; moments in float64, what follows in the type of the features.
+
+    Moments are those of the distance from the first window: the same variance, without the loss of digits a mean far
+    from zero would cost.
     """
-    total: np.ndarray | float = 0.0
+    first = values[0].astype(np.float64)
+    prior_mean = np.broadcast_to(prior_mean - first, first.shape).astype(values.dtype)
+    prior_variance = np.broadcast_to(prior_variance, first.shape).astype(values.dtype)
+    steps = np.arange(len(values), dtype=np.float64)[:, None]
+    weight, share = (decay**steps).astype(values.dtype), 1 / (steps + 1)
+    found = np.empty_like(values)
+    sums = np.zeros((ROWS_IN_CACHE + 1, 2, values.shape[1]))
     for start in range(0, len(values), ROWS_IN_CACHE):
-        block = values[start : start + ROWS_IN_CACHE]
-        np.cumsum(block, axis=0, out=block)
-        block += total
-        total = block[-1].copy()
-    values /= np.arange(1, len(values) + 1)[:, None]
-    return values
+        rows = slice(start, start + ROWS_IN_CACHE)
+        shifted = values[rows] - first
+        moments = _add_up(shifted, sums) * share[rows, None]
+        moments[:, 1] -= np.square(moments[:, 0])
+        mean, variance = np.ascontiguousarray(moments.transpose(1, 0, 2), dtype=values.dtype)
+        np.maximum(variance, 0, out=variance)
+        variance = _blend(variance, prior_variance, weight[rows])
+        variance += values.dtype.type(VARIANCE_FLOOR)
+        np.subtract(shifted, _blend(mean, prior_mean, weight[rows]), out=found[rows], casting="same_kind")
+        found[rows] /= np.sqrt(variance, out=variance)
+    return found
+
+
+def _add_up(rows: np.ndarray, sums: np.ndarray) -> np.ndarray:
+    """Running sums of rows and of their squares, `(rows, 2, size)`, that go on from the last of `sums`.
+
+    They take the place of those in `sums`. Row by row: `np.cumsum` takes one column after the other, which is several
+    times slower.
+    """
+    sums[0] = sums[-1]
+    sums = sums[: len(rows) + 1]
+    sums[1:, 0] = rows
+    np.square(rows, out=sums[1:, 1])
+    for before, row in zip(sums[:-1], sums[1:], strict=True):
+        np.add(row, before, out=row)
+    return sums[1:]
 
 
 def _blend(running: np.ndarray, prior: np.ndarray, prior_weight: np.ndarray) -> np.ndarray:

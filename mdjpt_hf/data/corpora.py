@@ -113,6 +113,10 @@ class TrialSet:
         window *= np.float32(1 / std)
         return window
 
+    def projection(self, index: int) -> np.ndarray:
+        """What turns the channels of a trial into the standard ones, `(60, channels)` float32."""
+        return self._projection(self.ch_names[index])[0]
+
     def _projection(self, ch_names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
         """The projection `(60, channels)`, and what a constant becomes under it, `(60, 1)`."""
         if ch_names not in self._projections:

@@ -31,18 +31,15 @@ def channel_evidence(
         Name -> score with the electrode minus score without it, mean over windows; electrodes that are no standard
         channel are left out.
     """
-    inputs = torch.from_numpy(windows)
-    projection = torch.from_numpy(np.asarray(recogniser.feature_extractor.projection(ch_names), dtype=np.float32))
-    whole = _scores(recogniser, inputs, label)
+    whole = _scores(recogniser, windows, label)
     evidence = {}
     for number, name in enumerate(ch_names):
-        own = torch.nonzero(projection[:, number] == 1).flatten()  # a recorded standard channel is taken as it is
-        if len(own):
-            silenced = inputs - projection[:, number, None] * inputs[:, own[:1]]
+        silenced = recogniser.feature_extractor.silence(windows, ch_names, name)
+        if silenced is not None:
             evidence[name] = float((whole - _scores(recogniser, silenced, label)).mean())
         progress((number + 1) / len(ch_names))
     return evidence
 
 
-def _scores(recogniser: Any, inputs: torch.Tensor, label: int) -> torch.Tensor:
-    return recogniser.scores(recogniser.logits(inputs, len(inputs)))[:, label]
+def _scores(recogniser: Any, windows: np.ndarray, label: int) -> torch.Tensor:
+    return recogniser.scores(recogniser.logits(torch.from_numpy(windows), len(windows)))[:, label]

@@ -1,17 +1,22 @@
 """Networks of braindecode beside ours: small ones trained from scratch in every split, foundation models frozen."""
 
+import hashlib
 import importlib
+from dataclasses import dataclass
 from fractions import Fraction
 from inspect import signature
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub import snapshot_download
+from safetensors.torch import load_file
 from scipy.signal import resample_poly
 from torch import nn
 
-from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.errors import CheckpointError, ConfigurationError
 from mdjpt_hf.evaluation.encoders import Encoder, read_pool
 from mdjpt_hf.evaluation.pool import Pool
 from mdjpt_hf.evaluation.readout import Fit, train_epochs
@@ -21,8 +26,25 @@ from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS
 #: Trained on the training windows of every split; all others give frozen features.
 FROM_SCRATCH = ("EEGNet", "ShallowFBCSPNet")
 #: Hz that frozen networks were made for, where it is not 200.
-RATES = {"EEGPT": 256}
+RATES = {"EEGPT": 256, "SignalJEPA": 128, "BENDR": 256, "InterpolatedBENDR": 256}
+
+#: Where braindecode's documentation says that pre-trained weights of a network lie on the Hub.
+CHECKPOINTS = {
+    "Labram": "braindecode/labram-pretrained",
+    "InterpolatedLaBraM": "braindecode/labram-pretrained",
+    "BIOT": "braindecode/biot-pretrained-six-datasets-18chs",
+    "InterpolatedBIOT": "braindecode/biot-pretrained-six-datasets-18chs",
+    "BENDR": "braindecode/braindecode-bendr",
+    "InterpolatedBENDR": "braindecode/braindecode-bendr",
+    "CBraMod": "braindecode/cbramod-pretrained",
+    "CodeBrain": "braindecode/codebrain-pretrained",
+    "EEGPT": "braindecode/eegpt-pretrained",
+    "SignalJEPA": "braindecode/signal-jepa_without-chans",
+}
 LEARNING_RATE, BATCH = 1e-3, 64
+
+#: Before this layer features are read; its weights may be new.
+_OWN_HEAD = "final_layer"
 
 #: Epochs that can be chosen: fewer than of a head, since asking these networks takes as long as training them.
 ASKED_AFTER = (2, 4, 8)
@@ -31,9 +53,18 @@ ASKED_AFTER = (2, 4, 8)
 def open_braindecode(name: str, seed: int) -> Encoder:
     """A network of `braindecode.models` by its class name.
 
+    Frozen networks have their pre-trained weights where braindecode documents some and they can be reached, else random
+    ones; the encoder's facts say which: `weights`, `source` and `revision`, or `why_random`.
+
+    Args:
+        name: `NAME`, or `NAME@SOURCE` for the weights in a folder or Hub repository, which must then be usable.
+        seed: Of random weights.
+
     Raises:
         ConfigurationError: If braindecode is missing or broken, or has no such network.
+        CheckpointError: If a source was given and cannot be had.
     """
+    name, _, source = name.partition("@")
     models = _library()
     if not hasattr(models, name):
         known = ", ".join(sorted(part for part in dir(models) if part[:1].isupper()))
@@ -43,8 +74,9 @@ def open_braindecode(name: str, seed: int) -> Encoder:
     if name in FROM_SCRATCH:
         facts |= {"weights": "none: trained from scratch on the training windows of every split", "pretrained_on": []}
         return Encoder(title, facts, fit=lambda pool: _from_scratch(getattr(models, name), pool))
-    frozen = _Frozen(getattr(models, name), seed)
-    return Encoder(title, {**facts, "weights": "random"}, frozen)
+    weights = _find_weights(name, source)
+    facts |= weights.facts
+    return Encoder(title, facts, _Frozen(getattr(models, name), seed, weights, facts))
 
 
 def _library() -> ModuleType:
@@ -62,13 +94,96 @@ def _library() -> ModuleType:
         ) from error
 
 
-def _build(network: Any, classes: int, samples: int, rate: float) -> nn.Module:
-    """For the 60 standard channels; locations in metres, rate in Hz."""
+# --- pre-trained weights -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """Pre-trained weights, or why there are none.
+
+    Attributes:
+        folder: Holds `config.json` and safetensors; None for random weights.
+        facts: What records say. demanded: Whether somebody asked for just these.
+    """
+
+    folder: Path | None
+    facts: dict[str, Any]
+    demanded: bool = False
+
+
+def _find_weights(name: str, source: str) -> _Weights:
+    wanted = source or CHECKPOINTS.get(name, "")
+    if not wanted:
+        return _no_weights("braindecode documents no pre-trained weights of this network")
+    try:
+        folder, revision = fetch_checkpoint(wanted)
+    except (OSError, ValueError) as error:
+        if source:
+            raise CheckpointError(
+                f"cannot be reached: {error}", path=source, remedy="Give a folder or a Hub repository with safetensors"
+            ) from error
+        return _no_weights(f"{wanted} cannot be reached ({type(error).__name__})")
+    public = Path(wanted).name if Path(wanted).is_dir() else wanted  # no path of this machine goes on record
+    return _Weights(folder, {"weights": "pre-trained", "source": public, "revision": revision}, bool(source))
+
+
+def _no_weights(reason: str) -> _Weights:
+    return _Weights(None, {"weights": "random", "why_random": reason})
+
+
+def fetch_checkpoint(source: str) -> tuple[Path, str]:
+    """The folder of a checkpoint and its revision: a commit of the Hub, or the SHA-256 of a local folder's weights.
+
+    Only configuration and safetensors are fetched, never pickles.
+
+    Raises:
+        OSError: If the Hub cannot be reached or has no such repository, or a folder lacks safetensors.
+    """
+    if Path(source).is_dir():
+        digest = hashlib.sha256((Path(source) / "model.safetensors").read_bytes())
+        return Path(source), f"sha256:{digest.hexdigest()}"
+    folder = Path(snapshot_download(source, allow_patterns=["config.json", "*.safetensors"]))
+    if not any(folder.glob("*.safetensors")):
+        raise FileNotFoundError(f"{source} has no safetensors")
+    return folder, folder.name
+
+
+def _open_weights(network: Any, folder: Path, samples: int, rate: float) -> nn.Module:
+    """The network with all of its weights but the last layer's from a folder.
+
+    Raises:
+        RuntimeError, ValueError, TypeError, KeyError: If they do not fit these windows.
+    """
+    state = load_file(next(folder.glob("*.safetensors")))
+    if hasattr(network, "_TARGET_CHS_INFO"):  # made for its own channels, to which a new first layer interpolates
+        model = _build(network, 2, samples, rate)
+        model.load_state_dict({name: value for name, value in state.items() if _OWN_HEAD not in name}, strict=False)
+    else:
+        model = network.from_pretrained(str(folder), **_signal(samples, rate))
+    renamed = getattr(model, "mapping", None) or {}
+    known = {renamed.get(name, name) for name in state}
+    parameters = [name for name, _ in model.named_parameters() if _OWN_HEAD not in name]
+    absent = [name for name in parameters if name not in known and not name.startswith("interpolation_layer")]
+    if absent:
+        raise ValueError(f"{len(absent)} parameters have no weights, {absent[0]} for one")
+    return model
+
+
+def _signal(samples: int, rate: float) -> dict[str, Any]:
+    """What networks are told of windows: the 60 standard channels with places in metres; rate in Hz."""
     channels = [
-        {"ch_name": name, "kind": "eeg", "loc": np.array([0, 0, 0, *(mm / 1000 for mm in ELECTRODES[name]), *[0] * 6])}
+        {"ch_name": name, "kind": "eeg", "loc": np.array([*(mm / 1000 for mm in ELECTRODES[name]), *[0] * 9])}
         for name in STANDARD_CHANNELS
     ]
-    return network(chs_info=channels, n_outputs=classes, n_times=samples, sfreq=rate)
+    seconds = {"n_times": samples, "sfreq": rate, "input_window_seconds": samples / rate}
+    return {"chs_info": channels, "n_chans": len(channels), **seconds}
+
+
+def _build(network: Any, classes: int, samples: int, rate: float) -> nn.Module:
+    return network(n_outputs=classes, **_signal(samples, rate))
+
+
+# --- what they find ------------------------------------------------------------------------------------------------
 
 
 def _from_scratch(network: Any, pool: Pool) -> Fit:
@@ -86,10 +201,13 @@ def _from_scratch(network: Any, pool: Pool) -> Fit:
 
 
 class _Frozen:
-    """What reaches a network's last layer, `(windows, size)`, from windows at the rate it was made for."""
+    """What reaches a network's last layer, `(windows, size)`, from windows at the rate it was made for.
 
-    def __init__(self, network: Any, seed: int):
-        self.network, self.seed = network, seed
+    Weights that turn out not to fit the windows are left out, which `facts` then say.
+    """
+
+    def __init__(self, network: Any, seed: int, weights: _Weights, facts: dict[str, Any]):
+        self.network, self.seed, self.weights, self.facts = network, seed, weights, facts
         self.rate = RATES.get(network.__name__, 200)
 
     def __call__(self, pool: Pool, groups: str) -> np.ndarray:
@@ -106,13 +224,32 @@ class _Frozen:
     def _model(self, classes: int, samples: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
+            if self.weights.folder is not None:
+                try:
+                    return _open_weights(self.network, self.weights.folder, samples, float(self.rate)).eval()
+                except (RuntimeError, ValueError, TypeError, KeyError) as error:
+                    self._give_up(error)
+            torch.manual_seed(self.seed)
             return _build(self.network, classes, samples, float(self.rate)).eval()
+
+    def _give_up(self, error: Exception) -> None:
+        source = self.facts.get("source") or self.weights.facts["source"]
+        if self.weights.demanded:
+            raise CheckpointError(
+                f"does not fit {self.network.__name__} and these windows: {error}",
+                path=source,
+                remedy="Give weights of this network, or leave @SOURCE out",
+            ) from error
+        for name in self.weights.facts:
+            self.facts.pop(name, None)
+        reason = " ".join(str(error).split())[:200]
+        self.facts.update(_no_weights(f"{source} does not fit these windows: {reason}").facts)
 
 
 @torch.no_grad()
 def _before_last_layer(model: nn.Module, windows: torch.Tensor) -> np.ndarray:
     caught: list[torch.Tensor] = []
-    last = model.get_submodule("final_layer")
+    last = model.get_submodule(_OWN_HEAD)
     handle = last.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
     wants_names = "ch_names" in signature(model.forward).parameters
     try:

@@ -13,14 +13,17 @@ import numpy as np
 import torch
 from transformers import AutoModel, PreTrainedModel
 
+from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.data.facts import RECORD_FILE
 from mdjpt_hf.data.windows import read_windows
 from mdjpt_hf.errors import CheckpointError, ConfigurationError
 from mdjpt_hf.evaluation.features import differential_entropy
 from mdjpt_hf.evaluation.pool import Pool
 from mdjpt_hf.evaluation.readout import Fit
+from mdjpt_hf.evaluation.transformers_models import encode_any
 from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTModel
+from mdjpt_hf.modeling.montage_mdjpt import silence_electrode
 
 #: Windows that the published program normalises together, whoever they are of.
 BLOCK = 32
@@ -152,11 +155,24 @@ def read_pool(pool: Pool, chosen: np.ndarray) -> np.ndarray:
     for number in np.unique(part):
         own = part == number
         windows = pool.parts[number]
-        values = read_windows(windows.trials, windows.index, chosen[own] - pool.offsets[number])
+        numbers = chosen[own] - pool.offsets[number]
+        values = read_windows(windows.trials, windows.index, numbers)
+        if pool.silenced:
+            _silence(values, windows.trials, windows.index.trial[numbers], pool.silenced)
         found = np.empty((len(chosen), *values.shape[1:]), dtype=np.float32) if found is None else found
         found[own] = values
     assert found is not None  # somebody asked for windows
     return found
+
+
+def _silence(values: np.ndarray, trials: TrialSet, trial: np.ndarray, electrode: str) -> None:
+    """Leave an electrode out of windows of the trials `(windows,)`, in place; where it was not recorded, nothing is."""
+    for number in np.unique(trial):
+        if electrode in trials.ch_names[number]:
+            shares = trials.projection(number)[:, trials.ch_names[number].index(electrode)]
+            silenced = silence_electrode(values[trial == number], shares)
+            assert silenced is not None  # standard channels alone are silenced
+            values[trial == number] = silenced
 
 
 def _entropy(pool: Pool, groups: str) -> np.ndarray:
@@ -169,12 +185,15 @@ def _entropy(pool: Pool, groups: str) -> np.ndarray:
 
 
 def _encoding(model: PreTrainedModel) -> Callable[[Pool, str], np.ndarray]:
-    encode = _encode_recording if hasattr(model, "encode_recording") else _encode_any
+    """Features as the model pools them; one that was not made here knows no groups and takes each window alone."""
+    groups_matter = hasattr(model, "encode_recording")
 
     def features(pool: Pool, groups: str) -> np.ndarray:
         values: np.ndarray | None = None
         for chosen, ids in _blocks(pool, groups):
-            found = encode(model, torch.from_numpy(read_pool(pool, chosen)), torch.from_numpy(ids))
+            windows = torch.from_numpy(read_pool(pool, chosen))
+            together = torch.from_numpy(ids)
+            found = _encode_recording(model, windows, together) if groups_matter else encode_any(model, windows)
             values = np.empty((len(pool), found.shape[1]), dtype=np.float32) if values is None else values
             values[chosen] = found
         assert values is not None  # a pool has windows
@@ -198,22 +217,3 @@ def _blocks(pool: Pool, groups: str):
 
 def _encode_recording(model: Any, windows: torch.Tensor, ids: torch.Tensor) -> np.ndarray:
     return model.encode_recording(windows, ids, batch_size=_BATCH).float().cpu().numpy()
-
-
-@torch.no_grad()
-def _encode_any(model: PreTrainedModel, windows: torch.Tensor, ids: torch.Tensor) -> np.ndarray:
-    """Pooled features of any transformers model that takes windows: its pooler's, else the mean over its tokens."""
-    pooled = []
-    for batch in windows.split(_BATCH):
-        outputs = model(**{model.main_input_name: batch.to(model.device)})
-        found = getattr(outputs, "pooler_output", None)
-        if found is None:
-            found = outputs[0].flatten(1, -2).mean(dim=1) if outputs[0].ndim > 2 else outputs[0]
-        if found.ndim != 2 or len(found) != len(batch):
-            raise ConfigurationError(
-                f"{type(model).__name__} gives features of shape {tuple(found.shape)} for {len(batch)} windows",
-                value=tuple(found.shape),
-                remedy="Use a model whose pooler_output has shape (windows, size)",
-            )
-        pooled.append(found.float().cpu().numpy())
-    return np.concatenate(pooled)

@@ -5,31 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from sklearn.manifold import TSNE
-from sklearn.preprocessing import StandardScaler
 
-#: Encoders a picture shows at most; the first ones of the record.
-SHOWN = 4
-
-
-def _figure(rows: int, columns: int, width: float, height: float) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots(rows, columns, squeeze=False)
-
-
-def _bare(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
+from mdjpt_hf.evaluation.canvas import SHOWN, bare, canvas, colour_of
 
 
 def draw_confusion(rows: Mapping[str, Any], classes: list[str], path: Path, title: str) -> None:
     """One matrix per encoder: of the windows of a class, the share taken for each."""
     shown = list(rows.items())[:SHOWN]
-    figure, panels = _figure(1, len(shown), 1.8 + 0.55 * len(classes), 1.9 + 0.45 * len(classes))
+    figure, panels = canvas(1, len(shown), 1.8 + 0.55 * len(classes), 1.9 + 0.45 * len(classes))
     for axes, (name, entry) in zip(panels[0], shown, strict=True):
         counts = np.array(entry["confusion"], dtype=float)
         share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -44,93 +27,71 @@ def draw_confusion(rows: Mapping[str, Any], classes: list[str], path: Path, titl
     figure.savefig(path, dpi=110)
 
 
-def draw_subjects(rows: Mapping[str, Any], path: Path, title: str) -> None:
-    """Accuracy of every subject, sorted by the first encoder's, with means, intervals and nulls beside them."""
-    figure, panels = _figure(1, 2, 5.2, 3.8)
+def draw_ratings(rows: Mapping[str, Any], rating: str, path: Path, title: str) -> None:
+    """Ratings found against those reported, a panel per encoder; on the line both are equal."""
+    shown = list(rows.items())[:SHOWN]
+    everything = np.concatenate([_numbers(entry["answers"]["found"]) for _, entry in shown])
+    low, high = min(0.0, float(np.nanmin(everything))), max(1.0, float(np.nanmax(everything)))
+    figure, panels = canvas(1, len(shown), 3.4, 3.7)
+    for number, (axes, (name, entry)) in enumerate(zip(panels[0], shown, strict=True)):
+        reported, found = (_numbers(entry["answers"][side]) for side in ("reported", "found"))
+        axes.axline((0, 0), slope=1, color="0.6", linestyle="--", linewidth=1)
+        axes.plot(reported, found, "o", color=colour_of(number), markersize=3, alpha=0.5, markeredgewidth=0)
+        axes.set(xlabel=f"{rating} reported", ylabel=f"{rating} found" if not number else "", xlim=(-0.05, 1.05))
+        axes.set_ylim(low - 0.05, high + 0.05)
+        axes.set_title(f"{name}: CCC {entry['score']['mean']:.2f}", fontsize=9)
+        bare(axes)
+    figure.suptitle(title, fontsize=9)
+    figure.savefig(path, dpi=110)
+
+
+def draw_subjects(rows: Mapping[str, Any], path: Path, title: str, score_name: str = "accuracy") -> None:
+    """Score of every subject, sorted by the first encoder's, with means, intervals and nulls beside them."""
+    figure, panels = canvas(1, 2, 5.2, 3.8)
     dots, means = panels[0]
     order = np.argsort(_numbers(next(iter(rows.values()))["per_subject"]))
     for number, (name, entry) in enumerate(rows.items()):
-        colour = colormaps["tab10"](number % 10)
+        colour = colour_of(number)
         dots.plot(_numbers(entry["per_subject"])[order], "o", color=colour, label=name, markersize=5, alpha=0.8)
         score, null = entry["score"], entry["null"]
         means.plot([number, number], [null["low"], null["high"]], color="0.75", linewidth=12, solid_capstyle="butt")
         means.plot([number, number], [score["low"], score["high"]], color=colour, linewidth=2)
         means.plot(number, score["mean"], "o", color=colour)
-    dots.set(xlabel="subjects, sorted by the first", ylabel="accuracy", ylim=(0, 1.02))
-    dots.legend(fontsize="small", loc="lower right")
+    low = 0.0 if score_name == "accuracy" else -1.0
+    dots.set(xlabel="subjects, sorted by the first", ylabel=score_name, ylim=(low, 1.02))
+    figure.legend(*dots.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8, frameon=False)
     means.set_xticks(range(len(rows)), list(rows), rotation=20, ha="right", fontsize=8)
-    means.set(ylim=(0, 1.02), xlim=(-0.6, len(rows) - 0.4), title="mean, 95 % interval; grey: null")
+    means.set(ylim=(low, 1.02), xlim=(-0.6, len(rows) - 0.4), title="mean, 95 % interval; grey: null")
+    means.title.set_fontsize(9)
     for axes in (dots, means):
         axes.grid(axis="y", alpha=0.3)
-        _bare(axes)
+        bare(axes)
     figure.suptitle(title, fontsize=9)
     figure.savefig(path, dpi=110)
 
 
 def draw_confidence(rows: Mapping[str, Any], path: Path, title: str) -> None:
     """Left the reliability diagram, right the accuracy on the windows a classifier is most sure of."""
-    figure, panels = _figure(1, 2, 4.8, 4)
+    figure, panels = canvas(1, 2, 4.8, 4)
     diagram, abstaining = panels[0]
     diagram.plot([0, 1], [0, 1], "--", color="0.6", linewidth=1)
-    for name, entry in list(rows.items())[:SHOWN]:
+    for number, (name, entry) in enumerate(list(rows.items())[:SHOWN]):
+        colour = colour_of(number)
         bins = {key: _numbers(values) for key, values in entry["reliability"].items()}
         held = bins["share"] > 0.005  # a bin of a few windows says nothing
         error = entry["metrics"]["expected_calibration_error"]["mean"]
         label = f"{name} (error per subject {error:.2f})"
-        diagram.plot(bins["confidence"][held], bins["accuracy"][held], "o-", markersize=4, label=label)
-        abstaining.plot(entry["abstention"]["answered"], entry["abstention"]["accuracy"], label=name)
+        diagram.plot(bins["confidence"][held], bins["accuracy"][held], "o-", markersize=4, label=label, color=colour)
+        abstaining.plot(entry["abstention"]["answered"], entry["abstention"]["accuracy"], color=colour)
     diagram.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy", title="reliability")
     abstaining.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="share of windows answered", ylabel="accuracy on them")
     abstaining.set_title("abstaining where unsure")
-    diagram.legend(fontsize="x-small", loc="upper left")
+    figure.legend(*diagram.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     for axes in (diagram, abstaining):
         axes.grid(alpha=0.3)
-        _bare(axes)
+        bare(axes)
     figure.suptitle(title, fontsize=9)
     figure.savefig(path, dpi=110)
-
-
-def draw_embedding(path: Path, picture: Path, title: str) -> None:
-    """t-SNE of every encoder's features, coloured by corpus (if several), subject and class.
-
-    Left are the features as they come, with which everybody's windows lie apart; right the same after each recording
-    was standardised by itself.
-    """
-    with np.load(path) as stored:
-        arrays = {name: stored[name] for name in stored.files}
-    names = [name for name in arrays if name.startswith("features/")][:SHOWN]
-    keys = ["subject", "emotion"] if len(np.unique(arrays["corpus"])) < 2 else ["corpus", "subject", "emotion"]
-    figure, panels = _figure(len(names), 2 * len(keys), 3.1, 2.9)
-    for number, name in enumerate(names):
-        for half, by_recording in enumerate((False, True)):
-            places = _places(arrays[name], arrays["recording"], by_recording)
-            for axes, key in zip(panels[number][half * len(keys) :], keys, strict=False):
-                _scatter(axes, places, arrays[key], legend=number == half == 0 and key != "subject")
-                state = "by recording" if by_recording else "as it comes"
-                axes.set_title(f"{name.partition('/')[2]}, {state}: {key}", fontsize=8)
-    figure.suptitle(title, fontsize=10)
-    figure.savefig(picture, dpi=100)
-
-
-def _places(features: np.ndarray, recording: np.ndarray, by_recording: bool) -> np.ndarray:
-    values = np.empty(features.shape)
-    groups = recording if by_recording else np.zeros_like(recording)
-    for group in np.unique(groups):
-        values[groups == group] = StandardScaler().fit_transform(features[groups == group])
-    perplexity = min(30.0, (len(values) - 1) / 3)
-    return TSNE(perplexity=perplexity, init="pca", random_state=0, max_iter=500).fit_transform(values)
-
-
-def _scatter(axes: Axes, places: np.ndarray, names: np.ndarray, legend: bool) -> None:
-    kinds = np.unique(names)
-    colours = colormaps["tab10" if len(kinds) <= 10 else "gist_rainbow"]
-    for number, kind in enumerate(kinds):
-        own = names == kind
-        colour = colours(number if len(kinds) <= 10 else number / len(kinds))
-        axes.scatter(places[own, 0], places[own, 1], s=5, color=colour, label=str(kind), linewidths=0)
-    axes.set(xticks=[], yticks=[])
-    if legend and len(kinds) <= 10:
-        axes.legend(fontsize=6, markerscale=2, loc="best")
 
 
 def _numbers(values: list[Any]) -> np.ndarray:

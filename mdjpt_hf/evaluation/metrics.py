@@ -44,6 +44,7 @@ class _Metric(evaluate.Metric):
     meaning: str
     function: Callable[..., float]
     prediction: Any = datasets.Value("int64")
+    reference: Any = datasets.Value("int64")
     inputs = _CLASS_INPUTS
 
     def _info(self) -> evaluate.MetricInfo:
@@ -51,7 +52,7 @@ class _Metric(evaluate.Metric):
             description=self.meaning,
             citation="",
             inputs_description=self.inputs,
-            features=datasets.Features({"predictions": self.prediction, "references": datasets.Value("int64")}),
+            features=datasets.Features({"predictions": self.prediction, "references": self.reference}),
         )
 
     def _compute(self, predictions, references) -> dict[str, float]:

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from mdjpt_hf.data.corpora import TrialSet
-from mdjpt_hf.data.targets import find_target
-from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.data.targets import Target, find_target
+from mdjpt_hf.errors import ConfigurationError, CorpusError
 from mdjpt_hf.evaluation.features import LabelledWindows, labelled_windows
+from mdjpt_hf.schema import RATINGS
 
 #: Targets that are classes; the first belongs to one corpus, the others to all.
 LABELS = ("label", "emotion", "valence_class", "clip_valence")
@@ -22,10 +24,11 @@ class Pool:
 
     Attributes:
         parts: The windows of each corpus, `(windows,)` of which make up the arrays below.
-        target: One of `LABELS`. classes: Its names.
+        target: One of `LABELS` or `RATINGS`. classes: Its names; of a rating its own.
         corpus, subject, stimulus: `(windows,)` strings. trial, recording: `(windows,)` numbers.
-        label: `(windows,)` classes from 0.
+        label: `(windows,)` classes from 0, or a rating from 0 to 1.
         order: `(windows,)` rank in which the windows of a recording were recorded.
+        silenced: Name of an electrode whose signal is left out of all windows.
     """
 
     parts: tuple[LabelledWindows, ...]
@@ -38,9 +41,22 @@ class Pool:
     recording: np.ndarray
     label: np.ndarray
     order: np.ndarray
+    silenced: str = ""
 
     def __len__(self) -> int:
         return len(self.label)
+
+    @property
+    def rated(self) -> bool:
+        """Whether labels are ratings, not classes."""
+        return self.target in RATINGS
+
+    def only(self, corpus: str) -> "Pool":
+        """The windows of one corpus, in the same order."""
+        own = self.corpus == corpus
+        columns = ("corpus", "subject", "stimulus", "trial", "recording", "label", "order")
+        arrays: dict[str, Any] = {name: getattr(self, name)[own] for name in columns}
+        return replace(self, parts=tuple(part for part in self.parts if part.trials.name == corpus), **arrays)
 
     @property
     def offsets(self) -> list[int]:
@@ -52,12 +68,15 @@ def open_pool(trial_sets: Sequence[TrialSet], target: str, seconds: float, strid
     """Cut the labelled trials of corpora into windows, without overlap unless a stride is given.
 
     Raises:
-        ConfigurationError: If `target` is not made of classes, or corpora whose own classes differ are to share them.
-        CorpusError: If there are fewer than two classes.
+        ConfigurationError: If there is no such target, or corpora whose own classes differ are to share them.
+        CorpusError: If there are fewer than two classes, or no ratings.
     """
-    if target not in LABELS:
-        raise ConfigurationError(f"{target!r} is not a class", value=target, remedy=f"Use one of {', '.join(LABELS)}")
-    found = find_target(trial_sets, target)
+    if target not in (*LABELS, *RATINGS):
+        known = ", ".join((*LABELS, *RATINGS))
+        raise ConfigurationError(
+            f"{target!r} is neither classes nor a rating", value=target, remedy=f"Use one of {known}"
+        )
+    found = _rating(trial_sets, target) if target in RATINGS else find_target(trial_sets, target)
     labelled = [replace(trials, label=values) for trials, values in zip(trial_sets, found.values, strict=True)]
     parts = [labelled_windows(trials, seconds, stride_seconds) for trials in labelled]
     names = [trials.name for trials in trial_sets]
@@ -73,6 +92,21 @@ def open_pool(trial_sets: Sequence[TrialSet], target: str, seconds: float, strid
         label=np.concatenate([part.label for part in parts]),
         order=np.concatenate([_presentation_order(part) for part in parts]),
     )
+
+
+def has_target(trials: TrialSet, target: str) -> bool:
+    """Whether any trial of a corpus has a known class or rating."""
+    if target in RATINGS:
+        return bool((~np.isnan(trials.ratings[:, RATINGS.index(target)])).any())
+    return bool((getattr(trials, target) >= 0).any())
+
+
+def _rating(trial_sets: Sequence[TrialSet], name: str) -> Target:
+    """One rating alone, `(trials,)` values of every corpus; NaN where it was not given."""
+    found = find_target(trial_sets, "ratings")
+    if name not in found.names:
+        raise CorpusError(f"no trial has a rating of {name}", value=name, remedy=f"Use one of {', '.join(found.names)}")
+    return Target("ratings", (name,), [values[:, found.names.index(name)] for values in found.values])
 
 
 def _named(names: Sequence[str], values: Sequence[np.ndarray]) -> np.ndarray:

@@ -73,8 +73,13 @@ def _normalise(features: np.ndarray, own: np.ndarray, pool: Pool, protocol: Prot
 
 def ridge(train: np.ndarray, label: np.ndarray, others: np.ndarray, classes: int) -> np.ndarray:
     """Ridge regression of the classes on standardised features, `(strengths, windows, classes)`."""
+    return ridge_values(train, np.eye(classes)[label], others)
+
+
+def ridge_values(train: np.ndarray, targets: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Ridge regression of `(windows, values)` on standardised features, `(strengths, windows, values)`."""
     mean, spread = train.mean(axis=0), train.std(axis=0) + 1e-9
-    inputs, targets = (train - mean) / spread, np.eye(classes)[label]
+    inputs = (train - mean) / spread
     share = targets.mean(axis=0)
     wide = inputs.shape[1] > len(inputs)  # the smaller of the two Gram matrices has the same solution
     variances, axes = eigh(inputs @ inputs.T if wide else inputs.T @ inputs)
@@ -138,9 +143,10 @@ def train_epochs(
 
 @dataclass(frozen=True)
 class Answers:
-    """Probabilities `(n, classes)` for `window` `(n,)`, a window once for every split that tested it.
+    """Probabilities `(n, classes)`, or ratings `(n, 1)`, for `window` `(n,)`.
 
-    `split` `(n,)` numbers the splits; `candidate` and `temperature` say what was chosen in each.
+    A window is there once for every split that tested it. `split` `(n,)` numbers the splits; `candidate` and
+    `temperature` say what was chosen in each.
     """
 
     window: np.ndarray
@@ -172,6 +178,8 @@ def _answer_split(fit: Fit, pool: Pool, protocol: Protocol, parts, label: np.nda
     logits = fit(train, label[train], asked, seed)
     candidate = _choose(fit, pool, protocol, parts, logits, label, seed)
     chosen = logits[candidate]
+    if pool.rated:
+        return chosen[len(validation) :], candidate, 1.0
     temperature = DEFAULT_TEMPERATURE if protocol.head == "ridge" else 1.0
     if len(validation):
         temperature = fit_temperature(chosen[: len(validation)], label[validation])
@@ -181,23 +189,30 @@ def _answer_split(fit: Fit, pool: Pool, protocol: Protocol, parts, label: np.nda
 def _choose(fit: Fit, pool: Pool, protocol: Protocol, parts, logits: np.ndarray, label: np.ndarray, seed: int) -> int:
     """The number of the candidate that counts; the middle one where nobody is left to choose."""
     train, validation, test = parts
+    quality = _closeness if pool.rated else _share_correct
     if protocol.selection == "test":
-        return _best(logits[:, len(validation) :], label[test])
+        return int(quality(logits[:, len(validation) :], label[test]).argmax())
     if protocol.selection == "validation" and len(validation):
-        return _best(logits[:, : len(validation)], label[validation])
+        return int(quality(logits[:, : len(validation)], label[validation]).argmax())
     people = np.unique(pool.subject[train])
     if protocol.selection == "validation" or len(people) < 2:
         return len(logits) // 2
     first = np.isin(pool.subject[train], people[::2])
-    correct = np.zeros(len(logits))
+    total = np.zeros(len(logits))
     for fold in (first, ~first):
-        found = fit(train[fold], label[train[fold]], train[~fold], seed).argmax(axis=-1)
-        correct += (found == label[train[~fold]]).sum(axis=-1)
-    return int(correct.argmax())
+        found = fit(train[fold], label[train[fold]], train[~fold], seed)
+        total += quality(found, label[train[~fold]]) * (~fold).sum()
+    return int(total.argmax())
 
 
-def _best(logits: np.ndarray, label: np.ndarray) -> int:
-    return int((logits.argmax(axis=-1) == label).mean(axis=-1).argmax())
+def _share_correct(logits: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """`(candidates, windows, classes)` -> `(candidates,)`."""
+    return (logits.argmax(axis=-1) == label).mean(axis=-1)
+
+
+def _closeness(ratings: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Minus the mean squared error, `(candidates, windows, 1)` -> `(candidates,)`."""
+    return -np.square(ratings[..., 0] - label).mean(axis=-1)
 
 
 # --- neighbours ----------------------------------------------------------------------------------------------------
@@ -227,7 +242,7 @@ class Neighbours:
         """Shares of the votes; by the number of neighbours that is right most often, if there is a choice."""
         votes = np.eye(self.classes)[labelling.label[self.nearest]] * self.weight[..., None]
         totals = [votes[:, :count].sum(axis=1) for count in self.counts]
-        chosen = _best(np.stack(totals), labelling.label)
+        chosen = int(_share_correct(np.stack(totals), labelling.label).argmax())
         everything = np.arange(len(labelling.label))
         shares = totals[chosen] / np.maximum(totals[chosen].sum(axis=1, keepdims=True), 1e-12)
         return Answers(everything, np.zeros_like(everything), shares, (chosen,), (1.0,))

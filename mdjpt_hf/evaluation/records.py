@@ -10,6 +10,7 @@ import numpy as np
 
 from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.errors import RecordError
+from mdjpt_hf.schema import RATINGS
 
 FORMAT = 1
 
@@ -19,6 +20,7 @@ SCHEMA: dict[str, type | tuple[type, ...]] = {
     "data": str,
     "corpus": str,
     "target": str,
+    "score_name": str,
     "subjects": list,
     "classes": list,
     "windows": int,
@@ -51,6 +53,14 @@ ENTRY_SCHEMA: dict[str, type | tuple[type, ...]] = {
     "chosen": list,
     "temperature": list,
 }
+#: The same where ratings are judged; `answers` holds `reported` and `found` ratings of some windows.
+RATING_SCHEMA: dict[str, type | tuple[type, ...]] = {
+    name: kind
+    for name, kind in {**ENTRY_SCHEMA, "answers": dict}.items()
+    if name not in ("confusion", "reliability", "abstention", "temperature")
+}
+#: Of an encoder where it was asked for: `electrodes`, and the `probability` and `accuracy` lost without each.
+IMPORTANCE_SCHEMA: dict[str, type | tuple[type, ...]] = {"electrodes": list, "probability": list, "accuracy": list}
 
 
 def plain(value: Any) -> Any:
@@ -80,12 +90,24 @@ def check_record(record: Any, path: Path | str = "") -> dict[str, Any]:
     if not problems:
         for title, row in record["results"].items():
             for name, entry in row.items():
-                problems += _problems(entry, ENTRY_SCHEMA, f"results[{title}][{name}].")
+                schema = RATING_SCHEMA if record["target"] in RATINGS else ENTRY_SCHEMA
+                problems += _entry_problems(entry, schema, f"results[{title}][{name}].")
     if problems:
         raise RecordError(
             f"lacks or garbles {', '.join(problems)}", path=path, value=problems, remedy="Run the evaluation again"
         )
     return record
+
+
+def _entry_problems(entry: Any, schema: Mapping[str, Any], where: str) -> list[str]:
+    problems = _problems(entry, schema, where)
+    if problems or "importance" not in entry:
+        return problems
+    found, where = entry["importance"], f"{where}importance."
+    problems = _problems(found, IMPORTANCE_SCHEMA, where)
+    if not problems:
+        problems = [where + name for name, values in found.items() if len(values) != len(found["electrodes"])]
+    return problems
 
 
 def _problems(values: Any, schema: Mapping[str, Any], where: str) -> list[str]:

@@ -7,13 +7,18 @@ from typing import Any
 import numpy as np
 
 from mdjpt_hf.errors import RecordError
-from mdjpt_hf.evaluation.figures import draw_confidence, draw_confusion, draw_embedding, draw_subjects
+from mdjpt_hf.evaluation.ratings import SCORE_OF_RATINGS
 from mdjpt_hf.evaluation.records import comparability, read_records
+from mdjpt_hf.evaluation.report_figures import embeddings, figures
 from mdjpt_hf.evaluation.statistics import holm, paired_p_value, subject_bootstrap
 
 REPORT_FILE = "report.md"
 MARK = "⚠"
 
+#: Score of a record -> heading.
+SCORES = {"accuracy": "accuracy", SCORE_OF_RATINGS: "CCC"}
+
+_RATING_METRICS = {"pearson_r": "Pearson r", "root_mean_squared_error": "RMSE"}
 _METRICS = {
     "balanced_accuracy": "balanced acc.",
     "macro_f1": "macro-F1",
@@ -39,8 +44,8 @@ def write_report(paths: Sequence[Path], out: Path) -> Path:
     for corpus in dict.fromkeys(record["corpus"] for record in tables):
         own = [record for record in tables if record["corpus"] == corpus]
         parts += [f"## {corpus}", _facts(own[0]), *_tables(own), _paired(own), _protocols(own)]
-        parts += [part for number, record in enumerate(own) for part in _figures(record, out, f"{corpus}_{number}")]
-    parts += _embeddings(paths, out, simulated)
+        parts += [part for number, record in enumerate(own) for part in figures(record, out, f"{corpus}_{number}")]
+    parts += embeddings(paths, out, simulated)
     (out / REPORT_FILE).write_text("\n\n".join(parts) + "\n")
     return out / REPORT_FILE
 
@@ -74,7 +79,8 @@ def merge(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _intro(simulated: bool) -> str:
     made = "The recordings are **simulated**: nothing here says anything about people. " if simulated else ""
     return (
-        f"{made}Accuracy is the mean over subjects with a 95 % bootstrap interval over them. The null is what the same "
+        f"{made}Accuracy (for ratings CCC, the concordance correlation) is the mean over subjects with a "
+        "95 % bootstrap interval over them. The null is what the same "
         "protocol scores when the labels are permuted; chance is not one over the number of classes. p is the share of "
         f"permutations that score as much, Holm-adjusted over the tables of a corpus. {MARK} marks protocols with "
         "choices that flatter; they have tables of their own and must not be compared with the others."
@@ -108,26 +114,38 @@ def _tables(records: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = _rows(records)
     adjusted = holm([entry["p_value"] for _, _, entry, _ in rows])
     tables = []
-    for optimistic in (False, True):
+    kinds = dict.fromkeys((score, flatters) for flatters in (False, True) for score in _scores(records))
+    for score, optimistic in kinds:
         chosen = [
             _row(*row, p_value)
             for row, p_value in zip(rows, adjusted, strict=True)
-            if bool(row[3]["optimistic"]) == optimistic
+            if bool(row[3]["optimistic"]) == optimistic and row[3]["score_name"] == score
         ]
         if chosen:
-            head = ["protocol", "encoder", "accuracy", "null", "p (Holm)", *_METRICS.values(), "n"]
+            head = ["protocol", "encoder", SCORES[score], "null", "p (Holm)", *_columns(score).values(), "n"]
             title = f"**{MARK} Optimistic: not comparable with the table above**\n\n" if optimistic else ""
             tables.append(title + _markdown(head, chosen))
     return tables
 
 
+def _scores(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(record["score_name"] for record in records))
+
+
+def _columns(score: str) -> Mapping[str, str]:
+    """Metric -> heading of its column."""
+    return _METRICS if score == "accuracy" else _RATING_METRICS
+
+
 def _row(title: str, encoder: str, entry: Mapping[str, Any], record: Mapping[str, Any], p_value: float) -> list[str]:
     mark = f"{MARK} " if record["optimistic"] else ""
-    saw = record["encoders"][encoder].get("saw_this_corpus") == "yes"
-    metrics = [entry["metrics"].get(name, {}).get("mean") for name in _METRICS]
+    facts = record["encoders"][encoder]
+    notes = [" (pre-trained on this corpus, without labels)"] if facts.get("saw_this_corpus") == "yes" else []
+    notes += [" (random weights)"] if "why_random" in facts else []
+    metrics = [entry["metrics"].get(name, {}).get("mean") for name in _columns(record["score_name"])]
     return [
         mark + title,
-        encoder + (" (pre-trained on this corpus, without labels)" if saw else ""),
+        encoder + "".join(notes),
         _interval(entry["score"]),
         _interval(entry["null"]),
         f"{p_value:.3f}",
@@ -153,7 +171,7 @@ def _paired(records: Sequence[Mapping[str, Any]]) -> str:
         interval = subject_bootstrap(difference)
         cell = f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
         rows.append([(f"{MARK} " if record["optimistic"] else "") + title, pair, cell, f"{p_value:.4f}"])
-    head = ["protocol", "pair", "difference in accuracy", "p (sign flips over subjects, Holm)"]
+    head = ["protocol", "pair", "difference in the score", "p (sign flips over subjects, Holm)"]
     return "Paired over subjects:\n\n" + _markdown(head, rows)
 
 
@@ -168,32 +186,6 @@ def _protocols(records: Sequence[Mapping[str, Any]]) -> str:
             f"seed {record['seed']}; permutations: {permutations}."
         )
     return "\n".join(lines)
-
-
-# --- figures -------------------------------------------------------------------------------------------------------
-
-
-def _figures(record: Mapping[str, Any], out: Path, name: str) -> list[str]:
-    parts = []
-    kind = " (simulated data)" if record["data"] == "simulated" else ""
-    for title, rows in record["results"].items():
-        heading = f"{record['corpus']}{kind}: {title}"
-        files = {part: f"{name}_{part}.png" for part in ("confusion", "subjects", "confidence")}
-        draw_confusion(rows, record["classes"], out / files["confusion"], heading)
-        draw_subjects(rows, out / files["subjects"], heading)
-        draw_confidence(rows, out / files["confidence"], heading)
-        parts += [f"### {title}", *(f"![{part} of {heading}]({file})" for part, file in files.items())]
-    return parts
-
-
-def _embeddings(paths: Sequence[Path], out: Path, simulated: bool) -> list[str]:
-    folders = {path if path.is_dir() else path.parent for path in map(Path, paths)}
-    parts = []
-    for file in sorted(file for folder in folders for file in folder.glob("features_*.npz")):
-        picture = f"{file.stem.replace('+', '_')}.png"
-        draw_embedding(file, out / picture, f"features (t-SNE){', simulated data' if simulated else ''}: {file.stem}")
-        parts.append(f"![features]({picture})")
-    return ["## Features", *parts] if parts else []
 
 
 def _interval(values: Mapping[str, float]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from mdjpt_hf.data.corpora import TrialSet, open_corpora
 from mdjpt_hf.errors import ConfigurationError, CorpusError, RecordError, SplitError
 from mdjpt_hf.evaluation.choices import PRESETS, Protocol, audit_stages
+from mdjpt_hf.evaluation.embedding import SHOWN_WINDOWS, FeatureSample, write_sample
 from mdjpt_hf.evaluation.encoders import Encoder, EncoderSource, open_encoders, window_seconds
 from mdjpt_hf.evaluation.pool import Pool
 from mdjpt_hf.evaluation.records import write_record
@@ -18,9 +19,6 @@ from mdjpt_hf.evaluation.splits import SplitManifest, load_manifests, save_manif
 
 SPLITS_FILE = "splits.json"
 AUDIT_FILE = "leak_audit.md"
-
-#: Windows kept for the picture of features.
-SHOWN_WINDOWS = 1200
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Evaluation:
         models: Folders, Hub ids, `random`, `de`, `braindecode:NAME`; the others are compared with the first.
         data: Prepared corpora. protocols: Names. out: The folder to make.
         preset: `honest` or `paper`. choices: Others than the preset's, by name.
-        splits: A file of splits to use again. label: `label`, `emotion` or `valence_class`.
+        splits: A file of splits to use again. label: `label`, `emotion`, `valence_class` or a rating.
         corpora: Only these are tested; default all that have the label.
         effort: Permutations and seed. source: How models are opened.
         leak_audit: Instead of the protocols alone, add their optimistic choices one after the other.
@@ -85,7 +83,9 @@ def evaluate(task: Evaluation, say: Callable[[str], None] = print) -> list[dict[
             session.run(corpus, protocols)
     if not session.records:
         raise CorpusError(
-            f"no corpus has {task.label} of two classes", value=task.label, remedy="Choose another --label or --data"
+            f"no corpus has {task.label} of two classes, or as a rating",
+            value=task.label,
+            remedy="Choose another --label or --data",
         )
     save_manifests(out / SPLITS_FILE, list(session.manifests.values()))
     if session.audit:
@@ -171,14 +171,21 @@ def _keep_features(features: Features, encoders: list[Encoder], protocol: Protoc
     if path.exists():
         return
     chosen = np.sort(np.random.default_rng(0).permutation(len(pool))[:SHOWN_WINDOWS])
-    arrays: dict[str, Any] = {
-        f"features/{encoder.name}": features.of(encoder, protocol.encoder_groups)[chosen].astype(np.float32)
-        for encoder in encoders
-        if encoder.features is not None
-    }
+    shown = [encoder for encoder in encoders if encoder.features is not None]
     names = {"corpus": pool.corpus, "subject": pool.subject, "recording": pool.recording}
-    arrays |= {name: values[chosen] for name, values in names.items()}
-    np.savez_compressed(path, emotion=np.array(pool.classes)[pool.label[chosen]], **arrays)
+    names["emotion"] = _rated(pool) if pool.rated else np.array(pool.classes)[pool.label]
+    sample = FeatureSample(
+        {one.name: features.of(one, protocol.encoder_groups)[chosen].astype(np.float32) for one in shown},
+        tuple(one.name for one in shown if one.facts.get("weights") in ("none", "random")),
+        {name: values[chosen] for name, values in names.items()},
+    )
+    write_sample(path, sample)
+
+
+def _rated(pool: Pool) -> np.ndarray:
+    """Ratings in thirds of their scale, `(windows,)` words."""
+    words = [f"{pool.target} {part}" for part in ("low", "middle", "high")]
+    return np.array(words)[np.digitize(pool.label, [1 / 3, 2 / 3])]
 
 
 def _cell(row: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """Run protocols: every encoder on the same windows, splits, seeds and permutations; out come records."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,13 +9,17 @@ import numpy as np
 from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.data.facts import dataset_facts, machine_facts, software_facts
 from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.evaluation.asking import Features, asker
+from mdjpt_hf.evaluation.by_subject import metrics_by_subject, over_subjects
 from mdjpt_hf.evaluation.calibration import abstention_curve
 from mdjpt_hf.evaluation.choices import Protocol
 from mdjpt_hf.evaluation.encoders import Encoder
+from mdjpt_hf.evaluation.importance import channel_importance
 from mdjpt_hf.evaluation.metrics import all_metrics, reliability
-from mdjpt_hf.evaluation.nulls import Labelling, labellings, null_in_words
-from mdjpt_hf.evaluation.pool import Pool, open_pool
-from mdjpt_hf.evaluation.readout import Answers, Fit, Neighbours, answer, mlp, prepare, ridge
+from mdjpt_hf.evaluation.nulls import labellings, null_in_words
+from mdjpt_hf.evaluation.pool import Pool, has_target, open_pool
+from mdjpt_hf.evaluation.ratings import SCORE_OF_RATINGS, check_ratings, rating_entry
+from mdjpt_hf.evaluation.readout import Answers
 from mdjpt_hf.evaluation.records import FORMAT
 from mdjpt_hf.evaluation.splits import Split, SplitManifest, make_splits
 from mdjpt_hf.evaluation.statistics import holm, null_interval, paired_p_value, subject_bootstrap, subject_scores
@@ -28,34 +32,20 @@ class Effort:
     Args:
         permutations: Of the labels, where heads are trained on features. zero_shot_permutations: For neighbours.
         scratch_permutations: For networks trained anew in every split. seed: Everything drawn follows from it.
+        importance: Whether every electrode is silenced in turn, to see what is lost without it.
     """
 
     permutations: int = 100
     zero_shot_permutations: int = 500
     scratch_permutations: int = 10
     seed: int = 0
+    importance: bool = False
 
     def of(self, protocol: Protocol, encoder: Encoder) -> int:
         """Permutations for an encoder under a protocol."""
         if encoder.features is None:
             return self.scratch_permutations
         return self.zero_shot_permutations if protocol.name == "zero-shot" else self.permutations
-
-
-class Features:
-    """Features of one pool, computed once for each encoder and way to group its windows."""
-
-    def __init__(self, pool: Pool):
-        self.pool = pool
-        self._known: dict[tuple[str, str], np.ndarray] = {}
-
-    def of(self, encoder: Encoder, groups: str) -> np.ndarray:
-        """`(windows, size)`."""
-        assert encoder.features is not None  # networks trained from scratch are asked for no features
-        key = (encoder.name, groups)
-        if key not in self._known:
-            self._known[key] = encoder.features(self.pool, groups)
-        return self._known[key]
 
 
 def pool_for(
@@ -71,7 +61,7 @@ def pool_for(
             raise ConfigurationError(
                 "cross-dataset needs a label that corpora share", value=target, remedy="Use --label valence_class"
             )
-        used = [trials for trials in trial_sets if trials.name == corpus or (getattr(trials, target) >= 0).any()]
+        used = [trials for trials in trial_sets if trials.name == corpus or has_target(trials, target)]
     else:
         used = [trials for trials in trial_sets if trials.name == corpus]
     return open_pool(used, target, seconds, protocol.stride_seconds or None), used
@@ -80,7 +70,8 @@ def pool_for(
 def draw_splits(pool: Pool, protocol: Protocol, corpus: str, fingerprints: Mapping[str, str], seed: int):
     """The manifest of a protocol on a corpus."""
     plan = protocol.plan(corpus, seed)
-    splits = make_splits(plan, pool.subject, pool.stimulus, pool.label, pool.corpus)
+    strata = np.zeros(len(pool), dtype=int) if pool.rated else pool.label
+    splits = make_splits(plan, pool.subject, pool.stimulus, strata, pool.corpus)
     return SplitManifest(plan, pool.target, dict(fingerprints), tuple(splits))
 
 
@@ -91,15 +82,24 @@ def evaluate_pool(
 
     Returns:
         `dict`: Name -> entry of a record. Networks that are trained from scratch have no zero-shot score.
+
+    Raises:
+        ConfigurationError: If nothing can be scored, or ratings are to be read out by what only knows classes.
     """
     rows = {}
     pool = features.pool
+    if pool.rated:
+        check_ratings(encoders, protocol)
     for encoder in encoders:
         if encoder.features is None and protocol.name == "zero-shot":
             continue
-        ask = _asker(features, encoder, protocol, list(splits), effort.seed)
+        ask = asker(features, encoder, protocol, list(splits), effort.seed)
         dealt = labellings(pool, effort.of(protocol, encoder), effort.seed)
-        rows[encoder.name] = _entry(pool, [(ask(labelling), labelling.label) for labelling in dealt])
+        answered = [(ask(labelling), labelling.label) for labelling in dealt]
+        rows[encoder.name] = rating_entry(pool, answered) if pool.rated else _entry(pool, answered)
+        if effort.importance and not pool.rated and encoder.features is not None:
+            found = channel_importance(features, encoder, protocol, list(splits), effort.seed, answered[0][0])
+            rows[encoder.name]["importance"] = found
     if not rows:
         raise ConfigurationError(
             "networks trained from scratch have no features for zero-shot",
@@ -108,45 +108,6 @@ def evaluate_pool(
         )
     _compare(rows)
     return rows
-
-
-def _asker(
-    features: Features, encoder: Encoder, protocol: Protocol, splits: list[Split], seed: int
-) -> Callable[[Labelling], Answers]:
-    pool = features.pool
-    if protocol.name == "zero-shot":
-        known = features.of(encoder, protocol.encoder_groups)
-        neighbours = Neighbours(prepare(known, pool, protocol, np.ones(len(pool), dtype=bool)), pool, protocol)
-        return neighbours.answer
-    fits = _fits(features, encoder, protocol, splits)
-    return lambda labelling: answer(fits, pool, protocol, splits, labelling, seed)
-
-
-def _fits(features: Features, encoder: Encoder, protocol: Protocol, splits: list[Split]) -> Callable[[int], Fit]:
-    """The classifier of every split; features are prepared once for each set of training subjects."""
-    pool = features.pool
-    if encoder.fit is not None:
-        from_scratch = encoder.fit(pool)
-        return lambda number: from_scratch
-    known = features.of(encoder, protocol.encoder_groups)
-    prepared: dict[tuple[str, ...], np.ndarray] = {}
-    classes = len(pool.classes)
-
-    def fit_of(number: int) -> Fit:
-        people = splits[number].train if protocol.normalisation == "online" else ()
-        if people not in prepared:
-            prepared.clear()  # one set of features at a time: they may be large
-            prepared[people] = prepare(known, pool, protocol, np.isin(pool.subject, people))
-        values = prepared[people]
-
-        def fit(train: np.ndarray, label: np.ndarray, asked: np.ndarray, seed: int) -> np.ndarray:
-            if protocol.head == "mlp":
-                return mlp(values[train], label, values[asked], classes, seed)
-            return ridge(values[train], label, values[asked], classes)
-
-        return fit
-
-    return fit_of
 
 
 # --- from answers to entries ---------------------------------------------------------------------------------------
@@ -184,28 +145,7 @@ def _subject_accuracy(pool: Pool, answers: Answers, label: np.ndarray) -> np.nda
 
 
 def _metrics(pool: Pool, answers: Answers, label: np.ndarray) -> dict[str, Any]:
-    """Every metric as mean over subjects with its interval; a subject's is that over the splits that tested it."""
-    subject = pool.subject[answers.window]
-    by_subject: list[dict[str, float]] = []
-    for name in np.unique(subject):
-        scores, counts = [], []
-        for split in np.unique(answers.split[subject == name]):
-            own = (subject == name) & (answers.split == split)
-            scores.append(all_metrics(label[answers.window[own]], answers.probabilities[own]))
-            counts.append(int(own.sum()))
-        by_subject.append({metric: _mean([score[metric] for score in scores], counts) for metric in scores[0]})
-    columns = {metric: np.array([scores[metric] for scores in by_subject]) for metric in by_subject[0]}
-    return {
-        metric: {**asdict(subject_bootstrap(values)), "n": int((~np.isnan(values)).sum())}
-        for metric, values in columns.items()
-        if not np.isnan(values).all()
-    }
-
-
-def _mean(values: list[float], counts: list[int]) -> float:
-    """Mean of what is known, every window counting alike."""
-    known = ~np.isnan(values)
-    return float(np.average(np.array(values)[known], weights=np.array(counts)[known])) if known.any() else float("nan")
+    return over_subjects(metrics_by_subject(pool, answers, label, all_metrics))
 
 
 def _compare(rows: dict[str, dict[str, Any]]) -> None:
@@ -239,6 +179,7 @@ def record(
         "data": "simulated" if all(entry["simulated"] for entry in datasets) else "recorded",
         "corpus": manifest.plan.target,
         "target": pool.target,
+        "score_name": SCORE_OF_RATINGS if pool.rated else "accuracy",
         "subjects": np.unique(pool.subject[tested]).tolist(),
         "classes": list(pool.classes),
         "windows": int(tested.sum()),

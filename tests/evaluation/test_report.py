@@ -52,7 +52,7 @@ def test_a_report_has_tables_nulls_tests_and_pictures(folder, tmp_path):
     assert f"{entry['null']['mean']:.3f} [" in text and record["splits"]["hash"][:12] in text
     assert "simulated" not in text.lower().replace("not simulated", "").split("## one")[0]
     pictures = sorted(path.parent.glob("*.png"))
-    assert len(pictures) == 4 and all(imread(picture).std() > 0.02 for picture in pictures)
+    assert len(pictures) == 5 and all(imread(picture).std() > 0.02 for picture in pictures)
     assert all(picture.name in text for picture in pictures)
 
 

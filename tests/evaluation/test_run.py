@@ -4,6 +4,7 @@ import json
 import sys
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -89,7 +90,7 @@ def test_the_audit_is_written_as_a_table(noise_folders, tmp_path):
         ({"corpora": ("three",)}, ConfigurationError, "no corpus"),
         ({"label": "emotion"}, CorpusError, "emotion"),
         ({"label": "emotion", "corpora": ()}, CorpusError, "no corpus has emotion"),
-        ({"label": "ratings"}, ConfigurationError, "not a class"),
+        ({"label": "ratings"}, ConfigurationError, "neither classes nor a rating"),
         ({"preset": "hopeful"}, ConfigurationError, "preset"),
         ({"choices": {"luck": 1}}, ConfigurationError, "luck"),
         ({"protocols": ("best-of-ten",)}, ConfigurationError, "unknown protocol"),
@@ -130,9 +131,11 @@ def test_without_braindecode_the_cure_is_named(monkeypatch):
 class FakeNetwork(torch.nn.Module):
     """A network as braindecode builds them; `final_layer` reads tokens."""
 
-    def __init__(self, chs_info, n_outputs, n_times, sfreq):
+    def __init__(self, chs_info, n_outputs, n_times, sfreq, n_chans, input_window_seconds):
         super().__init__()
-        assert len(chs_info) == 60 and abs(chs_info[0]["loc"][3:6]).max() < 0.2  # metres
+        places = np.array([channel["loc"][:3] for channel in chs_info])  # where MNE keeps an electrode's own place
+        assert places.shape == (n_chans, 3) == (60, 3) and 0.05 < abs(places).max() < 0.2  # metres
+        assert n_times == input_window_seconds * sfreq
         self.samples, self.sfreq = n_times, sfreq
         self.tokens = torch.nn.Linear(n_times, 7)
         self.final_layer = torch.nn.Linear(7, n_outputs)
@@ -153,7 +156,8 @@ def test_networks_of_braindecode_stand_beside_ours(monkeypatch, noise_folders, t
     few, zero = evaluate(task(noise_folders, tmp_path / "out", **wanted), lambda text: None)
     assert list(few["results"]["few-shot, new stimuli"]) == ["DE", *names[1:]]
     assert "braindecode:EEGNet" not in next(iter(zero["results"].values()))  # trained anew, it has no features
-    assert few["encoders"]["braindecode:Giant"]["weights"] == "random"
+    facts = few["encoders"]["braindecode:Giant"]
+    assert facts["weights"] == "random" and "documents no pre-trained weights" in facts["why_random"]
     assert few["permutations"] == {"DE": 2, "braindecode:EEGNet": 1, "braindecode:Giant": 2}
     alone = {**wanted, "models": names[1:2], "protocols": ("zero-shot",)}
     with pytest.raises(ConfigurationError, match="no features for zero-shot"):

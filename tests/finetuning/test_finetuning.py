@@ -14,6 +14,7 @@ from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.data.targets import Target, find_target
 from mdjpt_hf.data_scripts.simulated import SimulatedCorpora
 from mdjpt_hf.errors import CardError, CheckpointError, ConfigurationError, CorpusError
+from mdjpt_hf.finetuning.records import recording_features
 from mdjpt_hf.finetuning.train import FinetuneConfig, _load, _weighted_loss, finetune
 from mdjpt_hf.finetuning.windows import LabelledDataset, RecordingSampler, split_subjects
 from mdjpt_hf.schema import EMOTIONS, VALENCE_CLASSES
@@ -225,3 +226,41 @@ def test_what_cannot_work_is_refused(encoder, data, tmp_path):
             config(encoder, data, tmp_path, **changes)
     with pytest.raises(CheckpointError, match="already holds a model"):
         finetune(config(encoder, data, encoder))
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_ratings_train_the_encoder_too(encoder, data, tmp_path, method):
+    if method == "lora":
+        pytest.importorskip("peft", reason="lora needs the extra [peft]")
+    settings = {"data": (str(data / "sim-14"),), "target": "ratings", "epochs": 1, "stride_seconds": 10.0}
+    out = finetune(config(encoder, data, tmp_path / "out", method=method, **settings))
+    before = MDJPTForPreTraining.from_pretrained(encoder).mdjpt.state_dict()
+    model = AutoModelForSequenceClassification.from_pretrained(out)
+    assert model.config.problem_type == "regression" and len(model.config.id2label) == 2
+    assert any(not torch.equal(value, before[name]) for name, value in model.mdjpt.state_dict().items())
+
+
+def test_validation_subjects_end_training_and_choose_the_epoch(encoder, data, tmp_path, monkeypatch):
+    """The first epoch is said to be the best: two more are tried, and its weights are what is kept."""
+    asked, heads = [], []
+
+    def worse_every_time(predicted):
+        asked.append(len(predicted.label_ids))
+        heads.append(np.array(predicted.predictions))
+        return {"selection": -float(len(asked))}
+
+    monkeypatch.setattr("mdjpt_hf.finetuning.train._selection", worse_every_time)
+    out = finetune(config(encoder, data, tmp_path / "out", epochs=8, patience=2))
+    assert len(asked) == 3
+    record = json.loads((out / "finetune.json").read_text())
+    result = json.loads((out / "results" / "validation.json").read_text())
+    assert asked == [result["windows"]] * 3  # nobody who trains is asked
+    assert json.loads((out / "run_record.json").read_text())["steps"] == 3 * -(-record["training_windows"] // 16)
+    trial_sets = open_corpora([data / "sim-62"])
+    windows = LabelledDataset(trial_sets, find_target(trial_sets, "label"), 5.0, 5.0)
+    validates = np.flatnonzero(split_subjects(windows.subject, 0.2, 0))
+    model = AutoModelForSequenceClassification.from_pretrained(out).eval()
+    with torch.no_grad():
+        kept = model.classifier(recording_features(model, windows, validates)).numpy()
+    np.testing.assert_allclose(kept, heads[0], atol=1e-5)
+    assert abs(kept - heads[2]).max() > 1e-4

@@ -1,0 +1,59 @@
+"""The pictures of a report, as lines of Markdown that show them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mdjpt_hf.evaluation.embedding import SCALES, draw_embedding, join_samples, read_sample
+from mdjpt_hf.evaluation.figures import draw_confidence, draw_confusion, draw_ratings, draw_subjects
+from mdjpt_hf.evaluation.importance_figure import draw_importance
+from mdjpt_hf.evaluation.ratings import SCORE_OF_RATINGS
+from mdjpt_hf.evaluation.scaling_figure import draw_scaling
+
+_SCORES = {SCORE_OF_RATINGS: "concordance (CCC)"}
+
+
+def figures(record: Mapping[str, Any], out: Path, name: str) -> list[str]:
+    """Draw what a record holds into `out`, in files that start with `name`."""
+    parts = []
+    kind = " (simulated data)" if record["data"] == "simulated" else ""
+    for title, rows in record["results"].items():
+        heading = f"{record['corpus']}{kind}: {title}"
+
+        def path(part: str) -> Path:
+            return out / f"{name}_{part}.png"
+
+        score = _SCORES.get(record["score_name"], record["score_name"])
+        draw_subjects(rows, path("subjects"), heading, score)
+        if record["score_name"] == SCORE_OF_RATINGS:
+            draw_ratings(rows, record["target"], path("ratings"), heading)
+            drawn = ["subjects", "ratings"]
+        else:
+            draw_confusion(rows, record["classes"], path("confusion"), heading)
+            draw_confidence(rows, path("confidence"), heading)
+            drawn = ["confusion", "subjects", "confidence"]
+        if draw_scaling(rows, record["encoders"], path("scaling"), heading, score):
+            drawn.append("scaling")
+        if draw_importance(rows, path("importance"), heading):
+            drawn.append("importance")
+        parts += [f"### {title}", *(f"![{part} of {heading}]({path(part).name})" for part in drawn)]
+    return parts
+
+
+def embeddings(paths: Sequence[Path], out: Path, simulated: bool) -> list[str]:
+    """Draw the features of all corpora together, before and after the encoder; for each way to group windows.
+
+    Raises:
+        RecordError: If a file of features beside the records is damaged.
+    """
+    folders = {path if path.is_dir() else path.parent for path in map(Path, paths)}
+    files = sorted(file for folder in folders for file in folder.glob("features_*.npz"))
+    parts = []
+    for groups in sorted({file.stem.rpartition("_")[2] for file in files}):
+        sample = join_samples([read_sample(file) for file in files if file.stem.endswith(f"_{groups}")])
+        title = f"features before and after the encoder{' (simulated data)' if simulated else ''}"
+        for scale in SCALES:
+            picture = f"features_{groups}_{scale.replace(' ', '_')}.png"
+            draw_embedding(sample, out / picture, title, scale)
+            parts.append(f"![{title}, {SCALES[scale]}]({picture})")
+    return ["## Features", *parts] if parts else []
