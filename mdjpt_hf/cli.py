@@ -31,7 +31,7 @@ def pretrain(
     config: Annotated[
         str | None,
         typer.Option(
-            help="A preset (demo, paper, masked-demo, masked, joint-demo) or a YAML file; default: the objective's demo."
+            help="demo, paper, masked-demo, masked, joint-demo, or a YAML file; default: the objective's demo."
         ),
     ] = None,
     data: Annotated[

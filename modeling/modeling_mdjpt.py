@@ -281,7 +281,8 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
         encoded = self.mdjpt(input_values, group_ids)
         membership = group_membership(group_ids, input_values)
         embeddings = self.projector(encoded.last_hidden_state.transpose(1, 2), membership)
-        loss, parts = None, {}
+        loss: torch.Tensor | None = None
+        parts: dict[str, torch.Tensor] = {}
         if return_loss and not any(part is None for part in (group_ids, dataset_ids, stimulus_ids)):
             loss, parts = self._align(embeddings, encoded.channel_features, (group_ids, dataset_ids, stimulus_ids))
         if return_loss and labels is not None and token_mask is not None:
