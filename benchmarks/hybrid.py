@@ -1,9 +1,11 @@
-"""mdJPT and masked EEG under the same records: `python benchmarks/hybrid.py --mdjpt RUN... --masked RUN...`.
+"""mdJPT, masked EEG and both under the same records.
 
-Each RUN is the folder of a finished run on simulated data; the n-th of one kind and the n-th of the other must have the
-same seed. Both encoders, and both side by side (`fused`), are
-scored on the same windows of the corpus that neither was trained on. One cannot be initialised from the other: no
-weight of one network has a place in the other.
+    python benchmarks/hybrid.py --mdjpt RUN... --masked RUN... --joint RUN...
+
+Each RUN is the folder of a finished run on simulated data, the last ones of objective `mdjpt+masked`; the n-th of every
+kind must have the same seed. The encoders, and mdJPT and masked side by side (`fused`), are scored on the same windows
+of the corpus that none was trained on, which lies with the runs of masked. One network cannot be initialised from the
+other: no weight of one has a place in the other, hence the joint objective on mdJPT's encoder.
 """
 
 import argparse
@@ -46,9 +48,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mdjpt", nargs="+", type=Path, required=True)
     parser.add_argument("--masked", nargs="+", type=Path, required=True)
+    parser.add_argument("--joint", nargs="+", type=Path, default=[])
     parser.add_argument("--out", type=Path, help="where the records are written as JSON")
     arguments = parser.parse_args()
-    records = [_compare(*runs) for runs in zip(arguments.mdjpt, arguments.masked, strict=True)]
+    kinds = {"mdJPT": arguments.mdjpt, "masked": arguments.masked, "joint": arguments.joint}
+    kinds = {kind: runs for kind, runs in kinds.items() if runs}
+    records = [_compare(dict(zip(kinds, runs, strict=True))) for runs in zip(*kinds.values(), strict=True)]
     for record in records:
         print(f"seed {record['seed']}\n\n{render(record)}\n")
     for protocol in JUDGED:
@@ -57,14 +62,16 @@ def main() -> None:
         arguments.out.write_text(json.dumps(records, indent=1))
 
 
-def _compare(mdjpt_run: Path, masked_run: Path) -> dict:
-    configs = [load_run_config(str(run / "run.yaml")) for run in (mdjpt_run, masked_run)]
-    if configs[0].seed != configs[1].seed:
-        raise SystemExit(f"{mdjpt_run} has seed {configs[0].seed}, {masked_run} has {configs[1].seed}")
-    unseen = [trials for trials in open_corpora([masked_run / "data"]) if trials.name == configs[1].unseen_corpus]
-    mdjpt, masked = (AutoModel.from_pretrained(run) for run in (mdjpt_run, masked_run))
-    encoders = {"fused": Fused(mdjpt, masked), "mdJPT": mdjpt, "masked": masked}
-    return {"seed": configs[0].seed, **compare(unseen[0], encoders)}
+def _compare(runs: dict[str, Path]) -> dict:
+    configs = {kind: load_run_config(str(run / "run.yaml")) for kind, run in runs.items()}
+    seeds = {kind: config.seed for kind, config in configs.items()}
+    if len(set(seeds.values())) > 1:
+        raise SystemExit(f"the runs {[str(run) for run in runs.values()]} have seeds {seeds}")
+    unseen = configs["masked"].unseen_corpus
+    trials = next(trials for trials in open_corpora([runs["masked"] / "data"]) if trials.name == unseen)
+    encoders = {kind: AutoModel.from_pretrained(run) for kind, run in runs.items()}
+    encoders |= {"fused": Fused(encoders["mdJPT"], encoders["masked"])}
+    return {"seed": seeds["masked"], **compare(trials, encoders)}
 
 
 def _judge(protocol: str, rows: list[dict]) -> None:

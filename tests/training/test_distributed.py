@@ -15,17 +15,27 @@ CONFIG = {"hidden_size": 8, "feature_size": 3, "spatial_channels": 5, "intermedi
 PAIRS, DATASETS, CLIPS = 2, 2, 3
 
 
-def build_model() -> MDJPTForPreTraining:
+#: Without and with masked prediction beside the alignment.
+CLUSTERS = {"mdjpt": [], "mdjpt+masked": [5, 7]}
+
+
+def build_model(objective: str) -> MDJPTForPreTraining:
     torch.manual_seed(0)
-    return MDJPTForPreTraining(MDJPTConfig.preset("tiny", **CONFIG)).double()
+    return MDJPTForPreTraining(MDJPTConfig.preset("tiny", **CONFIG, max_clusters=CLUSTERS[objective])).double()
 
 
-def global_batch() -> dict[str, torch.Tensor]:
+def global_batch(objective: str) -> dict[str, torch.Tensor]:
     """Two datasets x two pairs x two subjects x three clips; rows of pair p belong to process p."""
     generator = torch.Generator().manual_seed(1)
     rows = [(d, p, s, c) for p in range(PAIRS) for d in range(DATASETS) for s in range(2) for c in range(CLIPS)]
     dataset, pair, subject, clip = torch.tensor(rows).T
+    masked = {}
+    if CLUSTERS[objective]:
+        order = torch.rand(len(rows), 25, generator=generator).argsort(dim=1)
+        labels = [torch.randint(count, (len(rows), 25), generator=generator) for count in CLUSTERS[objective]]
+        masked = {"token_mask": order < 12, "labels": torch.stack(labels, dim=-1)}
     return {
+        **masked,
         "input_values": torch.randn(len(rows), 60, 625, generator=generator, dtype=torch.float64),
         "group_ids": (dataset * PAIRS + pair) * 2 + subject,
         "dataset_ids": dataset,
@@ -39,30 +49,31 @@ def gradients(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.T
     return torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
 
 
-def main(folder: str) -> None:
+def main(folder: str, objective: str) -> None:
     """What each process runs: its own pairs, wrapped as in training."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
-    rank, batch = dist.get_rank(), global_batch()
+    rank, batch = dist.get_rank(), global_batch(objective)
     half = len(batch["group_ids"]) // PAIRS
     mine = {name: tensor[rank * half : (rank + 1) * half] for name, tensor in batch.items()}
-    torch.save(gradients(DistributedDataParallel(build_model()), mine), f"{folder}/{rank}.pt")
+    torch.save(gradients(DistributedDataParallel(build_model(objective)), mine), f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
 
 @pytest.mark.slow
-def test_the_gradient_of_two_processes_is_that_of_one(tmp_path):
+@pytest.mark.parametrize("objective", CLUSTERS)
+def test_the_gradient_of_two_processes_is_that_of_one(tmp_path, objective):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(PAIRS)]
-    subprocess.run([*launcher, __file__, str(tmp_path)], check=True, capture_output=True)
+    subprocess.run([*launcher, __file__, str(tmp_path), objective], check=True, capture_output=True)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(PAIRS))
-    expected = gradients(build_model(), global_batch())
+    expected = gradients(build_model(objective), global_batch(objective))
     assert torch.equal(first, second)
     assert (first - expected).norm() / expected.norm() < 1e-5
     # Without the exchange of covariances the gradients would differ: the check has teeth.
-    alone = build_model()
-    half = {name: tensor[: len(tensor) // PAIRS] for name, tensor in global_batch().items()}
+    alone = build_model(objective)
+    half = {name: tensor[: len(tensor) // PAIRS] for name, tensor in global_batch(objective).items()}
     assert (gradients(alone, half) - expected).norm() / expected.norm() > 1e-2
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
