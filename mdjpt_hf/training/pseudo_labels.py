@@ -94,9 +94,14 @@ class PseudoLabels:
         broadcast_object_list(shared)
         codebook: Codebook = shared[0]
         self.labels = open_labels(path)
+        first_nmi = self.state.facts.get("first_nmi")
         self.state = _state(number, codebook, teacher, labels_hash(self.labels))
         entry = self._describe(number, step, codebook)
+        now = [entry[f"nmi/dataset/{g}"] for g in range(1, len(codebook.counts) + 1)]
+        self.state.facts["first_nmi"] = first_nmi or now
         accelerator.print(_summary(entry, codebook, time.perf_counter() - started))
+        if first_nmi:
+            accelerator.print(_since_the_first(first_nmi, now))
         return codebook.counts, [entry]
 
     def restore(self, state: ObjectiveState) -> None:
@@ -191,6 +196,15 @@ def _state(number: int, codebook: Codebook, teacher: TokenStates | None, digest:
 
 def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _since_the_first(before: list[float], now: list[float]) -> str:
+    """Whether clusters have come to name the dataset, which they should not."""
+    changes = [
+        f"{old:.4f} → {new:.4f} ({'falls' if new < old else 'DOES NOT FALL'})"
+        for old, new in zip(before, now, strict=True)
+    ]
+    return "  NMI with dataset since round 0: " + ", ".join(changes)
 
 
 def _summary(entry: dict[str, Any], codebook: Codebook, seconds: float) -> str:
