@@ -29,6 +29,7 @@ from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.data_scripts.simulated import SimulatedCorpora
 from mdjpt_hf.evaluation.encoders import EncoderSource, open_encoders
 from mdjpt_hf.evaluation.records import read_records
+from mdjpt_hf.evaluation.scaling_figure import draw_scaling
 from mdjpt_hf.evaluation.statistics import holm, paired_p_value, subject_bootstrap
 
 UNSEEN = "sim-30"
@@ -96,6 +97,8 @@ def main() -> None:
     write_json(arguments.out / "claims.json", {**facts, "claims": judged})
     text = render(judged, facts)
     (arguments.out / "claims.md").write_text(text)
+    for seed in arguments.seeds:
+        _draw(arguments.out / f"seed-{seed}", seed)
     print(text)
 
 
@@ -169,6 +172,16 @@ def _scores(world: Path) -> dict[str, dict[str, np.ndarray]]:
         title: {name: np.array(row["per_subject"], dtype=float) for name, row in rows.items()}
         for title, rows in results.items()
     }
+
+
+def _draw(world: Path, seed: int) -> None:
+    """Accuracy against the number of corpora, a picture for each protocol; arms that lack something are left out."""
+    for record in read_records([world / "evaluation"]):
+        for title, rows in record["results"].items():
+            shown = {name: row for name, row in rows.items() if name not in WITHOUT}
+            picture = world / f"scaling_{record['choices']['name']}.png"
+            heading = f"{UNSEEN}, seed {seed} (simulated data): {title}"
+            draw_scaling(shown, record["encoders"], picture, heading, record["score_name"])
 
 
 def judge(scores: dict[int, dict[str, dict[str, np.ndarray]]]) -> list[dict]:

@@ -166,7 +166,15 @@ def test_a_masked_run_killed_in_any_round_resumes_to_bit_identical_weights(run, 
 
 def check_masked_run(folder: Path, printed: str) -> None:
     """What a masked run prints and leaves behind."""
-    for words in ("Davies-Bouldin", "perplexity", "NMI with dataset", "majority", "unigram", "held-out subjects", "since round 0"):
+    for words in (
+        "Davies-Bouldin",
+        "perplexity",
+        "NMI with dataset",
+        "majority",
+        "unigram",
+        "held-out subjects",
+        "since round 0",
+    ):
         assert words in printed
     history = json.loads((folder / "history.json").read_text())
     rounds = [entry for entry in history if "round" in entry]
