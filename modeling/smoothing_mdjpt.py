@@ -59,6 +59,33 @@ def online_normalise(features: Any, prior_mean: Any, prior_variance: Any, decay:
     return _normalised(values, prior_mean, prior_variance, decay)
 
 
+class OnlineNormaliser:
+    """[`online_normalise`] one window at a time.
+
+    Args:
+        prior_mean, prior_variance, decay: See [`online_normalise`].
+    """
+
+    def __init__(self, prior_mean: Any, prior_variance: Any, decay: float = 0.99):
+        self.prior_mean, self.prior_variance = np.asarray(prior_mean, float), np.asarray(prior_variance, float)
+        online_normalise(
+            np.zeros((1, self.prior_mean.size or 1)), self.prior_mean, self.prior_variance, decay
+        )  # checks
+        self.decay, self.count = decay, 0
+        self._total = self._squares = np.zeros(self.prior_mean.shape)
+
+    def push(self, features: Any) -> np.ndarray:
+        """The next window `(size,)`, normalised."""
+        values = np.asarray(features, dtype=float)
+        self._total, self._squares = self._total + values, self._squares + values**2
+        weight, self.count = self.decay**self.count, self.count + 1
+        mean = self._total / self.count
+        variance = np.maximum(self._squares / self.count - mean**2, 0)
+        centre = weight * self.prior_mean + (1 - weight) * mean
+        spread = weight * self.prior_variance + (1 - weight) * variance + VARIANCE_FLOOR
+        return ((values - centre) / np.sqrt(spread)).astype(np.asarray(features).dtype)
+
+
 def lds_smooth(features: Any, causal: bool = False) -> np.ndarray:
     """Smooth every feature over the windows of a trial: Kalman filter and Rauch-Tung-Striebel smoother.
 
