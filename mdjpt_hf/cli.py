@@ -20,6 +20,7 @@ data_app = typer.Typer(help="Turn recordings into prepared corpora.", no_args_is
 app.add_typer(data_app, name="data")
 app.command()(cli_share.push)
 app.command()(cli_share.verify)
+app.command()(cli_share.export)
 app.command()(cli_evaluate.evaluate)
 app.command()(cli_evaluate.report)
 app.command()(cli_reproduce.reproduce)

@@ -1,4 +1,4 @@
-"""The commands that share and check: `mdjpt push`, `mdjpt verify`, `mdjpt data push`."""
+"""The commands that share and check: `mdjpt push`, `mdjpt verify`, `mdjpt export`, `mdjpt data push`."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -98,3 +98,14 @@ def _read_facts(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigurationError("is not a mapping of facts", path=path, remedy="Write `name: value` lines")
     return content
+
+
+def export(
+    model: Annotated[str, typer.Argument(help="Folder or Hub id of an encoder or a classifier.")],
+    onnx: Annotated[Path, typer.Option(help="The file to write.")],
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's own code.")] = False,
+) -> None:
+    """Write a model as one ONNX file, compared with PyTorch before it is kept."""
+    from mdjpt_hf.export import export_onnx
+
+    typer.echo(export_onnx(model, onnx, trust_remote_code))

@@ -1,0 +1,131 @@
+"""A model as one ONNX file, for programs without PyTorch."""
+
+import json
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import AutoModel, AutoModelForSequenceClassification
+
+from mdjpt_hf.errors import ConfigurationError, MDJPTError
+from mdjpt_hf.version import __version__
+
+#: Largest difference from PyTorch that a file may show.
+TOLERANCE = 1e-4
+#: Windows and seconds that a fresh file is tried with; other numbers than it was traced with.
+_TRIED = ((1, 5.0), (3, 2.0), (2, 10.0))
+
+
+class _OneOutput(nn.Module):
+    """Windows in, one tensor out; every window stands alone."""
+
+    def __init__(self, model: nn.Module, name: str):
+        super().__init__()
+        self.model, self.name = model, name
+
+    def forward(self, input_values: torch.Tensor) -> torch.Tensor:
+        """`(batch, 60, samples)` -> `(batch, size)`."""
+        return self.model(input_values)[self.name]
+
+
+def export_onnx(name: str, path: Path, trust_remote_code: bool = False) -> str:
+    """Write a model as ONNX, after comparing it with PyTorch on windows of several numbers and lengths.
+
+    Args:
+        name: Folder or Hub id. path: The file to write; it appears whole or not at all.
+        trust_remote_code: Run the model's own code, which models of this package do not need.
+
+    Returns:
+        What was written, in words.
+
+    Raises:
+        ConfigurationError: If the model cannot be opened, or the extra `[onnx]` is missing.
+        MDJPTError: If the file does not give PyTorch's numbers; none is left behind.
+    """
+    model, output = _open(name, trust_remote_code)
+    try:
+        import onnxruntime  # noqa: F401 - asked for now, since tracing takes a while
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ConfigurationError(
+            f"this needs ONNX ({error})", value="onnx", remedy="pip install 'mdjpt-hf[onnx]'"
+        ) from error
+    config = model.config
+    windows = torch.randn(2, config.num_channels, config.window_samples, generator=torch.Generator().manual_seed(0))
+    dynamic = {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC}
+    network = _OneOutput(model, output).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own, about itself and about torchvision
+        program = torch.onnx.export(
+            network,
+            (windows,),
+            dynamo=True,
+            dynamic_shapes={"input_values": dynamic},
+            input_names=["input_values"],
+            output_names=[output],
+            verbose=False,
+        )
+    assert program is not None  # it is None only where the exporter writes the file itself
+    program.model.metadata_props.update(_facts(config))
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        program.save(str(partial))
+        difference = _difference(network, partial, config)
+        if not difference <= TOLERANCE:
+            raise MDJPTError(
+                f"the file differs from PyTorch by {difference:.2g}", path=path, value=difference, remedy="Report it"
+            )
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    size = path.stat().st_size / 2**20
+    return (
+        f"{path}, {size:.1f} MiB: input_values (batch, {config.num_channels}, samples at {config.sampling_rate} Hz) -> "
+        f"{output}; differs from PyTorch by {difference:.1g} at most"
+    )
+
+
+def _open(name: str, trust_remote_code: bool) -> tuple[nn.Module, str]:
+    """A classifier, or an encoder where no head was trained, and the output that is wanted of it."""
+    try:
+        config = json.loads((Path(name) / "config.json").read_text()) if Path(name).is_dir() else None
+        options = {"trust_remote_code": trust_remote_code}
+        encoder = AutoModel.from_pretrained(name, **options)
+        architectures = (config or encoder.config.to_dict()).get("architectures") or []
+        if not any(part.endswith("ForSequenceClassification") for part in architectures):
+            return encoder.eval(), "pooler_output"
+        return AutoModelForSequenceClassification.from_pretrained(name, **options).eval(), "logits"
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{name} cannot be opened: {error}", value=name, remedy="Give a model") from error
+
+
+def _facts(config: Any) -> dict[str, str]:
+    """What whoever runs the file must know."""
+    facts = {
+        "mdjpt-hf": __version__,
+        "model_type": config.model_type,
+        "sampling_rate": str(config.sampling_rate),
+        "window_seconds": str(config.window_seconds),
+        "labels": json.dumps({str(number): label for number, label in (config.id2label or {}).items()}),
+        "input": "windows from MDJPTFeatureExtractor; every window is normalised by itself",
+    }
+    return facts
+
+
+@torch.no_grad()
+def _difference(network: nn.Module, path: Path, config: Any) -> float:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    generator = torch.Generator().manual_seed(1)
+    differences = []
+    for count, seconds in _TRIED:
+        samples = round(seconds * config.sampling_rate)
+        windows = torch.randn(count, config.num_channels, samples, generator=generator)
+        (found,) = session.run(None, {"input_values": windows.numpy()})
+        differences.append(np.abs(found - network(windows).numpy()).max())
+    return float(np.max(differences))
