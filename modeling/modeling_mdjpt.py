@@ -123,7 +123,7 @@ class MDJPTModel(MDJPTPreTrainedModel):
     """The encoder: windows of the 60 standard channels in, features of emotion-related dynamics out."""
 
     # Heads of the checkpoint it came with.
-    _keys_to_ignore_on_load_unexpected = [r"^projector\.", r"^heads\.", r"^classifier\."]
+    _keys_to_ignore_on_load_unexpected = [r"^projector\.", r"^heads", r"^classifier\."]
 
     def __init__(self, config: MDJPTConfig):
         super().__init__(config)
@@ -244,6 +244,8 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
         self.projector = Projector(config)
         if config.max_clusters:
             maps = config.num_maps
+            # Weighted maps are shares of a softmax, thousandths: without this the heads would hardly move them.
+            self.heads_norm = nn.LayerNorm(maps)
             self.heads = ClusterHeads(maps, list(config.max_clusters), maps**-0.5)
         self.post_init()
 
@@ -317,7 +319,8 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
         samples = F.pad(samples, (0, input_values.shape[-1] - samples.shape[1]))
         # Signals are scaled around 0, so 0 is what says nothing.
         states = self.mdjpt.token_states(input_values.masked_fill(samples[:, None], 0.0), group_ids)
-        losses, accuracies = masked_prediction(self.heads(states), labels, token_mask, self.config.unmasked_weight)
+        logits = self.heads(self.heads_norm(states))
+        losses, accuracies = masked_prediction(logits, labels, token_mask, self.config.unmasked_weight)
         parts = {"masked_losses": losses.detach(), "masked_accuracies": accuracies}
         return self.config.masked_weight * losses.mean(), parts
 
@@ -335,7 +338,7 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
 class MDJPTForSequenceClassification(CarriesPipeline, MDJPTPreTrainedModel):
     """The encoder with the paper's head: classes, several labels at once, or ratings (regression)."""
 
-    _keys_to_ignore_on_load_unexpected = [r"^projector\."]
+    _keys_to_ignore_on_load_unexpected = [r"^projector\.", r"^heads"]
     # The head computes its own mean loss, so Trainer must divide it by the accumulation steps.
     accepts_loss_kwargs = False
 

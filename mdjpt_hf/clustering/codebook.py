@@ -1,7 +1,7 @@
 """Adaptive clustering: principal components, then k-means at several granularities, each with a chosen number.
 
-How many clusters a granularity has is chosen among candidates by the Davies-Bouldin index on tokens kept out of the
-fit (smaller is better). Clusters with too few tokens are then merged into their neighbours. Only samples of bounded
+How many clusters a granularity has is chosen among candidates by the Davies-Bouldin index on a random sample of tokens
+(smaller is better). Clusters with too few tokens are then merged into their neighbours. Only samples of bounded
 size are in memory; everything follows from the seed and the tokens' numbers.
 """
 
@@ -13,7 +13,7 @@ import torch
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.metrics import davies_bouldin_score
 
-CRITERION = "Davies-Bouldin index on tokens kept out of the fit, smaller is better"
+CRITERION = "Davies-Bouldin index on a random sample of tokens, smaller is better"
 _BLOCK = 8192
 
 

@@ -53,7 +53,9 @@ class AlignmentObjective(Objective):
         self.windows_per_step = per_pair * self.steps.pairs_per_dataset * self.steps.datasets_per_step
 
     def build_model(self) -> MDJPTForPreTraining:
-        return MDJPTForPreTraining(self.config.model_config())
+        model_config = self.config.model_config()
+        model_config.max_clusters = []  # heads that predict clusters would get no gradient here
+        return MDJPTForPreTraining(model_config)
 
     def rehearse(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         # Without ids there is no loss, hence no exchange with the other processes.

@@ -9,7 +9,8 @@ from accelerate import Accelerator
 
 from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.data.joint import JointSteps
-from mdjpt_hf.modeling.modeling_mdjpt import MDJPTModel
+from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining, MDJPTModel
 from mdjpt_hf.training.alignment import AlignmentMeter, AlignmentObjective
 from mdjpt_hf.training.config import RunConfig
 from mdjpt_hf.training.figures import draw_masked
@@ -36,6 +37,12 @@ class JointObjective(AlignmentObjective):
 
     def __init__(self, config: RunConfig, trial_sets: Sequence[TrialSet], accelerator: Accelerator, folder: Path):
         model_config = config.model_config()
+        if not model_config.max_clusters:
+            raise ConfigurationError(
+                "masked prediction needs heads, and model.max_clusters names none",
+                value=[],
+                remedy="Use --config joint-demo, or for example --set 'model.max_clusters=[20, 100, 300]'",
+            )
         self.settings = MaskedSettings.read(config.masked, model_config.max_clusters, config.steps)
         super().__init__(config, trial_sets, accelerator, grid=model_config.token_samples)
         held_out = frozenset(
@@ -43,6 +50,9 @@ class JointObjective(AlignmentObjective):
         )
         self.pseudo_labels = pseudo_labels(config, self.settings, trial_sets, held_out, folder, MDJPTModel)
         self._use_labels()
+
+    def build_model(self) -> MDJPTForPreTraining:
+        return MDJPTForPreTraining(self.config.model_config())
 
     def rounds(self) -> list[range]:
         """See `MaskedSettings.round_steps`."""

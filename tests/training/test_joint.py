@@ -15,6 +15,7 @@ from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
 from mdjpt_hf.modeling.layers_mdjpt import average_patches
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
+from mdjpt_hf.training.alignment import AlignmentObjective
 from mdjpt_hf.training.config import load_run_config
 from mdjpt_hf.training.joint import JointObjective
 from mdjpt_hf.training.retrieval import hold_out_subjects
@@ -155,6 +156,12 @@ def test_rounds_cluster_the_encoders_own_states_from_the_second_on(trial_sets, t
     assert logged["loss"] == pytest.approx(float(output.loss), rel=1e-5) and "isa/one" in logged
 
 
+def test_alignment_alone_has_no_heads_that_would_get_no_gradient(trial_sets):
+    config = load_run_config("joint-demo", model=TINY, objective="mdjpt")
+    model = AlignmentObjective(config, trial_sets, SimpleNamespace(process_index=0, num_processes=1)).build_model()
+    assert not hasattr(model, "heads") and model.config.max_clusters == []
+
+
 def test_a_network_without_heads_is_refused(trial_sets, tmp_path):
-    with pytest.raises(ConfigurationError, match="candidates must be one list per entry of model.max_clusters"):
+    with pytest.raises(ConfigurationError, match="model.max_clusters names none"):
         objective(trial_sets, tmp_path, max_clusters=[])
