@@ -11,8 +11,8 @@ all are judged on the corpus that none of them saw, on the same windows, splits 
 
 A claim holds if the 95 % interval of its mean difference over the subjects of all seeds lies above 0, its p-value is
 below 0.05 after Holm's correction over the table, and every seed's own interval lies above 0. Intervals and p-values
-are about subjects of these worlds; how much worlds differ is what the column of the seeds shows. Nothing is chosen here,
-so what does not hold is printed like what does. Finished arms are kept, so the command can be repeated after a break.
+are about subjects of these worlds; how much worlds differ is what the column of the seeds shows. Nothing is chosen
+here, so what does not hold is printed like what does. Finished arms are kept: repeat the command after a break.
 """
 
 import argparse
