@@ -15,7 +15,9 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="The folder to make; MODEL/evaluation puts results on the model's card.")],
     protocol: Annotated[
         list[str] | None,
-        typer.Option(help="few-shot, zero-shot, leave-one-subject-out or cross-dataset; repeatable; default two."),
+        typer.Option(
+            help="few-shot, zero-shot, leave-one-subject-out or cross-dataset; repeatable; default two of them."
+        ),
     ] = None,
     preset: Annotated[
         str, typer.Option(help="honest, or paper: the published protocol with its optimistic choices.")
@@ -41,6 +43,7 @@ def evaluate(
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run a model's own code.")] = False,
 ) -> None:
     """Score encoders side by side: same windows, splits and seeds; every score with its protocol and its null."""
+    from mdjpt_hf.evaluation.choices import default_protocols
     from mdjpt_hf.evaluation.encoders import EncoderSource
     from mdjpt_hf.evaluation.run import Evaluation
     from mdjpt_hf.evaluation.run import evaluate as run
@@ -53,7 +56,7 @@ def evaluate(
     task = Evaluation(
         models=tuple(models),
         data=tuple(data),
-        protocols=tuple(protocol or ("zero-shot", "few-shot")),
+        protocols=tuple(protocol or default_protocols(label)),
         out=out,
         preset=preset,
         choices=choices,

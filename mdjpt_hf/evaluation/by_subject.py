@@ -1,6 +1,6 @@
 """Metrics of every subject, and over subjects."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -8,27 +8,40 @@ import numpy as np
 
 from mdjpt_hf.evaluation.pool import Pool
 from mdjpt_hf.evaluation.readout import Answers
+from mdjpt_hf.evaluation.splits import Split
 from mdjpt_hf.evaluation.statistics import subject_bootstrap
 
 
+def tested_subjects(pool: Pool, splits: Sequence[Split]) -> np.ndarray:
+    """Names of those whom any split tests, `(subjects,)` in order; scores of all labellings are about them."""
+    return np.unique(pool.subject[np.isin(pool.subject, [name for split in splits for name in split.test])])
+
+
 def metrics_by_subject(
-    pool: Pool, answers: Answers, label: np.ndarray, score: Callable[[np.ndarray, np.ndarray], dict[str, float]]
+    pool: Pool,
+    subjects: np.ndarray,
+    answers: Answers,
+    label: np.ndarray,
+    score: Callable[[np.ndarray, np.ndarray], dict[str, float]],
 ) -> dict[str, np.ndarray]:
-    """Metric -> `(tested subjects,)`, in the order of their names; a subject's is that over the splits that tested it.
+    """Metric -> `(subjects,)`; a subject's is that over the splits that tested it, NaN where none of their windows was.
 
     Args:
-        label: `(windows,)` of the pool. score: (true labels, answers) of some windows -> metrics by name.
+        subjects: Names, of [`tested_subjects`]. label: `(windows,)` of the pool.
+        score: (true labels, answers) of some windows -> metrics by name.
     """
     subject = pool.subject[answers.window]
     by_subject: list[dict[str, float]] = []
-    for name in np.unique(subject):
+    for name in subjects:
         scores, counts = [], []
         for split in np.unique(answers.split[subject == name]):
             own = (subject == name) & (answers.split == split)
             scores.append(score(label[answers.window[own]], answers.probabilities[own]))
             counts.append(int(own.sum()))
-        by_subject.append({metric: _mean([found[metric] for found in scores], counts) for metric in scores[0]})
-    return {metric: np.array([scores[metric] for scores in by_subject]) for metric in by_subject[0]}
+        known = scores[0] if scores else {}
+        by_subject.append({metric: _mean([found[metric] for found in scores], counts) for metric in known})
+    metrics = max(by_subject, key=len)
+    return {metric: np.array([scores.get(metric, np.nan) for scores in by_subject]) for metric in metrics}
 
 
 def over_subjects(columns: Mapping[str, np.ndarray]) -> dict[str, Any]:

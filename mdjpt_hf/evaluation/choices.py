@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.evaluation.splits import PROTOCOLS, SplitPlan
+from mdjpt_hf.schema import RATINGS
 
 #: Choice -> what may be chosen, and what it means.
 CHOICES: dict[str, dict[str, str]] = {
@@ -88,13 +90,38 @@ class Protocol:
             value = getattr(self, choice)
             if value not in known:
                 raise ConfigurationError(f"{choice} is {value!r}", value=value, remedy=f"Use one of {', '.join(known)}")
+        self._check_numbers()
         self._check_access()
 
+    def _check_numbers(self) -> None:
+        if not _is_number(self.neighbours, int) or self.neighbours < 1:
+            raise ConfigurationError(
+                f"neighbours is {self.neighbours!r}", value=self.neighbours, remedy="Use a whole number from 1"
+            )
+        if not _is_number(self.stride_seconds, int | float) or not 0 <= self.stride_seconds < math.inf:
+            raise ConfigurationError(
+                f"stride_seconds is {self.stride_seconds!r}",
+                value=self.stride_seconds,
+                remedy="Use seconds above 0, or 0 for windows without overlap",
+            )
+        if not isinstance(self.stimulus_disjoint, bool):
+            raise ConfigurationError(
+                f"stimulus_disjoint is {self.stimulus_disjoint!r}",
+                value=self.stimulus_disjoint,
+                remedy="Use true or false",
+            )
+
     def _check_access(self) -> None:
-        kind, _, count = self.access.partition(":")
+        kind, _, count = str(self.access).partition(":")
         if kind not in ("none", "unlabelled", "labelled") or (kind == "labelled") != bool(count):
             raise ConfigurationError(
                 f"access is {self.access!r}", value=self.access, remedy="Use none, unlabelled or labelled:K"
+            )
+        if kind == "labelled" and not _counts_subjects(count):
+            raise ConfigurationError(
+                f"access is {self.access!r}: {count!r} counts no subjects",
+                value=self.access,
+                remedy="Use labelled:K with a whole number K from 1, or a share between 0 and 1 such as 0.25",
             )
         if (self.name == "few-shot") != (kind == "labelled"):
             raise ConfigurationError(
@@ -154,9 +181,24 @@ class Protocol:
             words[field.name] = f"{value}: {meaning}" if meaning and meaning != value else value
         for unused in ("head", "stimulus_disjoint") if self.name == "zero-shot" else ("exclude", "neighbours"):
             del words[unused]
+        if self.name == "zero-shot" and self.selection != "test":
+            words["selection"] = "none: the number of neighbours was fixed beforehand"
         words["input_scale"] = "one robust scale for each recording as a whole"
         words["optimistic"] = ", ".join(self.optimistic) or "nothing"
         return words
+
+
+def _is_number(value: Any, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _counts_subjects(text: str) -> bool:
+    """Whether a text is a whole number from 1, or a share between 0 and 1."""
+    try:
+        count = float(text)
+    except ValueError:
+        return False
+    return 0 < count < 1 or (count >= 1 and count.is_integer())
 
 
 def honest(name: str, **choices: Any) -> Protocol:
@@ -190,6 +232,11 @@ def paper(name: str, **choices: Any) -> Protocol:
 
 
 PRESETS = {"honest": honest, "paper": paper}
+
+
+def default_protocols(label: str) -> tuple[str, ...]:
+    """The two that a target is evaluated with unless others are asked for: ratings have no classes that could vote."""
+    return ("few-shot", "leave-one-subject-out") if label in RATINGS else ("zero-shot", "few-shot")
 
 
 def audit_stages(name: str) -> list[tuple[str, Protocol]]:

@@ -1,9 +1,12 @@
 """Features before and after the encoder as a map (t-SNE), coloured by dataset, subject and emotion."""
 
+import os
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from matplotlib import colormaps
@@ -45,10 +48,15 @@ class FeatureSample:
 
 
 def write_sample(path: Path, sample: FeatureSample) -> None:
-    """Write a sample as compressed NumPy arrays."""
+    """Write a sample as compressed NumPy arrays, so that the file is either the old one or the whole new one."""
     arrays: dict[str, Any] = {f"{_FEATURES}{name}": values for name, values in sample.features.items()}
     arrays |= {"before": np.array(sample.before, dtype=str), **sample.names}
-    np.savez_compressed(path, **arrays)
+    temporary = path.with_name(f".{path.name}.partial")
+    with open(temporary, "wb") as file:
+        np.savez_compressed(file, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
 
 
 def read_sample(path: Path) -> FeatureSample:
@@ -58,12 +66,12 @@ def read_sample(path: Path) -> FeatureSample:
         RecordError: If the file is none, or its arrays do not belong together.
     """
     try:
-        with np.load(path) as stored:
+        with open(path, "rb") as file, np.load(file) as stored:
             arrays = {name: stored[name] for name in stored.files}
         features = {name[len(_FEATURES) :]: arrays[name] for name in arrays if name.startswith(_FEATURES)}
         names = {name: arrays[name] for name in (*_COLUMNS, "recording")}
         sample = FeatureSample(features, tuple(arrays["before"].tolist()), names)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile, zlib.error) as error:
         raise RecordError(
             f"is no sample of features: {error}", path=path, remedy="Run the evaluation again, into another folder"
         ) from error

@@ -1,4 +1,8 @@
-"""Labels dealt anew, for the null of a protocol: what it scores when features know nothing of the labels."""
+"""Labels dealt anew, for the null of a protocol: what it scores when features know nothing of the labels.
+
+What is dealt are stimuli, not trials: subjects share what a stimulus does to them and what they report of it, so that
+as many independent labels exist as stimuli. Trials dealt for every subject apart would make the null too narrow.
+"""
 
 from dataclasses import dataclass
 
@@ -13,10 +17,11 @@ class Labelling:
     """One way to deal the labels.
 
     Attributes:
-        label: `(windows,)` classes.
+        label: `(windows,)` classes, or ratings.
         stimulus: `(windows,)` whose place each window's stimulus takes in the splits. Splits that spread the classes
             over training and test do so for the dealt labels too: balanced by the true ones, they would put a dealt
-            class on one side, and the null below chance.
+            class on one side, and the null below chance. Where reports differ, splits do not look at them, and every
+            stimulus keeps its place.
     """
 
     label: np.ndarray
@@ -24,35 +29,132 @@ class Labelling:
 
 
 def labellings(pool: Pool, permutations: int, seed: int) -> list[Labelling]:
-    """The true labelling, then permutations: over the stimuli of each corpus, or over the trials of each subject
-    where stimuli have no class of their own (subjects' own reports)."""
+    """The true labelling, then permutations of the stimuli of each corpus.
+
+    A stimulus of one class hands it over as a whole. Where subjects report differently, or share no stimulus, all of
+    them are dealt by the same permutation, each keeping their own reports: see [`Reports`].
+    """
     rng = np.random.default_rng([seed, 7])
-    if not stimuli_have_one_class(pool.stimulus, pool.label):
-        dealt = [Labelling(_deal_trials(pool, rng), pool.stimulus) for _ in range(permutations)]
-    else:
-        dealt = [_deal_stimuli(pool, rng) for _ in range(permutations)]
+    corpora = [_Corpus.of(pool, name) for name in np.unique(pool.corpus)]
+    dealt = []
+    for _ in range(permutations):
+        label, stimulus = pool.label.copy(), pool.stimulus.copy()
+        for corpus in corpora:
+            label[corpus.windows], stimulus[corpus.windows] = corpus.deal(rng)
+        dealt.append(Labelling(label, stimulus))
     return [Labelling(pool.label, pool.stimulus), *dealt]
 
 
 def null_in_words(pool: Pool) -> str:
-    """What is permuted."""
-    over = "stimuli" if stimuli_have_one_class(pool.stimulus, pool.label) else "the trials of each subject"
-    return f"labels permuted over {over}, everything else repeated; mean and central 95 %"
+    """What is permuted, in every corpus of the pool."""
+    names = np.unique(pool.corpus)
+    ways = [(f"(in {name}) " if len(names) > 1 else "") + _Corpus.of(pool, name).in_words() for name in names]
+    return f"labels permuted over {'; '.join(ways)}; everything else repeated; mean and central 95 %"
 
 
-def _deal_stimuli(pool: Pool, rng: np.random.Generator) -> Labelling:
-    names, first, inverse = np.unique(pool.stimulus, return_index=True, return_inverse=True)
-    takes_place_of = np.arange(len(names))
-    for corpus in np.unique(pool.corpus):
-        own = np.flatnonzero(pool.corpus[first] == corpus)
-        takes_place_of[own] = rng.permutation(own)
-    return Labelling(pool.label[first][takes_place_of][inverse], names[takes_place_of][inverse])
+@dataclass(frozen=True)
+class Reports:
+    """Trials of one corpus by subject and stimulus.
+
+    Attributes:
+        subject, stimulus, showing: `(trials,)` numbers; the last counts the trials in which this subject had met this
+            stimulus before.
+        trial: `(subjects, stimuli, showings)` the number of the trial, where there is one. count: `(subjects, stimuli)`
+            how many there are.
+    """
+
+    subject: np.ndarray
+    stimulus: np.ndarray
+    showing: np.ndarray
+    trial: np.ndarray
+    count: np.ndarray
+
+    @classmethod
+    def of(cls, subject: np.ndarray, stimulus: np.ndarray) -> "Reports":
+        """From the names of the subject and the stimulus of every trial, `(trials,)` each."""
+        people, who = np.unique(subject, return_inverse=True)
+        names, what = np.unique(stimulus, return_inverse=True)
+        count = np.zeros((len(people), len(names)), dtype=int)
+        showing = np.zeros(len(who), dtype=int)
+        for number, cell in enumerate(zip(who, what, strict=True)):
+            showing[number] = count[cell]
+            count[cell] += 1
+        trial = np.zeros((*count.shape, count.max(initial=1)), dtype=int)
+        trial[who, what, showing] = np.arange(len(who))
+        return cls(who, what, showing, trial, count)
+
+    def sources(self, following: np.ndarray) -> np.ndarray:
+        """Whose report every trial takes, `(trials,)` numbers, under one permutation of the stimuli for all subjects.
+
+        Everybody's report of `following[k]` takes the place of that of stimulus k. A subject who did not see it takes
+        the next stimulus in that cycle which they saw; so all keep their own reports, and subjects who saw the same
+        stimuli are dealt alike. Stimuli met several times hand over their reports in order.
+
+        Args:
+            following: `(stimuli,)` permutation.
+        """
+        seen = self.count > 0
+        taken = np.broadcast_to(following, seen.shape).copy()
+        rows = np.arange(len(seen))[:, None]
+        while (missed := seen & ~seen[rows, taken]).any():
+            taken[missed] = following[taken[missed]]
+        other = taken[self.subject, self.stimulus]
+        return self.trial[self.subject, other, self.showing % self.count[self.subject, other]]
+
+    @property
+    def shared(self) -> bool:
+        """Whether two subjects saw the same stimulus."""
+        return bool(((self.count > 0).sum(axis=0) > 1).any())
 
 
-def _deal_trials(pool: Pool, rng: np.random.Generator) -> np.ndarray:
-    trials, first, inverse = np.unique(pool.trial, return_index=True, return_inverse=True)
-    classes = pool.label[first].copy()
-    for subject in np.unique(pool.subject):
-        own = np.flatnonzero(pool.subject[first] == subject)
-        classes[own] = rng.permutation(classes[own])
-    return classes[inverse]
+@dataclass(frozen=True)
+class _Corpus:
+    """What is dealt in one corpus: `windows` numbers of its windows, and of each its `place` among the trials.
+
+    `label` and `stimulus` `(trials,)` are those of every trial; `mixed` counts the stimuli with several labels.
+    """
+
+    windows: np.ndarray
+    place: np.ndarray
+    label: np.ndarray
+    stimulus: np.ndarray
+    reports: Reports
+    mixed: int
+
+    @classmethod
+    def of(cls, pool: Pool, name: str) -> "_Corpus":
+        windows = np.flatnonzero(pool.corpus == name)
+        _, first, place = np.unique(pool.trial[windows], return_index=True, return_inverse=True)
+        label, stimulus = pool.label[windows][first], pool.stimulus[windows][first]
+        reports = Reports.of(pool.subject[windows][first], stimulus)
+        mixed = sum(not stimuli_have_one_class(stimulus[own], label[own]) for own in _groups(stimulus))
+        return cls(windows, place, label, stimulus, reports, mixed)
+
+    def deal(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Labels, and the stimuli whose place in the splits is taken, `(windows,)` each."""
+        names, first, number = np.unique(self.stimulus, return_index=True, return_inverse=True)
+        following = rng.permutation(len(names))
+        if self.mixed or not self.reports.shared:
+            sources = self.reports.sources(following)
+            stimulus = self.stimulus if self.mixed else self.stimulus[sources]
+            return self.label[sources][self.place], stimulus[self.place]
+        return self.label[first][following][number][self.place], names[following][number][self.place]
+
+    def in_words(self) -> str:
+        if not self.reports.shared:
+            return "the trials of each subject apart, since no stimulus was shown to two subjects"
+        if not self.mixed:
+            return "stimuli"
+        seen = (self.reports.count > 0).mean()
+        return (
+            f"stimuli, each subject's own reports by the same permutation (reports differ for {self.mixed} of "
+            f"{self.reports.count.shape[1]} stimuli; subjects saw {seen:.0%} of them, and who did not see a stimulus "
+            "takes the next one of the permutation that they saw)"
+        )
+
+
+def _groups(names: np.ndarray) -> list[np.ndarray]:
+    """Numbers of the elements of every name."""
+    _, inverse = np.unique(names, return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(inverse[order])) + 1)

@@ -40,16 +40,17 @@ def check_ratings(encoders: Sequence[Encoder], protocol: Protocol) -> None:
         raise ConfigurationError(f"ratings cannot be evaluated: {wrong}", value=protocol.name, remedy=remedy)
 
 
-def rating_entry(pool: Pool, answered: list[tuple[Answers, np.ndarray]]) -> dict[str, Any]:
+def rating_entry(pool: Pool, subjects: np.ndarray, answered: list[tuple[Answers, np.ndarray]]) -> dict[str, Any]:
     """The entry of an encoder: concordance per subject with interval and null, and the other metrics.
 
     Args:
+        subjects: Names of those tested.
         answered: Answers and the labels asked for, the true labelling first, then permutations.
 
     Raises:
         CorpusError: If no tested subject's ratings vary.
     """
-    columns = [metrics_by_subject(pool, answers, label, _score) for answers, label in answered]
+    columns = [metrics_by_subject(pool, subjects, answers, label, _score) for answers, label in answered]
     by_subject = np.stack([found[SCORE_OF_RATINGS] for found in columns])
     if np.isnan(by_subject[0]).all():
         raise CorpusError(

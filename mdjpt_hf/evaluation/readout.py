@@ -12,6 +12,7 @@ import torch
 from scipy.linalg import eigh
 from torch import nn
 
+from mdjpt_hf.errors import SplitError
 from mdjpt_hf.evaluation.calibration import fit_temperature, scale
 from mdjpt_hf.evaluation.choices import Protocol
 from mdjpt_hf.evaluation.nulls import Labelling
@@ -159,13 +160,23 @@ class Answers:
 def answer(
     fit_of: Callable[[int], Fit], pool: Pool, protocol: Protocol, splits: list[Split], labelling: Labelling, seed: int
 ) -> Answers:
-    """Train, choose and answer in every split; `fit_of(number)` is the head of a split."""
+    """Train, choose and answer in every split; `fit_of(number)` is the head of a split.
+
+    Raises:
+        SplitError: If no split has windows on both sides under this labelling.
+    """
     found = []
     for number, split in enumerate(splits):
         parts = split.parts(pool.subject, labelling.stimulus)
         if len(parts[0]) and len(parts[2]):
             answers = _answer_split(fit_of(number), pool, protocol, parts, labelling.label, seed + number)
             found.append((parts[2], np.full(len(parts[2]), number), *answers))
+    if not found:
+        raise SplitError(
+            "no split has windows to train and to test on once labels are dealt anew",
+            value=len(splits),
+            remedy="Give a corpus whose subjects saw more of the same stimuli, or --set stimulus_disjoint=false",
+        )
     windows, numbers, probabilities, candidates, temperatures = zip(*found, strict=True)
     return Answers(
         np.concatenate(windows), np.concatenate(numbers), np.concatenate(probabilities), candidates, temperatures

@@ -1,5 +1,6 @@
 """`mdjpt report`: records as tables, tests and figures in Markdown; what is not comparable is not put side by side."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from mdjpt_hf.evaluation.statistics import holm, paired_p_value, subject_bootstr
 
 REPORT_FILE = "report.md"
 MARK = "⚠"
+#: Stands by p-values that more permutations could have made smaller.
+TOO_FEW = "†"
 
 #: Score of a record -> heading.
 SCORES = {"accuracy": "accuracy", SCORE_OF_RATINGS: "CCC"}
@@ -73,6 +76,7 @@ def merge(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                 )
             known |= row
         merged[key]["encoders"] = merged[key]["encoders"] | record["encoders"]
+        merged[key]["permutations"] = merged[key]["permutations"] | record["permutations"]
     return list(merged.values())
 
 
@@ -112,7 +116,7 @@ def _rows(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, Mapping[
 def _tables(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """An honest table and, apart from it, a marked one."""
     rows = _rows(records)
-    adjusted = holm([entry["p_value"] for _, _, entry, _ in rows])
+    adjusted = _p_cells(rows)
     tables = []
     kinds = dict.fromkeys((score, flatters) for flatters in (False, True) for score in _scores(records))
     for score, optimistic in kinds:
@@ -125,7 +129,25 @@ def _tables(records: Sequence[Mapping[str, Any]]) -> list[str]:
             head = ["protocol", "encoder", SCORES[score], "null", "p (Holm)", *_columns(score).values(), "n"]
             title = f"**{MARK} Optimistic: not comparable with the table above**\n\n" if optimistic else ""
             tables.append(title + _markdown(head, chosen))
+    if any(cell.endswith(TOO_FEW) for cell in adjusted):
+        tables.append(
+            f"{TOO_FEW} No score could have reached p = 0.05 here: for {len(rows)} tests after Holm's correction that "
+            f"takes {20 * len(rows) - 1} permutations (`--permutations`, `--scratch-permutations`). ≤ marks the "
+            "smallest p there can be."
+        )
     return tables
+
+
+def _p_cells(rows: Sequence[tuple[str, str, Mapping[str, Any], Mapping[str, Any]]]) -> list[str]:
+    """Holm-adjusted p-values of rows, marked where no score could have come to 0.05 with so few permutations."""
+    values = [entry["p_value"] for _, _, entry, _ in rows]
+    cells = []
+    for number, (adjusted, (_, encoder, _, record)) in enumerate(zip(holm(values), rows, strict=True)):
+        floor = 1 / (1 + record["permutations"].get(encoder, math.inf))
+        lowest = holm([*values[:number], min(floor, values[number]), *values[number + 1 :]])[number]
+        at_floor = "≤ " if values[number] <= floor + 1e-6 else ""  # records round
+        cells.append(f"{at_floor}{adjusted:.3f} {TOO_FEW}" if lowest > 0.05 else f"{adjusted:.3f}")
+    return cells
 
 
 def _scores(records: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -137,7 +159,7 @@ def _columns(score: str) -> Mapping[str, str]:
     return _METRICS if score == "accuracy" else _RATING_METRICS
 
 
-def _row(title: str, encoder: str, entry: Mapping[str, Any], record: Mapping[str, Any], p_value: float) -> list[str]:
+def _row(title: str, encoder: str, entry: Mapping[str, Any], record: Mapping[str, Any], p_value: str) -> list[str]:
     mark = f"{MARK} " if record["optimistic"] else ""
     facts = record["encoders"][encoder]
     notes = [" (pre-trained on this corpus, without labels)"] if facts.get("saw_this_corpus") == "yes" else []
@@ -148,7 +170,7 @@ def _row(title: str, encoder: str, entry: Mapping[str, Any], record: Mapping[str
         encoder + "".join(notes),
         _interval(entry["score"]),
         _interval(entry["null"]),
-        f"{p_value:.3f}",
+        p_value,
         *("–" if value is None else f"{value:.3f}" for value in metrics),
         str(sum(score is not None for score in entry["per_subject"])),
     ]

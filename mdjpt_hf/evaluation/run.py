@@ -1,7 +1,10 @@
 """`mdjpt evaluate`: open everything, run every protocol on every corpus, write records; and the audit of leaks."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from mdjpt_hf.evaluation.pool import Pool
 from mdjpt_hf.evaluation.records import write_record
 from mdjpt_hf.evaluation.runner import Effort, Features, draw_splits, evaluate_pool, pool_for, record
 from mdjpt_hf.evaluation.splits import SplitManifest, load_manifests, save_manifests
+from mdjpt_hf.schema import RATINGS
 
 SPLITS_FILE = "splits.json"
 AUDIT_FILE = "leak_audit.md"
@@ -33,6 +37,9 @@ class Evaluation:
         corpora: Only these are tested; default all that have the label.
         effort: Permutations and seed. source: How models are opened.
         leak_audit: Instead of the protocols alone, add their optimistic choices one after the other.
+
+    Raises:
+        ConfigurationError: If choices are given that an audit would pass over, or importance is asked of ratings.
     """
 
     models: tuple[str, ...]
@@ -47,6 +54,26 @@ class Evaluation:
     effort: Effort = Effort()
     source: EncoderSource = field(default_factory=EncoderSource)
     leak_audit: bool = False
+
+    def __post_init__(self) -> None:
+        if self.leak_audit and (self.preset != "honest" or self.choices):
+            raise ConfigurationError(
+                "the audit of leaks makes its own choices, one after the other",
+                value={"preset": self.preset, **self.choices},
+                remedy="Leave out --preset and --set, or leave out --leak-audit",
+            )
+        if self.label in RATINGS and self.leak_audit:
+            raise ConfigurationError(
+                "the audit of leaks trains classifiers, and ratings have no classes",
+                value=self.label,
+                remedy="Use --label label, or leave out --leak-audit",
+            )
+        if self.label in RATINGS and self.effort.importance:
+            raise ConfigurationError(
+                "the importance of electrodes is the probability of a class lost, and ratings have none",
+                value=self.label,
+                remedy="Leave out --importance, or use a label with classes",
+            )
 
     def stages(self, name: str) -> list[tuple[str, Protocol]]:
         """The protocols behind a name: one, or those of the audit."""
@@ -63,24 +90,64 @@ class Evaluation:
 def evaluate(task: Evaluation, say: Callable[[str], None] = print) -> list[dict[str, Any]]:
     """Run everything and write records, splits and a sample of the features.
 
+    The folder appears when all is done: until then everything lies in a hidden one beside it, and a failure leaves
+    nothing behind.
+
     Raises:
-        RecordError: If the folder holds results already.
+        RecordError: If there is something in the folder already.
         CorpusError: If no corpus has the label.
         SplitError: If splits that were given do not belong to the data.
     """
     out = Path(task.out)
-    if any(out.glob("*.json")):
-        raise RecordError("already holds results", path=out, remedy="Choose another folder")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RecordError("already holds results or other files", path=out, remedy="Choose another folder")
     stages = {name: task.stages(name) for name in task.protocols}
     given = load_manifests(task.splits) if task.splits else None
     trial_sets = open_corpora(task.data)
     encoders = open_encoders(task.models, task.source)
     seconds = window_seconds(task.models, task.source)
-    out.mkdir(parents=True, exist_ok=True)
-    session = _Session(task, trial_sets, encoders, seconds, given, say)
-    for corpus in _corpora(task, trial_sets):
-        for protocols in stages.values():
-            session.run(corpus, protocols)
+    if task.effort.importance:
+        scratch = [encoder.name for encoder in encoders if encoder.features is None]
+        _say_without_importance(scratch, say)
+    corpora = _corpora(task, trial_sets)
+    with _finished_folder(out) as staging:
+        session = _Session(replace(task, out=staging), trial_sets, encoders, seconds, given, say)
+        for corpus in corpora:
+            for protocols in stages.values():
+                session.run(corpus, protocols)
+        _complete(session)
+    return session.records
+
+
+def _say_without_importance(scratch: list[str], say: Callable[[str], None]) -> None:
+    """Say which networks are trained from scratch, and therefore have no importance of electrodes."""
+    if scratch:
+        say(f"{', '.join(scratch)}: no importance of electrodes, which only encoders that are not trained anew have")
+
+
+@contextmanager
+def _finished_folder(out: Path) -> Iterator[Path]:
+    """A hidden folder beside `out` that takes its name at the end, or is deleted if something fails."""
+    out = out.resolve()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    staging = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir()
+    try:
+        yield staging
+        os.replace(staging, out)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+def _complete(session: "_Session") -> None:
+    """Write what belongs to all records.
+
+    Raises:
+        CorpusError: If there are none.
+    """
+    task, out = session.task, Path(session.task.out)
     if not session.records:
         raise CorpusError(
             f"no corpus has {task.label} of two classes, or as a rating",
@@ -90,7 +157,6 @@ def evaluate(task: Evaluation, say: Callable[[str], None] = print) -> list[dict[
     save_manifests(out / SPLITS_FILE, list(session.manifests.values()))
     if session.audit:
         (out / AUDIT_FILE).write_text("\n".join(session.audit) + "\n")
-    return session.records
 
 
 def _corpora(task: Evaluation, trial_sets: list[TrialSet]) -> list[str]:

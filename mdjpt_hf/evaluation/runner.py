@@ -10,7 +10,7 @@ from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.data.facts import dataset_facts, machine_facts, software_facts
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.evaluation.asking import Features, asker
-from mdjpt_hf.evaluation.by_subject import metrics_by_subject, over_subjects
+from mdjpt_hf.evaluation.by_subject import metrics_by_subject, over_subjects, tested_subjects
 from mdjpt_hf.evaluation.calibration import abstention_curve
 from mdjpt_hf.evaluation.choices import Protocol
 from mdjpt_hf.evaluation.encoders import Encoder
@@ -33,6 +33,9 @@ class Effort:
         permutations: Of the labels, where heads are trained on features. zero_shot_permutations: For neighbours.
         scratch_permutations: For networks trained anew in every split. seed: Everything drawn follows from it.
         importance: Whether every electrode is silenced in turn, to see what is lost without it.
+
+    Raises:
+        ConfigurationError: If there is no permutation, and so no null.
     """
 
     permutations: int = 100
@@ -40,6 +43,15 @@ class Effort:
     scratch_permutations: int = 10
     seed: int = 0
     importance: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("permutations", "zero_shot_permutations", "scratch_permutations"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(
+                    f"{name} is {getattr(self, name)}; without any there is no null",
+                    value=getattr(self, name),
+                    remedy="Use at least 1, for a p-value below 0.05 at least 20",
+                )
 
     def of(self, protocol: Protocol, encoder: Encoder) -> int:
         """Permutations for an encoder under a protocol."""
@@ -88,6 +100,7 @@ def evaluate_pool(
     """
     rows = {}
     pool = features.pool
+    subjects = tested_subjects(pool, splits)
     if pool.rated:
         check_ratings(encoders, protocol)
     for encoder in encoders:
@@ -96,7 +109,8 @@ def evaluate_pool(
         ask = asker(features, encoder, protocol, list(splits), effort.seed)
         dealt = labellings(pool, effort.of(protocol, encoder), effort.seed)
         answered = [(ask(labelling), labelling.label) for labelling in dealt]
-        rows[encoder.name] = rating_entry(pool, answered) if pool.rated else _entry(pool, answered)
+        entry_of = rating_entry if pool.rated else _entry
+        rows[encoder.name] = entry_of(pool, subjects, answered)
         if effort.importance and not pool.rated and encoder.features is not None:
             found = channel_importance(features, encoder, protocol, list(splits), effort.seed, answered[0][0])
             rows[encoder.name]["importance"] = found
@@ -113,8 +127,8 @@ def evaluate_pool(
 # --- from answers to entries ---------------------------------------------------------------------------------------
 
 
-def _entry(pool: Pool, answered: list[tuple[Answers, np.ndarray]]) -> dict[str, Any]:
-    accuracy = np.stack([_subject_accuracy(pool, answers, label) for answers, label in answered])
+def _entry(pool: Pool, subjects: np.ndarray, answered: list[tuple[Answers, np.ndarray]]) -> dict[str, Any]:
+    accuracy = np.stack([_subject_accuracy(pool, subjects, answers, label) for answers, label in answered])
     null = np.nanmean(accuracy[1:], axis=1)
     score = subject_bootstrap(accuracy[0])
     answers, label = answered[0]
@@ -129,7 +143,7 @@ def _entry(pool: Pool, answered: list[tuple[Answers, np.ndarray]]) -> dict[str, 
         "null": asdict(null_interval(null)),
         "p_value": float((1 + (null >= score.mean - 1e-12).sum()) / (1 + len(null))),
         "per_subject": accuracy[0],
-        "metrics": _metrics(pool, answers, label),
+        "metrics": over_subjects(metrics_by_subject(pool, subjects, answers, label, all_metrics)),
         "confusion": confusion.tolist(),
         "reliability": {"edges": edges, "accuracy": right, "confidence": confidence, "share": share},
         "abstention": {"answered": answered_share, "accuracy": abstaining},
@@ -138,14 +152,10 @@ def _entry(pool: Pool, answered: list[tuple[Answers, np.ndarray]]) -> dict[str, 
     }
 
 
-def _subject_accuracy(pool: Pool, answers: Answers, label: np.ndarray) -> np.ndarray:
-    """`(tested subjects,)`, in the order of their names."""
+def _subject_accuracy(pool: Pool, subjects: np.ndarray, answers: Answers, label: np.ndarray) -> np.ndarray:
+    """`(subjects,)`; NaN where a labelling leaves somebody without a tested window."""
     correct = (answers.probabilities.argmax(axis=1) == label[answers.window]).astype(float)
-    return subject_scores(correct, pool.subject[answers.window])
-
-
-def _metrics(pool: Pool, answers: Answers, label: np.ndarray) -> dict[str, Any]:
-    return over_subjects(metrics_by_subject(pool, answers, label, all_metrics))
+    return subject_scores(correct, pool.subject[answers.window], subjects)
 
 
 def _compare(rows: dict[str, dict[str, Any]]) -> None:

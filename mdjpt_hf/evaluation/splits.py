@@ -6,7 +6,7 @@ A split names subjects, and where asked stimuli. Windows follow from the two, so
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -208,9 +208,9 @@ class SplitManifest:
         return json.loads(json.dumps(content))
 
     def fits(self, plan: SplitPlan, label: str, corpora: Mapping[str, str]) -> bool:
-        """Whether these splits are of that protocol, label and data, however they were drawn."""
-        wanted = (plan.protocol, plan.target, plan.stimulus_disjoint, label, dict(corpora))
-        return wanted == (self.plan.protocol, self.plan.target, self.plan.stimulus_disjoint, self.label, self.corpora)
+        """Whether these splits are of that plan, label and data, whatever the seed they were drawn with."""
+        same_plan = replace(plan, seed=self.plan.seed) == self.plan
+        return same_plan and (label, dict(corpora)) == (self.label, dict(self.corpora))
 
 
 def save_manifests(path: Path, manifests: Sequence[SplitManifest]) -> None:

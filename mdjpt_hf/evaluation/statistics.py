@@ -19,10 +19,14 @@ class Interval:
         return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
-def subject_scores(correct: np.ndarray, subject: np.ndarray) -> np.ndarray:
-    """Mean over each subject's tested windows, `(..., windows)` -> `(..., subjects)`; NaN where none was tested."""
+def subject_scores(correct: np.ndarray, subject: np.ndarray, subjects: np.ndarray | None = None) -> np.ndarray:
+    """Mean over each subject's tested windows, `(..., windows)` -> `(..., subjects)`; NaN where none was tested.
+
+    Args:
+        subjects: Names, in the order of the scores; default those who are in `subject`.
+    """
     scores = []
-    for name in np.unique(subject):
+    for name in np.unique(subject) if subjects is None else subjects:
         own = correct[..., subject == name]
         tested = ~np.isnan(own)
         totals = np.where(tested, own, 0).sum(axis=-1)

@@ -9,7 +9,7 @@ from matplotlib.image import imread
 from mdjpt_hf.errors import RecordError
 from mdjpt_hf.evaluation.choices import honest, paper
 from mdjpt_hf.evaluation.records import plain, read_records, write_record
-from mdjpt_hf.evaluation.report import MARK, merge, write_report
+from mdjpt_hf.evaluation.report import MARK, TOO_FEW, _p_cells, merge, write_report
 from mdjpt_hf.evaluation.run import Evaluation, evaluate
 from mdjpt_hf.evaluation.runner import Effort
 
@@ -54,6 +54,27 @@ def test_a_report_has_tables_nulls_tests_and_pictures(folder, tmp_path):
     pictures = sorted(path.parent.glob("*.png"))
     assert len(pictures) == 5 and all(imread(picture).std() > 0.02 for picture in pictures)
     assert all(picture.name in text for picture in pictures)
+
+
+def test_p_values_that_could_not_be_small_are_marked():
+    def cells(values, permutations):
+        record = {"permutations": {str(number): count for number, count in enumerate(permutations)}}
+        return _p_cells([("t", str(number), {"p_value": value}, record) for number, value in enumerate(values)])
+
+    assert cells([round(1 / 101, 6)] * 10, [100] * 10) == [f"≤ 0.099 {TOO_FEW}"] * 10
+    assert cells([1 / 200] * 10, [199] * 10) == ["0.050"] * 10
+    assert cells([1 / 11, 1 / 1001], [10, 1000]) == [f"≤ 0.091 {TOO_FEW}", "0.002"]
+    assert cells([0.5, 1 / 1001], [10, 1000]) == [f"0.500 {TOO_FEW}", "0.002"]
+    assert cells([0.5], [100]) == ["0.500"]
+
+
+def test_too_few_permutations_are_said_below_the_table(folder, tmp_path):
+    (record,) = read_records([folder / "honest"])
+    few = {**record, "permutations": {"DE": 9}}
+    write_record(few, tmp_path / "few.json")
+    text = write_report([tmp_path / "few.json"], tmp_path / "report").read_text()
+    assert f"{TOO_FEW} No score could have reached p = 0.05 here" in text
+    assert "takes 19 permutations" in text
 
 
 def test_optimistic_rows_stand_apart_and_are_marked(folder, tmp_path):

@@ -122,9 +122,33 @@ def test_samples_are_written_read_checked_and_drawn(tmp_path):
     broken = sample(["a"])
     write_sample(tmp_path / "broken.npz", replace(broken, names={**broken.names, "emotion": np.array(["x"])}))
     np.savez(tmp_path / "other.npz", nothing=np.zeros(3))
-    for file in ("broken", "other"):
+    whole = (tmp_path / "features_a_x.npz").read_bytes()
+    for file, content in (
+        ("half", whole[: len(whole) // 2]),
+        ("empty", b""),
+        ("flipped", whole[:200] + bytes(len(whole) - 400) + whole[-200:]),
+        ("text", b"features"),
+    ):
+        (tmp_path / f"{file}.npz").write_bytes(content)
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    (tmp_path / "array.npy").rename(tmp_path / "array.npz")
+    for file in ("array", "broken", "other", "half", "empty", "flipped", "text"):
         with pytest.raises(RecordError, match=file):
             read_sample(tmp_path / f"{file}.npz")
+
+
+def test_a_sample_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "features_a_x.npz"
+    write_sample(path, sample(["a"]))
+
+    def fail(file, **arrays):
+        file.write(b"half")
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(np, "savez_compressed", fail)
+    with pytest.raises(OSError, match="disk is full"):
+        write_sample(path, sample(["b"]))
+    assert read_sample(path).names["corpus"][0] == "a"
 
 
 # ---- from the records alone

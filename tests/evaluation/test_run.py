@@ -16,7 +16,7 @@ from mdjpt_hf.errors import CheckpointError, ConfigurationError, CorpusError, Re
 from mdjpt_hf.evaluation.choices import honest
 from mdjpt_hf.evaluation.encoders import EncoderSource, open_encoders
 from mdjpt_hf.evaluation.records import check_record, comparability, read_records
-from mdjpt_hf.evaluation.run import Evaluation, evaluate
+from mdjpt_hf.evaluation.run import Evaluation, _say_without_importance, evaluate
 from mdjpt_hf.evaluation.runner import Effort, pool_for
 
 EFFORT = Effort(permutations=4, zero_shot_permutations=9)
@@ -94,6 +94,7 @@ def test_the_audit_is_written_as_a_table(noise_folders, tmp_path):
         ({"preset": "hopeful"}, ConfigurationError, "preset"),
         ({"choices": {"luck": 1}}, ConfigurationError, "luck"),
         ({"protocols": ("best-of-ten",)}, ConfigurationError, "unknown protocol"),
+        ({"choices": {"neighbours": 0}}, ConfigurationError, "neighbours is 0"),
         ({"models": ("no/such-model",)}, CheckpointError, "no/such-model"),
         ({"models": ("de", "de")}, ConfigurationError, "same name"),
     ],
@@ -106,6 +107,57 @@ def test_what_cannot_be_evaluated_is_said(settings, error, message, noise_folder
 def test_results_are_not_overwritten(finished, noise_folders):
     with pytest.raises(RecordError, match="already holds results"):
         evaluate(task(noise_folders, finished), lambda text: None)
+
+
+def test_a_failure_midway_leaves_nothing_and_an_empty_folder_may_exist(noise_folders, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    out.mkdir()
+
+    def fail(path, manifests):
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mdjpt_hf.evaluation.run.save_manifests", fail)
+        with pytest.raises(OSError, match="disk is full"):
+            evaluate(task(noise_folders, out), lambda text: None)
+    assert list(tmp_path.rglob("*")) == [out]
+    evaluate(task(noise_folders, out), lambda text: None)
+    assert (out / "splits.json").exists() and list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"leak_audit": True, "preset": "paper"}, "makes its own choices.*Leave out --preset and --set"),
+        ({"leak_audit": True, "choices": {"nonsense": 1}}, "makes its own choices"),
+        ({"leak_audit": True, "label": "valence"}, "ratings have no classes"),
+        ({"label": "valence", "effort": Effort(importance=True)}, "Leave out --importance"),
+    ],
+)
+def test_what_would_be_passed_over_in_silence_is_refused(settings, message, noise_folders, tmp_path):
+    with pytest.raises(ConfigurationError, match=message):
+        task(noise_folders, tmp_path / "out", **settings)
+
+
+def test_networks_from_scratch_are_said_to_have_no_importance():
+    said = []
+    _say_without_importance([], said.append)
+    assert not said
+    _say_without_importance(["braindecode:EEGNet"], said.append)
+    assert said[0].startswith("braindecode:EEGNet: no importance")
+
+
+@pytest.mark.parametrize(
+    ("label", "protocols"),
+    [("valence", ("few-shot", "leave-one-subject-out")), ("label", ("zero-shot", "few-shot"))],
+)
+def test_default_protocols_can_judge_the_target(label, protocols, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr("mdjpt_hf.evaluation.run.evaluate", lambda task, say: asked.append(task.protocols) or [])
+    command = ["evaluate", "de", "--data", "data", "--label", label, "--out", str(tmp_path / "out")]
+    ended = CliRunner().invoke(app, command)
+    assert ended.exit_code == 0, ended.output
+    assert asked == [protocols]
 
 
 def test_a_damaged_record_is_refused_with_what_it_lacks(finished, tmp_path):

@@ -179,11 +179,23 @@ def test_own_reports_are_permuted_within_subjects(tmp_path):
         {"name": "zero-shot", "access": "labelled:2"},
         {"name": "cross-dataset", "access": "none"},
         {"name": "zero-shot", "smoothing": "sometimes"},
+        {"name": "zero-shot", "neighbours": 0},
+        {"name": "zero-shot", "neighbours": 2.5},
+        {"name": "zero-shot", "neighbours": True},
+        {"name": "zero-shot", "stride_seconds": -1.0},
+        {"name": "zero-shot", "stimulus_disjoint": "no"},
+        *({"name": "few-shot", "access": f"labelled:{text}"} for text in ("x", "-1", "0", "1.5", "nan", "inf")),
     ],
 )
 def test_choices_that_do_not_go_together_are_refused(choices):
     with pytest.raises(ConfigurationError):
         Protocol(**choices)
+
+
+def test_zero_shot_says_that_nothing_was_selected():
+    assert honest("zero-shot").described()["selection"].startswith("none")
+    assert "ON THE TEST SUBJECTS" in paper("zero-shot").described()["selection"]
+    assert "validation subjects" in honest("few-shot").described()["selection"]
 
 
 def test_presets_say_what_they_do():

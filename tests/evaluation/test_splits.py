@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from mdjpt_hf.errors import SplitError
@@ -33,6 +33,7 @@ def corpora(draw):
                 if rng.random() < 0.8:
                     label = int(rng.integers(0, 4)) if own_reports else int(label)
                     rows += [(f"c{corpus}/s{subject}", f"c{corpus}/k{stimulus}", label, f"c{corpus}")] * 3
+    assume(rows)  # it can happen that nobody saw anything
     columns = zip(*rows, strict=True)
     return tuple(np.array(column) for column in columns)
 
@@ -129,6 +130,8 @@ def test_a_manifest_comes_back_whole_and_a_changed_one_is_refused(table, tmp_pat
     assert loaded.fits(replace(plan, seed=9), "label", {"c0": "f0", "c1": "f1"})
     assert not loaded.fits(plan, "label", {"c0": "other", "c1": "f1"})
     assert not loaded.fits(plan, "emotion", manifest.corpora)
+    for other in ({"labelled": 0.5}, {"repeats": 9}, {"validation_share": 0.5}):
+        assert not loaded.fits(replace(plan, **other), "label", manifest.corpora)
     content = json.loads(path.read_text())
     moved = content[0]["splits"][0]["test"].pop()
     content[0]["splits"][0]["train"].append(moved)
