@@ -3,7 +3,6 @@
 All see the same windows: on the 60 standard channels, scaled by one robust scale per recording.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from transformers import AutoModel, PreTrainedModel
 
 from mdjpt_hf.data.corpora import TrialSet
-from mdjpt_hf.data.facts import RECORD_FILE
+from mdjpt_hf.data.facts import labelled_datasets, training_record
 from mdjpt_hf.data.windows import read_windows
 from mdjpt_hf.errors import CheckpointError, ConfigurationError
 from mdjpt_hf.evaluation.features import differential_entropy
@@ -123,7 +122,7 @@ def _open(name: str, names: Sequence[str], source: EncoderSource) -> Encoder:
     if name == "random":
         return _random(source, reference)
     model = source.model(name)
-    facts = {**_facts(model, "pre-trained", name), "pretrained_on": _training_corpora(Path(name))}
+    facts = {**_facts(model, "pre-trained", name), **_training_facts(name)}
     return Encoder(Path(name).name, facts, _encoding(model))
 
 
@@ -142,10 +141,16 @@ def _facts(model: PreTrainedModel, weights: str, origin: str) -> dict[str, Any]:
     return {"kind": type(model).__name__, "origin": name, "weights": weights, "parameters": parameters}
 
 
-def _training_corpora(folder: Path) -> list[str] | None:
-    """Names of the corpora it was pre-trained on, None where that is not on record."""
-    path = folder / RECORD_FILE
-    return [entry["name"] for entry in json.loads(path.read_text())["datasets"]] if path.is_file() else None
+def _training_facts(name: str) -> dict[str, Any]:
+    """The objective of a checkpoint, the corpora it was trained on (None where not on record), those with labels."""
+    record = training_record(name)
+    if record is None:
+        return {"pretrained_on": None}
+    return {
+        "objective": record.get("objective", ""),
+        "pretrained_on": [entry["name"] for entry in record["datasets"]],
+        "trained_with_labels_of": labelled_datasets(record),
+    }
 
 
 def read_pool(pool: Pool, chosen: np.ndarray) -> np.ndarray:

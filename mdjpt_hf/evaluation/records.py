@@ -14,6 +14,9 @@ from mdjpt_hf.schema import RATINGS
 
 FORMAT = 1
 
+#: `saw_this_corpus` of an encoder whose checkpoint was fine-tuned with labels of the tested corpus.
+SAW_LABELS = "with labels"
+
 #: What a record holds, and of which kind.
 SCHEMA: dict[str, type | tuple[type, ...]] = {
     "format": int,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mdjpt_hf.data.corpora import TrialSet
-from mdjpt_hf.data.facts import dataset_facts, machine_facts, software_facts
+from mdjpt_hf.data.facts import UNKNOWN_DATASET, dataset_facts, machine_facts, software_facts
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.evaluation.asking import Features, asker
 from mdjpt_hf.evaluation.by_subject import metrics_by_subject, over_subjects
@@ -20,7 +20,7 @@ from mdjpt_hf.evaluation.nulls import labellings, null_in_words
 from mdjpt_hf.evaluation.pool import Pool, has_target, open_pool
 from mdjpt_hf.evaluation.ratings import SCORE_OF_RATINGS, check_ratings, rating_entry
 from mdjpt_hf.evaluation.readout import Answers
-from mdjpt_hf.evaluation.records import FORMAT
+from mdjpt_hf.evaluation.records import FORMAT, SAW_LABELS
 from mdjpt_hf.evaluation.splits import Split, SplitManifest, make_splits
 from mdjpt_hf.evaluation.statistics import holm, null_interval, paired_p_value, subject_bootstrap, subject_scores
 
@@ -208,6 +208,10 @@ def _seconds(pool: Pool) -> float:
 
 
 def _saw(encoder: Encoder, corpus: str) -> str:
-    """Whether the tested corpus was among the unlabelled data of pre-training."""
+    """Whether the checkpoint was trained on the tested corpus: "no", "yes" without labels, `SAW_LABELS` with them."""
+    if corpus in encoder.facts.get("trained_with_labels_of", []):
+        return SAW_LABELS
     known = encoder.facts.get("pretrained_on", [])
-    return "not on record" if known is None else ("yes" if corpus in known else "no")
+    if known is not None and corpus in known:
+        return "yes"
+    return "not on record" if known is None or UNKNOWN_DATASET in known else "no"

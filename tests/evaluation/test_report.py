@@ -56,6 +56,17 @@ def test_a_report_has_tables_nulls_tests_and_pictures(folder, tmp_path):
     assert all(picture.name in text for picture in pictures)
 
 
+def test_an_encoder_that_knew_labels_of_the_corpus_is_marked(folder, tmp_path):
+    (record,) = read_records([folder / "honest"])
+    known = renamed(record, "emotions")
+    known["encoders"]["emotions"]["saw_this_corpus"] = "with labels"
+    write_record(known, tmp_path / "known.json")
+    text = write_report([folder / "honest", tmp_path / "known.json"], tmp_path / "report").read_text()
+    assert f"| {MARK} emotions (fine-tuned with LABELS of this corpus) |" in text
+    assert f"| DE − {MARK} emotions |" in text and "(pre-trained on this corpus" not in text
+    assert "| DE |" in text and f"encoder, {MARK} says" in text
+
+
 def test_optimistic_rows_stand_apart_and_are_marked(folder, tmp_path):
     text = write_report([folder / "honest", folder / "paper"], tmp_path).read_text()
     honest_table, optimistic_table = text.split(f"**{MARK} Optimistic: not comparable with the table above**")

@@ -9,9 +9,11 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from mdjpt_hf import MDJPTConfig, MDJPTFeatureExtractor, MDJPTModel
 from mdjpt_hf.cards import result_records
 from mdjpt_hf.cli import app
 from mdjpt_hf.data.corpora import open_corpora
+from mdjpt_hf.data.facts import labelled_datasets, training_record
 from mdjpt_hf.errors import CheckpointError, ConfigurationError, CorpusError, RecordError, SplitError
 from mdjpt_hf.evaluation.choices import honest
 from mdjpt_hf.evaluation.encoders import EncoderSource, open_encoders
@@ -32,6 +34,20 @@ def finished(noise_folders, tmp_path_factory):
     assert ended.exit_code == 0, ended.output
     assert "one, few-shot, new stimuli: DE" in ended.output and "null" in ended.output
     return out
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """A maker of folders with a small encoder, its extractor and, if given, a record of its training."""
+
+    def make(name, record=None, **extractor):
+        MDJPTModel(MDJPTConfig.preset("tiny")).save_pretrained(tmp_path / name)
+        MDJPTFeatureExtractor(**extractor).save_pretrained(tmp_path / name)
+        if record is not None:
+            (tmp_path / name / "run_record.json").write_text(json.dumps(record))
+        return str(tmp_path / name)
+
+    return make
 
 
 def task(folders, out, **settings):
@@ -66,6 +82,42 @@ def test_splits_are_used_again_for_other_models(finished, noise_folders, tmp_pat
     assert record["results"]["few-shot, new stimuli"]["DE"]["per_subject"] is not None
     with pytest.raises(SplitError, match="no splits of leave-one-subject-out for one"):
         evaluate(task(noise_folders, tmp_path / "b", protocols=("leave-one-subject-out",), splits=again.splits))
+
+
+FINE_TUNED = {
+    "objective": "fine-tuning (full) to label: negative, positive",
+    "datasets": [{"name": "two"}, {"name": "three"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("record", "seen"),
+    [
+        ({"objective": "mdjpt", "datasets": [{"name": "two"}]}, "yes"),
+        ({"objective": "mdjpt", "datasets": [{"name": "one"}]}, "no"),
+        ({**FINE_TUNED, "labelled_datasets": ["two"]}, "with labels"),
+        ({**FINE_TUNED, "labelled_datasets": ["three"]}, "yes"),
+        (FINE_TUNED, "with labels"),  # it does not tell: the labels of any may have been used
+        ({"objective": "mdjpt", "datasets": [{"name": "unknown"}]}, "not on record"),
+        ({"objective": "mdjpt"}, "not on record"),
+        (None, "not on record"),
+    ],
+)
+def test_what_a_checkpoint_saw_of_the_corpus_is_on_record(record, seen, checkpoint, noise_folders, tmp_path):
+    settings = {"models": (checkpoint("emotions", record),), "corpora": ("two",)}
+    (found,) = evaluate(task(noise_folders, tmp_path / "out", **settings), lambda text: None)
+    facts = found["encoders"]["emotions"]
+    assert facts["saw_this_corpus"] == seen
+    assert facts.get("objective") == (record["objective"] if record and "datasets" in record else None)
+
+
+def test_a_record_on_the_hub_is_found(monkeypatch, tmp_path):
+    path = tmp_path / "downloaded.json"
+    path.write_text(json.dumps({**FINE_TUNED, "labelled_datasets": ["two"]}))
+    asked = []
+    monkeypatch.setattr("mdjpt_hf.data.facts.cached_file", lambda *names: asked.append(names) or str(path))
+    record = training_record("user/emotions")
+    assert asked == [("user/emotions", "run_record.json")] and labelled_datasets(record) == ["two"]
 
 
 def test_cross_dataset_tests_every_corpus_by_a_label_they_share(noise_folders, tmp_path):

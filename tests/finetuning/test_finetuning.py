@@ -197,6 +197,14 @@ def test_a_base_without_a_record_is_not_passed_off_as_simulated(encoder, data, t
         model_card(gather_facts(out), "somebody/emotions")
 
 
+def test_the_record_names_every_corpus_whose_labels_were_used(encoder, data, tmp_path):
+    first = finetune(config(encoder, data, tmp_path / "first", epochs=1))
+    settings = {"epochs": 1, "data": (str(data / "sim-14"),), "target": "ratings"}
+    second = finetune(config(str(first), data, tmp_path / "second", **settings))
+    named = [json.loads((folder / "run_record.json").read_text())["labelled_datasets"] for folder in (first, second)]
+    assert named == [["sim-62"], ["sim-14", "sim-62"]]
+
+
 def test_a_head_for_other_labels_starts_anew(encoder, data, tmp_path):
     first = finetune(config(encoder, data, tmp_path / "first", epochs=1))
     model = _load(config(str(first), data, tmp_path), Target("label", ("a", "b", "c"), []))
