@@ -3,6 +3,7 @@
 All see the same windows: on the 60 standard channels, scaled by one robust scale per recording.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import AutoModel, PreTrainedModel
+from transformers.utils import FEATURE_EXTRACTOR_NAME, cached_file
 
 from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.data.facts import labelled_datasets, training_record
@@ -101,6 +103,42 @@ def window_seconds(names: Sequence[str], source: EncoderSource) -> float:
     """Length of a window, as the reference wants it, else 5 s."""
     reference = _reference(names, source)
     return float(getattr(source.model(reference).config, "window_seconds", 5.0)) if reference else 5.0
+
+
+def shared_montage(names: Sequence[str], source: EncoderSource) -> str:
+    """How recorded channels become the 60 standard ones: as the extractors of the checkpoints say, else by positions.
+
+    Raises:
+        ConfigurationError: If checkpoints disagree: all are given the same windows.
+    """
+    checkpoints = [name for name in (*names, source.reference) if name and _is_checkpoint(name)]
+    told = {name: montage for name in checkpoints if (montage := checkpoint_montage(name))}
+    if len(set(told.values())) > 1:
+        raise ConfigurationError(
+            f"the models want different montages: {', '.join(f'{name} {found}' for name, found in told.items())}",
+            value=told,
+            remedy="Evaluate models of one montage at a time, each time with another --out",
+        )
+    return next(iter(told.values()), "positions")
+
+
+def checkpoint_montage(name: str) -> str:
+    """What the extractor of a folder or Hub id does about missing channels; empty where it has none that tells.
+
+    Raises:
+        CheckpointError: If the extractor's settings are no JSON.
+    """
+    try:
+        path = Path(str(cached_file(name, FEATURE_EXTRACTOR_NAME)))
+        return str(json.loads(path.read_text()).get("montage", ""))
+    except OSError:
+        return ""
+    except (ValueError, AttributeError) as error:
+        raise CheckpointError(
+            f"has a {FEATURE_EXTRACTOR_NAME} that cannot be read: {error}",
+            path=name,
+            remedy="Copy it again from where the model was saved",
+        ) from error
 
 
 def _reference(names: Sequence[str], source: EncoderSource) -> str:

@@ -184,7 +184,7 @@ def record(
         "classes": list(pool.classes),
         "windows": int(tested.sum()),
         "stimuli": len(np.unique(pool.stimulus[tested])),
-        "protocol": {**protocol.described(), "window_seconds": _seconds(pool), "null": null_in_words(pool)},
+        "protocol": _described(pool, protocol),
         "choices": asdict(protocol),
         "protocol_key": protocol.key,
         "optimistic": list(protocol.optimistic),
@@ -201,6 +201,12 @@ def record(
         },
         "results": {protocol.title: rows},
     }
+
+
+def _described(pool: Pool, protocol: Protocol) -> dict[str, Any]:
+    """Every choice in words, and what the windows are."""
+    windows = {"montage": pool.parts[0].trials.montage, "window_seconds": _seconds(pool)}
+    return {**protocol.described(), **windows, "null": null_in_words(pool)}
 
 
 def _seconds(pool: Pool) -> float:

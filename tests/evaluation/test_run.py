@@ -7,6 +7,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from noise_corpora import NoiseCorpus
 from typer.testing import CliRunner
 
 from mdjpt_hf import MDJPTConfig, MDJPTFeatureExtractor, MDJPTModel
@@ -14,9 +15,10 @@ from mdjpt_hf.cards import result_records
 from mdjpt_hf.cli import app
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.facts import labelled_datasets, training_record
+from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.errors import CheckpointError, ConfigurationError, CorpusError, RecordError, SplitError
 from mdjpt_hf.evaluation.choices import honest
-from mdjpt_hf.evaluation.encoders import EncoderSource, open_encoders
+from mdjpt_hf.evaluation.encoders import EncoderSource, open_encoders, shared_montage
 from mdjpt_hf.evaluation.records import check_record, comparability, read_records
 from mdjpt_hf.evaluation.run import Evaluation, evaluate
 from mdjpt_hf.evaluation.runner import Effort, pool_for
@@ -118,6 +120,40 @@ def test_a_record_on_the_hub_is_found(monkeypatch, tmp_path):
     monkeypatch.setattr("mdjpt_hf.data.facts.cached_file", lambda *names: asked.append(names) or str(path))
     record = training_record("user/emotions")
     assert asked == [("user/emotions", "run_record.json")] and labelled_datasets(record) == ["two"]
+
+
+#: For which the montages differ, unlike for the few channels of the other corpora.
+CAP_OF_30 = (
+    "Fp1 Fp2 Fz F3 F4 F7 F8 FC1 FC2 FC5 FC6 Cz C3 C4 T7 T8 CP1 CP2 CP5 CP6 Pz P3 P4 P7 P8 PO3 PO4 Oz O1 O2".split()
+)
+
+
+def test_windows_are_made_with_the_montage_of_the_checkpoint(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr("noise_corpora.CHANNELS", CAP_OF_30)
+    noise_folders = [prepare(NoiseCorpus("one", 6), tmp_path / "data", progress=False).folder]
+    models = [checkpoint(name, montage=name) for name in ("released", "positions")]
+    scores = {}
+    for model, name in zip(models, ("released", "positions"), strict=True):
+        given = task(noise_folders, tmp_path / f"out-{name}", models=("de", model), protocols=("few-shot",))
+        (record,) = evaluate(given, lambda text: None)
+        assert record["protocol"]["montage"] == name
+        scores[name] = record["results"]["few-shot, new stimuli"]["DE"]["per_subject"]
+    assert not np.array_equal(scores["released"], scores["positions"])
+    random = EncoderSource(reference=models[0])
+    assert (
+        shared_montage(["random", "de"], random) == "released"
+        and shared_montage(["de"], EncoderSource()) == "positions"
+    )
+    with pytest.raises(ConfigurationError, match="different montages: .*released released, .*positions") as error:
+        evaluate(task(noise_folders, tmp_path / "both", models=tuple(models)), lambda text: None)
+    assert "one montage at a time" in str(error.value) and not (tmp_path / "both").exists()
+
+
+def test_an_extractor_that_cannot_be_read_is_named(checkpoint, tmp_path):
+    model = checkpoint("broken")
+    (tmp_path / "broken" / "preprocessor_config.json").write_text("{")
+    with pytest.raises(CheckpointError, match="preprocessor_config.json that cannot be read"):
+        shared_montage([model], EncoderSource())
 
 
 def test_cross_dataset_tests_every_corpus_by_a_label_they_share(noise_folders, tmp_path):
