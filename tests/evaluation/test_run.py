@@ -22,6 +22,7 @@ from mdjpt_hf.evaluation.encoders import EncoderSource, open_encoders, shared_mo
 from mdjpt_hf.evaluation.records import check_record, comparability, read_records
 from mdjpt_hf.evaluation.run import Evaluation, evaluate
 from mdjpt_hf.evaluation.runner import Effort, pool_for
+from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS
 
 EFFORT = Effort(permutations=4, zero_shot_permutations=9)
 
@@ -123,9 +124,7 @@ def test_a_record_on_the_hub_is_found(monkeypatch, tmp_path):
 
 
 #: For which the montages differ, unlike for the few channels of the other corpora.
-CAP_OF_30 = (
-    "Fp1 Fp2 Fz F3 F4 F7 F8 FC1 FC2 FC5 FC6 Cz C3 C4 T7 T8 CP1 CP2 CP5 CP6 Pz P3 P4 P7 P8 PO3 PO4 Oz O1 O2".split()
-)
+CAP_OF_30 = STANDARD_CHANNELS[::2]
 
 
 def test_windows_are_made_with_the_montage_of_the_checkpoint(checkpoint, tmp_path, monkeypatch):
@@ -140,10 +139,8 @@ def test_windows_are_made_with_the_montage_of_the_checkpoint(checkpoint, tmp_pat
         scores[name] = record["results"]["few-shot, new stimuli"]["DE"]["per_subject"]
     assert not np.array_equal(scores["released"], scores["positions"])
     random = EncoderSource(reference=models[0])
-    assert (
-        shared_montage(["random", "de"], random) == "released"
-        and shared_montage(["de"], EncoderSource()) == "positions"
-    )
+    assert shared_montage(["random", "de"], random) == "released"
+    assert shared_montage(["de"], EncoderSource()) == "positions"
     with pytest.raises(ConfigurationError, match="different montages: .*released released, .*positions") as error:
         evaluate(task(noise_folders, tmp_path / "both", models=tuple(models)), lambda text: None)
     assert "one montage at a time" in str(error.value) and not (tmp_path / "both").exists()
