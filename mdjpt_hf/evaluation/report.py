@@ -51,7 +51,7 @@ def write_report(paths: Sequence[Path], out: Path) -> Path:
 
 
 def merge(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Records of the same protocol, splits, data and classes become one; all others stay apart.
+    """Records of the same protocol, splits, data, classes and windows become one; all others stay apart.
 
     Raises:
         RecordError: If an encoder would have two scores in one.
@@ -72,7 +72,8 @@ def merge(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                     remedy="Give one of them, or rename the model's folder",
                 )
             known |= row
-        merged[key]["encoders"] = merged[key]["encoders"] | record["encoders"]
+        for name in ("encoders", "permutations"):
+            merged[key][name] = merged[key][name] | record[name]
     return list(merged.values())
 
 

@@ -81,6 +81,9 @@ def test_records_of_different_protocols_splits_or_data_never_share_a_row(folder,
     assert len(merge([record, renamed(record, "other")])) == 1
     for change in ("protocol_key", "corpus"):
         assert len(merge([record, {**renamed(record, "other"), change: "else"}])) == 2
+    for change in ({"window_seconds": 8.0}, {"montage": "released"}):
+        assert len(merge([record, {**renamed(record, "other"), "protocol": {**record["protocol"], **change}}])) == 2
+    assert len(merge([record, {**renamed(record, "other"), "windows": record["windows"] - 1}])) == 2
     elsewhere = {**renamed(record, "other"), "splits": {**record["splits"], "hash": "f" * 64}}
     assert len(merge([record, elsewhere])) == 2
     write_record(elsewhere, tmp_path / "elsewhere.json")
@@ -88,6 +91,15 @@ def test_records_of_different_protocols_splits_or_data_never_share_a_row(folder,
     assert "stimulus excluded [1] | DE" in text and "stimulus excluded [2] | other" in text
     with pytest.raises(RecordError, match="DE has two records"):
         merge([record, record])
+
+
+def test_permutations_of_every_merged_record_are_told(folder, tmp_path):
+    (record,) = read_records([folder / "honest"])
+    other = {**renamed(record, "other"), "permutations": {"other": 7}}
+    assert merge([record, other])[0]["permutations"] == {"DE": 19, "other": 7}
+    write_record(other, tmp_path / "other.json")
+    text = write_report([folder / "honest", tmp_path / "other.json"], tmp_path / "report").read_text()
+    assert "permutations: DE 19, other 7." in text
 
 
 def test_protocols_that_differ_anywhere_have_different_keys():
