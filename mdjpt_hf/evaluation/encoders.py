@@ -176,7 +176,13 @@ def _random(source: EncoderSource, reference: str) -> Encoder:
 def _facts(model: PreTrainedModel, weights: str, origin: str) -> dict[str, Any]:
     parameters = sum(parameter.numel() for parameter in model.parameters())
     name = Path(origin).name if Path(origin).exists() else origin  # no path of this machine goes on record
-    return {"kind": type(model).__name__, "origin": name, "weights": weights, "parameters": parameters}
+    return {
+        "kind": type(model).__name__,
+        "origin": name,
+        "weights": weights,
+        "parameters": parameters,
+        "device": model.device.type,
+    }
 
 
 def _training_facts(name: str) -> dict[str, Any]:

@@ -176,7 +176,7 @@ def record(
     datasets = [dataset_facts(trials) for trials in trial_sets]
     return {
         "format": FORMAT,
-        "data": "simulated" if all(entry["simulated"] for entry in datasets) else "recorded",
+        "data": next(_origin(entry) for entry in datasets if entry["name"] == manifest.plan.target),
         "corpus": manifest.plan.target,
         "target": pool.target,
         "score_name": SCORE_OF_RATINGS if pool.rated else "accuracy",
@@ -184,7 +184,7 @@ def record(
         "classes": list(pool.classes),
         "windows": int(tested.sum()),
         "stimuli": len(np.unique(pool.stimulus[tested])),
-        "protocol": _described(pool, protocol),
+        "protocol": _described(pool, protocol) | _sources(datasets, manifest.plan.target),
         "choices": asdict(protocol),
         "protocol_key": protocol.key,
         "optimistic": list(protocol.optimistic),
@@ -193,7 +193,7 @@ def record(
         "permutations": {encoder.name: effort.of(protocol, encoder) for encoder in encoders if encoder.name in rows},
         "null": null_in_words(pool),
         "software": software_facts(),
-        "machine": machine_facts("cpu"),
+        "machine": machine_facts(_device(encoders)),
         "datasets": datasets,
         "encoders": {
             encoder.name: {**encoder.facts, "saw_this_corpus": _saw(encoder, manifest.plan.target)}
@@ -201,6 +201,22 @@ def record(
         },
         "results": {protocol.title: rows},
     }
+
+
+def _origin(dataset: Mapping[str, Any]) -> str:
+    return "simulated" if dataset["simulated"] else "recorded"
+
+
+def _sources(datasets: Sequence[Mapping[str, Any]], tested: str) -> dict[str, str]:
+    """What was trained on beside the tested corpus, and whether it was recorded; nothing where that is all there is."""
+    others = [f"{entry['name']} ({_origin(entry)})" for entry in datasets if entry["name"] != tested]
+    return {"sources": ", ".join(others)} if others else {}
+
+
+def _device(encoders: Sequence[Encoder]) -> str:
+    """Kind of the device that computed features: that of any encoder that is not on the processor, else `cpu`."""
+    devices = [encoder.facts.get("device", "cpu") for encoder in encoders]
+    return next((device for device in devices if device != "cpu"), "cpu")
 
 
 def _described(pool: Pool, protocol: Protocol) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 import json
 import sys
+from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
-from noise_corpora import NoiseCorpus
+from noise_corpora import NoiseCorpus, knowing
 from typer.testing import CliRunner
 
 from mdjpt_hf import MDJPTConfig, MDJPTFeatureExtractor, MDJPTModel
@@ -110,7 +111,7 @@ def test_what_a_checkpoint_saw_of_the_corpus_is_on_record(record, seen, checkpoi
     settings = {"models": (checkpoint("emotions", record),), "corpora": ("two",)}
     (found,) = evaluate(task(noise_folders, tmp_path / "out", **settings), lambda text: None)
     facts = found["encoders"]["emotions"]
-    assert facts["saw_this_corpus"] == seen
+    assert facts["saw_this_corpus"] == seen and facts["device"] == "cpu"
     assert facts.get("objective") == (record["objective"] if record and "datasets" in record else None)
 
 
@@ -159,6 +160,30 @@ def test_cross_dataset_tests_every_corpus_by_a_label_they_share(noise_folders, t
     assert [(record["corpus"], len(record["subjects"])) for record in records] == [("one", 6), ("two", 4)]
     with pytest.raises(ConfigurationError, match="a label that corpora share"):
         evaluate(task(noise_folders, tmp_path / "own", **{**everything, "label": "label"}), lambda text: None)
+
+
+class SimulatedNoise(NoiseCorpus):
+    def options(self):
+        return {**super().options(), "generator": "noise"}
+
+
+def test_what_is_tested_says_whether_a_record_is_of_simulated_data(noise_folders, tmp_path):
+    made = prepare(SimulatedNoise("made", 4), tmp_path / "made", progress=False).folder
+    settings = {"protocols": ("cross-dataset",), "corpora": (), "label": "valence_class"}
+    records = evaluate(task([made, noise_folders[0]], tmp_path / "out", **settings), lambda text: None)
+    assert [(record["corpus"], record["data"], record["protocol"]["sources"]) for record in records] == [
+        ("made", "simulated", "one (recorded)"),
+        ("one", "recorded", "made (simulated)"),
+    ]
+
+
+def test_the_machine_is_the_one_that_computed_the_features(monkeypatch, noise_folders, tmp_path):
+    monkeypatch.setattr("mdjpt_hf.evaluation.runner.machine_facts", lambda device: {"device": device})
+    for devices in (["cpu", "cuda"], ["cpu", "cpu"]):
+        encoders = [replace(knowing("subject"), name=f"{n}", facts={"device": d}) for n, d in enumerate(devices)]
+        monkeypatch.setattr("mdjpt_hf.evaluation.run.open_encoders", lambda *given, opened=encoders: opened)
+        (record,) = evaluate(task(noise_folders, tmp_path / devices[1]), lambda text: None)
+        assert record["machine"] == {"device": devices[1]} and "sources" not in record["protocol"]
 
 
 def test_the_audit_is_written_as_a_table(noise_folders, tmp_path):
