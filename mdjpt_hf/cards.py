@@ -22,6 +22,9 @@ from mdjpt_hf.errors import CardError
 #: Where records of results stand in a model's folder.
 RESULT_FILES = ("comparison.json", "results/*.json", "evaluation/*.json")
 
+#: Names of a checkpoint's own row in records that name no encoders: those a training leaves beside its weights.
+OWN_ROWS = ("pre-trained", "this model")
+
 _FROM_RUN = "written by `mdjpt pretrain` to run_record.json; for other folders give it with --facts FILE.yaml"
 #: Fact -> what it is, and how to give it.
 REQUIRED = {
@@ -86,6 +89,7 @@ def gather_facts(
     config = _read(folder / "config.json")
     record = _read(folder / RECORD_FILE) if (folder / RECORD_FILE).is_file() else {}
     facts = {"family": config.get("model_type"), "architectures": config.get("architectures"), **record}
+    facts["folder"] = folder.resolve().name
     facts["results"] = result_records(folder)
     facts |= dict(extra or {})
     datasets = facts.get("datasets") or []
@@ -157,7 +161,7 @@ def model_card(facts: Mapping[str, Any], repo_id: str, files: Collection[str] = 
 
 
 def _metadata(facts: Mapping[str, Any], repo_id: str) -> dict[str, Any]:
-    scores = [score for record in facts["results"] for score in _scores(record)]
+    scores = [score for record in facts["results"] for score in _scores(record, (facts.get("folder", ""), repo_id))]
     data = ModelCardData(
         license=facts["licence"],
         library_name="transformers",
@@ -179,16 +183,22 @@ def _tags(facts: Mapping[str, Any]) -> list[str]:
     return ["eeg", "emotion-recognition", "pre-training", str(facts["family"])] + ["simulated-data"] * simulated
 
 
-def _scores(record: Mapping[str, Any]) -> Iterator[EvalResult]:
-    """The model's own score under every protocol; the encoders it was compared with are in the text."""
+def _scores(record: Mapping[str, Any], names: Collection[str] = ()) -> Iterator[EvalResult]:
+    """The model's own score under every protocol; the encoders it was compared with are in the text.
+
+    Args:
+        record: Of results. names: The model's folder and Hub id, by which a record of many encoders knows it.
+    """
     for protocol, row in record.get("results", {}).items():
-        own = next(iter(row.values()))
+        own = _own_entry(record, row, names)
+        if own is None:
+            continue
         interval, null = own["score"], own.get("null") or {}
         arguments = {
             "protocol": protocol,
             "interval_95": [round(float(interval["low"]), 4), round(float(interval["high"]), 4)],
             "subjects": len(record["subjects"]),
-            "classes": len(record["classes"]),
+            **({"ratings": list(record["classes"])} if _rates(record) else {"classes": len(record["classes"])}),
         }
         if null:
             arguments["permutation_null"] = round(float(null["mean"]), 4)
@@ -200,10 +210,26 @@ def _scores(record: Mapping[str, Any]) -> Iterator[EvalResult]:
             dataset_split=record.get("split", "test"),
             dataset_args=dict(record["protocol"]),
             metric_type=record.get("score_name", "accuracy"),
-            metric_name=f"accuracy, {protocol}",
+            metric_name=f"{_score_name(record)}, {protocol}",
             metric_value=round(float(interval["mean"]), 4),
             metric_args=arguments,
         )
+
+
+def _own_entry(record: Mapping[str, Any], row: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any] | None:
+    """The entry of the model itself in a row of results; None where only others were scored."""
+    if "encoders" not in record:
+        return next((row[name] for name in OWN_ROWS if name in row), None)
+    for name, entry in row.items():
+        facts = record["encoders"].get(name, {})
+        if facts.get("weights") == "pre-trained" and facts.get("origin", name) in names:
+            return entry
+    return None
+
+
+def _rates(record: Mapping[str, Any]) -> bool:
+    """Whether the record judges ratings; its `classes` are their names."""
+    return record.get("score_name", "accuracy") != "accuracy"
 
 
 def _kind(record: Mapping[str, Any]) -> str:
@@ -328,20 +354,29 @@ def _results(record: Mapping[str, Any]) -> str:
     if not record.get("results"):
         return _errors(record)
     names = list(next(iter(record["results"].values())))
+    count = len(record["classes"])
+    asked = f"ratings: {', '.join(record['classes'])}" if _rates(record) else f"{count} classes"
     intro = (
         f"{_score_name(record).capitalize()} on **{record['corpus']}**{_kind(record)}: "
-        f"{len(record['subjects'])} subjects, {len(record['classes'])} classes, {record['windows']} windows. "
+        f"{len(record['subjects'])} subjects, {asked}, {record['windows']} windows. "
         "Mean over subjects with its 95 % interval"
     )
     rows = [
         [protocol, *(_interval(row[name]["score"]) for name in names)] for protocol, row in record["results"].items()
     ]
-    head, nulls = ["protocol", *names], [row[names[0]].get("null") for row in record["results"].values()]
+    head = ["protocol", *(_titled(name, record) for name in names)]
+    nulls = [row[names[0]].get("null") for row in record["results"].values()]
     if any(nulls):
         intro, head = f"{intro}; the null is {names[0]} with permuted labels", [*head, "null"]
         rows = [[*row, _interval(null)] for row, null in zip(rows, nulls, strict=True)]
     protocol = "\n".join(f"- {name}: {value}" for name, value in record["protocol"].items())
     return f"{intro}.\n\n{_table(head, rows)}\n\nProtocol:\n\n{protocol}"
+
+
+def _titled(name: str, record: Mapping[str, Any]) -> str:
+    """An encoder's name, marked where it was fine-tuned with labels of the tested corpus."""
+    saw = record.get("encoders", {}).get(name, {}).get("saw_this_corpus")
+    return f"⚠ {name} (fine-tuned with LABELS of this corpus)" if saw == "with labels" else name
 
 
 def _score_name(record: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import load_from_disk
+from transformers.utils import cached_file
 
 from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.data.storage import CORPUS_FILE
@@ -16,6 +17,11 @@ from mdjpt_hf.version import __version__
 
 #: Beside the weights: how they came to be, for their card.
 RECORD_FILE = "run_record.json"
+
+#: What a record calls training data that nobody wrote down.
+UNKNOWN_DATASET = "unknown"
+#: Begins the objective of a checkpoint that was trained with labels.
+FINE_TUNING = "fine-tuning"
 
 #: W drawn by a busy processor core, and by a busy GPU with its share of the machine. Assumptions, not measurements.
 CORE_WATTS, GPU_WATTS = 10.0, 400.0
@@ -51,6 +57,26 @@ def _preprocessing(trials: TrialSet) -> list[str]:
     """Ids of the presets its rows went through."""
     column = load_from_disk(str(trials.folder)).data.column("preprocessing")
     return sorted(set(column.take(trials.rows).to_pylist()))
+
+
+def training_record(model: str) -> dict[str, Any] | None:
+    """What a folder or Hub id has on record of its training; None where no readable record lists its datasets."""
+    try:
+        record = json.loads(Path(str(cached_file(model, RECORD_FILE))).read_text())
+        return record if all("name" in entry for entry in record["datasets"]) else None
+    except (OSError, TypeError, ValueError, KeyError):
+        return None
+
+
+def labelled_datasets(record: dict[str, Any]) -> list[str]:
+    """Names of the datasets a checkpoint was trained on with labels, given its record.
+
+    A fine-tuning that does not tell them apart from those of its pre-training may have used the labels of all.
+    """
+    if "labelled_datasets" in record:
+        return list(record["labelled_datasets"])
+    fine_tuned = str(record.get("objective", "")).startswith(FINE_TUNING)
+    return [entry["name"] for entry in record["datasets"]] if fine_tuned else []
 
 
 def machine_facts(device: str, processes: int = 1) -> dict[str, Any]:

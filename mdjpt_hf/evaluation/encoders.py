@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import AutoModel, PreTrainedModel
+from transformers.utils import FEATURE_EXTRACTOR_NAME, cached_file
 
 from mdjpt_hf.data.corpora import TrialSet
-from mdjpt_hf.data.facts import RECORD_FILE
+from mdjpt_hf.data.facts import labelled_datasets, training_record
 from mdjpt_hf.data.windows import read_windows
 from mdjpt_hf.errors import CheckpointError, ConfigurationError
 from mdjpt_hf.evaluation.features import differential_entropy
@@ -104,6 +105,42 @@ def window_seconds(names: Sequence[str], source: EncoderSource) -> float:
     return float(getattr(source.model(reference).config, "window_seconds", 5.0)) if reference else 5.0
 
 
+def shared_montage(names: Sequence[str], source: EncoderSource) -> str:
+    """How recorded channels become the 60 standard ones: as the extractors of the checkpoints say, else by positions.
+
+    Raises:
+        ConfigurationError: If checkpoints disagree: all are given the same windows.
+    """
+    checkpoints = [name for name in (*names, source.reference) if name and _is_checkpoint(name)]
+    told = {name: montage for name in checkpoints if (montage := checkpoint_montage(name))}
+    if len(set(told.values())) > 1:
+        raise ConfigurationError(
+            f"the models want different montages: {', '.join(f'{name} {found}' for name, found in told.items())}",
+            value=told,
+            remedy="Evaluate models of one montage at a time, each time with another --out",
+        )
+    return next(iter(told.values()), "positions")
+
+
+def checkpoint_montage(name: str) -> str:
+    """What the extractor of a folder or Hub id does about missing channels; empty where it has none that tells.
+
+    Raises:
+        CheckpointError: If the extractor's settings are no JSON.
+    """
+    try:
+        path = Path(str(cached_file(name, FEATURE_EXTRACTOR_NAME)))
+        return str(json.loads(path.read_text()).get("montage", ""))
+    except OSError:
+        return ""
+    except (ValueError, AttributeError) as error:
+        raise CheckpointError(
+            f"has a {FEATURE_EXTRACTOR_NAME} that cannot be read: {error}",
+            path=name,
+            remedy="Copy it again from where the model was saved",
+        ) from error
+
+
 def _reference(names: Sequence[str], source: EncoderSource) -> str:
     return source.reference or next((name for name in names if _is_checkpoint(name)), "")
 
@@ -123,7 +160,7 @@ def _open(name: str, names: Sequence[str], source: EncoderSource) -> Encoder:
     if name == "random":
         return _random(source, reference)
     model = source.model(name)
-    facts = {**_facts(model, "pre-trained", name), "pretrained_on": _training_corpora(Path(name))}
+    facts = {**_facts(model, "pre-trained", name), **_training_facts(name)}
     return Encoder(Path(name).name, facts, _encoding(model))
 
 
@@ -139,13 +176,25 @@ def _random(source: EncoderSource, reference: str) -> Encoder:
 def _facts(model: PreTrainedModel, weights: str, origin: str) -> dict[str, Any]:
     parameters = sum(parameter.numel() for parameter in model.parameters())
     name = Path(origin).name if Path(origin).exists() else origin  # no path of this machine goes on record
-    return {"kind": type(model).__name__, "origin": name, "weights": weights, "parameters": parameters}
+    return {
+        "kind": type(model).__name__,
+        "origin": name,
+        "weights": weights,
+        "parameters": parameters,
+        "device": model.device.type,
+    }
 
 
-def _training_corpora(folder: Path) -> list[str] | None:
-    """Names of the corpora it was pre-trained on, None where that is not on record."""
-    path = folder / RECORD_FILE
-    return [entry["name"] for entry in json.loads(path.read_text())["datasets"]] if path.is_file() else None
+def _training_facts(name: str) -> dict[str, Any]:
+    """The objective of a checkpoint, the corpora it was trained on (None where not on record), those with labels."""
+    record = training_record(name)
+    if record is None:
+        return {"pretrained_on": None}
+    return {
+        "objective": record.get("objective", ""),
+        "pretrained_on": [entry["name"] for entry in record["datasets"]],
+        "trained_with_labels_of": labelled_datasets(record),
+    }
 
 
 def read_pool(pool: Pool, chosen: np.ndarray) -> np.ndarray:

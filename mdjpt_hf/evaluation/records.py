@@ -14,6 +14,9 @@ from mdjpt_hf.schema import RATINGS
 
 FORMAT = 1
 
+#: `saw_this_corpus` of an encoder whose checkpoint was fine-tuned with labels of the tested corpus.
+SAW_LABELS = "with labels"
+
 #: What a record holds, and of which kind.
 SCHEMA: dict[str, type | tuple[type, ...]] = {
     "format": int,
@@ -148,5 +151,7 @@ def _read(path: Path) -> Any:
 
 
 def comparability(record: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Records may share a row of a table when this is equal: protocol, splits, data and classes."""
-    return (record["protocol_key"], record["splits"]["hash"], record["corpus"], tuple(record["classes"]))
+    """Records may share a row of a table when this is equal: protocol, splits, data, classes and windows."""
+    told = record["protocol"]
+    windows = (told.get("window_seconds"), record["windows"], told.get("montage", "positions"))
+    return (record["protocol_key"], record["splits"]["hash"], record["corpus"], tuple(record["classes"]), *windows)

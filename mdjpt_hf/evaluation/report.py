@@ -9,7 +9,7 @@ import numpy as np
 
 from mdjpt_hf.errors import RecordError
 from mdjpt_hf.evaluation.ratings import SCORE_OF_RATINGS
-from mdjpt_hf.evaluation.records import comparability, read_records
+from mdjpt_hf.evaluation.records import SAW_LABELS, comparability, read_records
 from mdjpt_hf.evaluation.report_figures import embeddings, figures
 from mdjpt_hf.evaluation.statistics import holm, paired_p_value, subject_bootstrap
 
@@ -54,7 +54,7 @@ def write_report(paths: Sequence[Path], out: Path) -> Path:
 
 
 def merge(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Records of the same protocol, splits, data and classes become one; all others stay apart.
+    """Records of the same protocol, splits, data, classes and windows become one; all others stay apart.
 
     Raises:
         RecordError: If an encoder would have two scores in one.
@@ -75,8 +75,8 @@ def merge(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                     remedy="Give one of them, or rename the model's folder",
                 )
             known |= row
-        merged[key]["encoders"] = merged[key]["encoders"] | record["encoders"]
-        merged[key]["permutations"] = merged[key]["permutations"] | record["permutations"]
+        for name in ("encoders", "permutations"):
+            merged[key][name] = merged[key][name] | record[name]
     return list(merged.values())
 
 
@@ -87,7 +87,9 @@ def _intro(simulated: bool) -> str:
         "95 % bootstrap interval over them. The null is what the same "
         "protocol scores when the labels are permuted; chance is not one over the number of classes. p is the share of "
         f"permutations that score as much, Holm-adjusted over the tables of a corpus. {MARK} marks protocols with "
-        "choices that flatter; they have tables of their own and must not be compared with the others."
+        "choices that flatter; they have tables of their own and must not be compared with the others. Before an "
+        f"encoder, {MARK} says that its checkpoint was fine-tuned with labels of this very corpus, perhaps of the "
+        "people and stimuli tested: its score says little about others."
     )
 
 
@@ -162,18 +164,30 @@ def _columns(score: str) -> Mapping[str, str]:
 def _row(title: str, encoder: str, entry: Mapping[str, Any], record: Mapping[str, Any], p_value: str) -> list[str]:
     mark = f"{MARK} " if record["optimistic"] else ""
     facts = record["encoders"][encoder]
-    notes = [" (pre-trained on this corpus, without labels)"] if facts.get("saw_this_corpus") == "yes" else []
-    notes += [" (random weights)"] if "why_random" in facts else []
+    notes = [" (random weights)"] if "why_random" in facts else []
     metrics = [entry["metrics"].get(name, {}).get("mean") for name in _columns(record["score_name"])]
     return [
         mark + title,
-        encoder + "".join(notes),
+        _seen(encoder, facts) + "".join(notes),
         _interval(entry["score"]),
         _interval(entry["null"]),
         p_value,
         *("–" if value is None else f"{value:.3f}" for value in metrics),
         str(sum(score is not None for score in entry["per_subject"])),
     ]
+
+
+def _seen(encoder: str, facts: Mapping[str, Any]) -> str:
+    """An encoder's name, with what its checkpoint knew of the corpus; the mark says that it knew labels."""
+    notes = {
+        SAW_LABELS: " (fine-tuned with LABELS of this corpus)",
+        "yes": " (pre-trained on this corpus, without labels)",
+    }
+    return _marked(encoder, facts) + notes.get(str(facts.get("saw_this_corpus")), "")
+
+
+def _marked(encoder: str, facts: Mapping[str, Any]) -> str:
+    return f"{MARK} {encoder}" if facts.get("saw_this_corpus") == SAW_LABELS else encoder
 
 
 def _paired(records: Sequence[Mapping[str, Any]]) -> str:
@@ -184,7 +198,8 @@ def _paired(records: Sequence[Mapping[str, Any]]) -> str:
         if encoder != first:
             reference = next(row[first] for row in record["results"].values())
             difference = _numbers(reference["per_subject"]) - _numbers(entry["per_subject"])
-            found.append((title, f"{first} − {encoder}", difference, record))
+            pair = " − ".join(_marked(name, record["encoders"][name]) for name in (first, encoder))
+            found.append((title, pair, difference, record))
     if not found:
         return ""
     adjusted = holm([paired_p_value(difference) for _, _, difference, _ in found])

@@ -14,7 +14,7 @@ from mdjpt_hf.data.corpora import TrialSet, open_corpora
 from mdjpt_hf.errors import ConfigurationError, CorpusError, RecordError, SplitError
 from mdjpt_hf.evaluation.choices import PRESETS, Protocol, audit_stages
 from mdjpt_hf.evaluation.embedding import SHOWN_WINDOWS, FeatureSample, write_sample
-from mdjpt_hf.evaluation.encoders import Encoder, EncoderSource, open_encoders, window_seconds
+from mdjpt_hf.evaluation.encoders import Encoder, EncoderSource, open_encoders, shared_montage, window_seconds
 from mdjpt_hf.evaluation.pool import Pool
 from mdjpt_hf.evaluation.records import write_record
 from mdjpt_hf.evaluation.runner import Effort, Features, draw_splits, evaluate_pool, pool_for, record
@@ -103,7 +103,7 @@ def evaluate(task: Evaluation, say: Callable[[str], None] = print) -> list[dict[
         raise RecordError("already holds results or other files", path=out, remedy="Choose another folder")
     stages = {name: task.stages(name) for name in task.protocols}
     given = load_manifests(task.splits) if task.splits else None
-    trial_sets = open_corpora(task.data)
+    trial_sets = open_corpora(task.data, shared_montage(task.models, task.source))
     encoders = open_encoders(task.models, task.source)
     seconds = window_seconds(task.models, task.source)
     if task.effort.importance:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mdjpt_hf.data.corpora import TrialSet
-from mdjpt_hf.data.facts import dataset_facts, machine_facts, software_facts
+from mdjpt_hf.data.facts import UNKNOWN_DATASET, dataset_facts, machine_facts, software_facts
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.evaluation.asking import Features, asker
 from mdjpt_hf.evaluation.by_subject import metrics_by_subject, over_subjects, tested_subjects
@@ -20,7 +20,7 @@ from mdjpt_hf.evaluation.nulls import labellings, null_in_words
 from mdjpt_hf.evaluation.pool import Pool, has_target, open_pool
 from mdjpt_hf.evaluation.ratings import SCORE_OF_RATINGS, check_ratings, rating_entry
 from mdjpt_hf.evaluation.readout import Answers
-from mdjpt_hf.evaluation.records import FORMAT
+from mdjpt_hf.evaluation.records import FORMAT, SAW_LABELS
 from mdjpt_hf.evaluation.splits import Split, SplitManifest, make_splits
 from mdjpt_hf.evaluation.statistics import holm, null_interval, paired_p_value, subject_bootstrap, subject_scores
 
@@ -186,7 +186,7 @@ def record(
     datasets = [dataset_facts(trials) for trials in trial_sets]
     return {
         "format": FORMAT,
-        "data": "simulated" if all(entry["simulated"] for entry in datasets) else "recorded",
+        "data": next(_origin(entry) for entry in datasets if entry["name"] == manifest.plan.target),
         "corpus": manifest.plan.target,
         "target": pool.target,
         "score_name": SCORE_OF_RATINGS if pool.rated else "accuracy",
@@ -194,7 +194,7 @@ def record(
         "classes": list(pool.classes),
         "windows": int(tested.sum()),
         "stimuli": len(np.unique(pool.stimulus[tested])),
-        "protocol": {**protocol.described(), "window_seconds": _seconds(pool), "null": null_in_words(pool)},
+        "protocol": _described(pool, protocol) | _sources(datasets, manifest.plan.target),
         "choices": asdict(protocol),
         "protocol_key": protocol.key,
         "optimistic": list(protocol.optimistic),
@@ -203,7 +203,7 @@ def record(
         "permutations": {encoder.name: effort.of(protocol, encoder) for encoder in encoders if encoder.name in rows},
         "null": null_in_words(pool),
         "software": software_facts(),
-        "machine": machine_facts("cpu"),
+        "machine": machine_facts(_device(encoders)),
         "datasets": datasets,
         "encoders": {
             encoder.name: {**encoder.facts, "saw_this_corpus": _saw(encoder, manifest.plan.target)}
@@ -213,11 +213,37 @@ def record(
     }
 
 
+def _origin(dataset: Mapping[str, Any]) -> str:
+    return "simulated" if dataset["simulated"] else "recorded"
+
+
+def _sources(datasets: Sequence[Mapping[str, Any]], tested: str) -> dict[str, str]:
+    """What was trained on beside the tested corpus, and whether it was recorded; nothing where that is all there is."""
+    others = [f"{entry['name']} ({_origin(entry)})" for entry in datasets if entry["name"] != tested]
+    return {"sources": ", ".join(others)} if others else {}
+
+
+def _device(encoders: Sequence[Encoder]) -> str:
+    """Kind of the device that computed features: that of any encoder that is not on the processor, else `cpu`."""
+    devices = [encoder.facts.get("device", "cpu") for encoder in encoders]
+    return next((device for device in devices if device != "cpu"), "cpu")
+
+
+def _described(pool: Pool, protocol: Protocol) -> dict[str, Any]:
+    """Every choice in words, and what the windows are."""
+    windows = {"montage": pool.parts[0].trials.montage, "window_seconds": _seconds(pool)}
+    return {**protocol.described(), **windows, "null": null_in_words(pool)}
+
+
 def _seconds(pool: Pool) -> float:
     return pool.parts[0].index.length / pool.parts[0].trials.sampling_rate
 
 
 def _saw(encoder: Encoder, corpus: str) -> str:
-    """Whether the tested corpus was among the unlabelled data of pre-training."""
+    """Whether the checkpoint was trained on the tested corpus: "no", "yes" without labels, `SAW_LABELS` with them."""
+    if corpus in encoder.facts.get("trained_with_labels_of", []):
+        return SAW_LABELS
     known = encoder.facts.get("pretrained_on", [])
-    return "not on record" if known is None else ("yes" if corpus in known else "no")
+    if known is not None and corpus in known:
+        return "yes"
+    return "not on record" if known is None or UNKNOWN_DATASET in known else "no"

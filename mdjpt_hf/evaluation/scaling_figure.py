@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mdjpt_hf.evaluation.canvas import bare, canvas, colour_of
+from mdjpt_hf.evaluation.records import SAW_LABELS
 
 #: Drawn as lines across, with their interval: what no pre-training gives.
 _REFERENCES = {"DE": "--", "random weights": ":"}
@@ -34,7 +35,7 @@ def scaling_points(rows: Mapping[str, Any], encoders: Mapping[str, Any]) -> list
     for name, entry in rows.items():
         facts = encoders.get(name, {})
         if facts.get("weights") == "pre-trained" and facts.get("pretrained_on"):
-            seen = facts.get("saw_this_corpus") == "yes"
+            seen = facts.get("saw_this_corpus") in ("yes", SAW_LABELS)
             corpora = len(set(facts["pretrained_on"]))
             points.append(ScalingPoint(name, facts.get("kind", ""), corpora, entry["score"], seen))
     return points if len({point.corpora for point in points}) > 1 else []

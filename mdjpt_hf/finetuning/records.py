@@ -1,15 +1,23 @@
 """What a fine-tuning leaves on record: how well it does on subjects it never saw, and how it came to be."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers.utils import cached_file
 
-from mdjpt_hf.data.facts import RECORD_FILE, dataset_facts, energy, machine_facts, software_facts
+from mdjpt_hf.data.facts import (
+    FINE_TUNING,
+    RECORD_FILE,
+    UNKNOWN_DATASET,
+    dataset_facts,
+    energy,
+    labelled_datasets,
+    machine_facts,
+    software_facts,
+    training_record,
+)
 from mdjpt_hf.evaluation.metrics import Accuracy, BalancedAccuracy
 from mdjpt_hf.evaluation.statistics import subject_bootstrap
 from mdjpt_hf.finetuning.windows import LabelledDataset
@@ -58,17 +66,18 @@ def records(config: Any, model: Any, windows: LabelledDataset, parts, scores) ->
     is_local = Path(config.model).is_dir()
     name = Path(config.model).name if is_local else config.model  # no place of this machine is told
     settings = {**asdict(config), "data": names, "model": name, "output_dir": ""}
-    before = _pre_training_data(config.model)
+    before = training_record(config.model) or _not_on_record(config.model)
     card = {
         "family": model.config.model_type,
-        "objective": f"fine-tuning ({config.method}) to {target.name}: {', '.join(target.names)}",
+        "objective": f"{FINE_TUNING} ({config.method}) to {target.name}: {', '.join(target.names)}",
         "name": "fine-tuned",
         "seed": config.seed,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "departures": [],
         "checkpoint": "the epoch with the best score on validation subjects, who did not train",
         "base_model": "" if is_local else config.model,
-        "datasets": datasets + [entry for entry in before if entry["name"] not in names],
+        "datasets": datasets + [entry for entry in before["datasets"] if entry["name"] not in names],
+        "labelled_datasets": sorted({*names, *labelled_datasets(before)}),
         "software": software_facts(),
     }
     protocol = {
@@ -95,13 +104,10 @@ def records(config: Any, model: Any, windows: LabelledDataset, parts, scores) ->
     }
 
 
-def _pre_training_data(model: str) -> list[dict[str, Any]]:
-    """What the encoder was trained on by its own record; without one a single entry that the card refuses."""
-    try:
-        found = cached_file(model, RECORD_FILE)
-        return json.loads(Path(str(found)).read_text())["datasets"]
-    except (OSError, TypeError, ValueError, KeyError):
-        return [{"name": "unknown", "title": f"what {Path(model).name} was pre-trained on, which is not on record"}]
+def _not_on_record(model: str) -> dict[str, Any]:
+    """In place of a record of the pre-training: a single entry that the card refuses."""
+    title = f"what {Path(model).name} was pre-trained on, which is not on record"
+    return {"datasets": [{"name": UNKNOWN_DATASET, "title": title}]}
 
 
 def effort(model: Any, steps: int, seconds: float) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from mdjpt_hf.data.facts import RECORD_FILE
 from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.data.targets import Target, find_target
 from mdjpt_hf.errors import CheckpointError, ConfigurationError
+from mdjpt_hf.evaluation.encoders import checkpoint_montage
 from mdjpt_hf.evaluation.metrics import BalancedAccuracy
 from mdjpt_hf.finetuning.records import effort, recording_features, records, validation_scores
 from mdjpt_hf.finetuning.windows import LabelledDataset, RecordingSampler, split_subjects
@@ -100,7 +101,7 @@ def finetune(config: FinetuneConfig) -> Path:
         raise CheckpointError("already holds a model", path=output, remedy="Choose another folder")
     started = time.perf_counter()
     set_seed(config.seed)
-    trial_sets = open_corpora(config.data)
+    trial_sets = open_corpora(config.data, checkpoint_montage(config.model) or "positions")
     target = find_target(trial_sets, config.target)
     model = _load(config, target)
     windows = LabelledDataset(trial_sets, target, model.config.window_seconds, config.stride_seconds)

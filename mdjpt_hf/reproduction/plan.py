@@ -139,12 +139,13 @@ def make_plan(task: Reproduction) -> Plan:
         PairingError: If a corpus cannot be trained on.
         SplitError: If a target has too few subjects.
     """
+    _check_permutations(task.permutations)
     config = task.pretraining()
     network = config.model_config()
     trial_sets = open_corpora(task.data, config.montage)
     _check_corpora(trial_sets)
     check_rates(config, trial_sets)
-    if config.objective == "mdjpt":
+    if config.objective in ("mdjpt", "mdjpt+masked"):
         pair_samplers(config, trial_sets)
     wanted = _wanted([trials.name for trials in trial_sets], task.targets)
     corpora = tuple(Corpus(trials, _label(trials, trials.name in wanted)) for trials in trial_sets)
@@ -152,6 +153,15 @@ def make_plan(task: Reproduction) -> Plan:
     for target in targets:
         _check_target(target, float(network.window_seconds), task.seed)
     return Plan(task, corpora, targets, config)
+
+
+def _check_permutations(count: int) -> None:
+    if count < 1:
+        raise ConfigurationError(
+            f"permutations must be at least 1, found {count}: without them no score has a null",
+            value=count,
+            remedy="Use --permutations 100",
+        )
 
 
 def _check_corpora(trial_sets: Sequence[TrialSet]) -> None:

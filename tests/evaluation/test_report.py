@@ -77,6 +77,17 @@ def test_too_few_permutations_are_said_below_the_table(folder, tmp_path):
     assert "takes 19 permutations" in text
 
 
+def test_an_encoder_that_knew_labels_of_the_corpus_is_marked(folder, tmp_path):
+    (record,) = read_records([folder / "honest"])
+    known = renamed(record, "emotions")
+    known["encoders"]["emotions"]["saw_this_corpus"] = "with labels"
+    write_record(known, tmp_path / "known.json")
+    text = write_report([folder / "honest", tmp_path / "known.json"], tmp_path / "report").read_text()
+    assert f"| {MARK} emotions (fine-tuned with LABELS of this corpus) |" in text
+    assert f"| DE − {MARK} emotions |" in text and "(pre-trained on this corpus" not in text
+    assert "| DE |" in text and f"encoder, {MARK} says" in text
+
+
 def test_optimistic_rows_stand_apart_and_are_marked(folder, tmp_path):
     text = write_report([folder / "honest", folder / "paper"], tmp_path).read_text()
     honest_table, optimistic_table = text.split(f"**{MARK} Optimistic: not comparable with the table above**")
@@ -91,6 +102,9 @@ def test_records_of_different_protocols_splits_or_data_never_share_a_row(folder,
     assert len(merge([record, renamed(record, "other")])) == 1
     for change in ("protocol_key", "corpus"):
         assert len(merge([record, {**renamed(record, "other"), change: "else"}])) == 2
+    for change in ({"window_seconds": 8.0}, {"montage": "released"}):
+        assert len(merge([record, {**renamed(record, "other"), "protocol": {**record["protocol"], **change}}])) == 2
+    assert len(merge([record, {**renamed(record, "other"), "windows": record["windows"] - 1}])) == 2
     elsewhere = {**renamed(record, "other"), "splits": {**record["splits"], "hash": "f" * 64}}
     assert len(merge([record, elsewhere])) == 2
     write_record(elsewhere, tmp_path / "elsewhere.json")
@@ -98,6 +112,15 @@ def test_records_of_different_protocols_splits_or_data_never_share_a_row(folder,
     assert "stimulus excluded [1] | DE" in text and "stimulus excluded [2] | other" in text
     with pytest.raises(RecordError, match="DE has two records"):
         merge([record, record])
+
+
+def test_permutations_of_every_merged_record_are_told(folder, tmp_path):
+    (record,) = read_records([folder / "honest"])
+    other = {**renamed(record, "other"), "permutations": {"other": 7}}
+    assert merge([record, other])[0]["permutations"] == {"DE": 19, "other": 7}
+    write_record(other, tmp_path / "other.json")
+    text = write_report([folder / "honest", tmp_path / "other.json"], tmp_path / "report").read_text()
+    assert "permutations: DE 19, other 7." in text
 
 
 def test_protocols_that_differ_anywhere_have_different_keys():

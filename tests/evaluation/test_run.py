@@ -2,22 +2,28 @@
 
 import json
 import sys
+from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
+from noise_corpora import NoiseCorpus, knowing
 from typer.testing import CliRunner
 
+from mdjpt_hf import MDJPTConfig, MDJPTFeatureExtractor, MDJPTModel
 from mdjpt_hf.cards import result_records
 from mdjpt_hf.cli import app
 from mdjpt_hf.data.corpora import open_corpora
+from mdjpt_hf.data.facts import labelled_datasets, training_record
+from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.errors import CheckpointError, ConfigurationError, CorpusError, RecordError, SplitError
 from mdjpt_hf.evaluation.choices import honest
-from mdjpt_hf.evaluation.encoders import EncoderSource, open_encoders
+from mdjpt_hf.evaluation.encoders import EncoderSource, open_encoders, shared_montage
 from mdjpt_hf.evaluation.records import check_record, comparability, read_records
 from mdjpt_hf.evaluation.run import Evaluation, _say_without_importance, evaluate
 from mdjpt_hf.evaluation.runner import Effort, pool_for
+from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS
 
 EFFORT = Effort(permutations=4, zero_shot_permutations=9)
 
@@ -32,6 +38,20 @@ def finished(noise_folders, tmp_path_factory):
     assert ended.exit_code == 0, ended.output
     assert "one, few-shot, new stimuli: DE" in ended.output and "null" in ended.output
     return out
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """A maker of folders with a small encoder, its extractor and, if given, a record of its training."""
+
+    def make(name, record=None, **extractor):
+        MDJPTModel(MDJPTConfig.preset("tiny")).save_pretrained(tmp_path / name)
+        MDJPTFeatureExtractor(**extractor).save_pretrained(tmp_path / name)
+        if record is not None:
+            (tmp_path / name / "run_record.json").write_text(json.dumps(record))
+        return str(tmp_path / name)
+
+    return make
 
 
 def task(folders, out, **settings):
@@ -68,12 +88,102 @@ def test_splits_are_used_again_for_other_models(finished, noise_folders, tmp_pat
         evaluate(task(noise_folders, tmp_path / "b", protocols=("leave-one-subject-out",), splits=again.splits))
 
 
+FINE_TUNED = {
+    "objective": "fine-tuning (full) to label: negative, positive",
+    "datasets": [{"name": "two"}, {"name": "three"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("record", "seen"),
+    [
+        ({"objective": "mdjpt", "datasets": [{"name": "two"}]}, "yes"),
+        ({"objective": "mdjpt", "datasets": [{"name": "one"}]}, "no"),
+        ({**FINE_TUNED, "labelled_datasets": ["two"]}, "with labels"),
+        ({**FINE_TUNED, "labelled_datasets": ["three"]}, "yes"),
+        (FINE_TUNED, "with labels"),  # it does not tell: the labels of any may have been used
+        ({"objective": "mdjpt", "datasets": [{"name": "unknown"}]}, "not on record"),
+        ({"objective": "mdjpt"}, "not on record"),
+        (None, "not on record"),
+    ],
+)
+def test_what_a_checkpoint_saw_of_the_corpus_is_on_record(record, seen, checkpoint, noise_folders, tmp_path):
+    settings = {"models": (checkpoint("emotions", record),), "corpora": ("two",)}
+    (found,) = evaluate(task(noise_folders, tmp_path / "out", **settings), lambda text: None)
+    facts = found["encoders"]["emotions"]
+    assert facts["saw_this_corpus"] == seen and facts["device"] == "cpu"
+    assert facts.get("objective") == (record["objective"] if record and "datasets" in record else None)
+
+
+def test_a_record_on_the_hub_is_found(monkeypatch, tmp_path):
+    path = tmp_path / "downloaded.json"
+    path.write_text(json.dumps({**FINE_TUNED, "labelled_datasets": ["two"]}))
+    asked = []
+    monkeypatch.setattr("mdjpt_hf.data.facts.cached_file", lambda *names: asked.append(names) or str(path))
+    record = training_record("user/emotions")
+    assert asked == [("user/emotions", "run_record.json")] and labelled_datasets(record) == ["two"]
+
+
+#: For which the montages differ, unlike for the few channels of the other corpora.
+CAP_OF_30 = STANDARD_CHANNELS[::2]
+
+
+def test_windows_are_made_with_the_montage_of_the_checkpoint(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr("noise_corpora.CHANNELS", CAP_OF_30)
+    noise_folders = [prepare(NoiseCorpus("one", 6), tmp_path / "data", progress=False).folder]
+    models = [checkpoint(name, montage=name) for name in ("released", "positions")]
+    scores = {}
+    for model, name in zip(models, ("released", "positions"), strict=True):
+        given = task(noise_folders, tmp_path / f"out-{name}", models=("de", model), protocols=("few-shot",))
+        (record,) = evaluate(given, lambda text: None)
+        assert record["protocol"]["montage"] == name
+        scores[name] = record["results"]["few-shot, new stimuli"]["DE"]["per_subject"]
+    assert not np.array_equal(scores["released"], scores["positions"])
+    random = EncoderSource(reference=models[0])
+    assert shared_montage(["random", "de"], random) == "released"
+    assert shared_montage(["de"], EncoderSource()) == "positions"
+    with pytest.raises(ConfigurationError, match="different montages: .*released released, .*positions") as error:
+        evaluate(task(noise_folders, tmp_path / "both", models=tuple(models)), lambda text: None)
+    assert "one montage at a time" in str(error.value) and not (tmp_path / "both").exists()
+
+
+def test_an_extractor_that_cannot_be_read_is_named(checkpoint, tmp_path):
+    model = checkpoint("broken")
+    (tmp_path / "broken" / "preprocessor_config.json").write_text("{")
+    with pytest.raises(CheckpointError, match="preprocessor_config.json that cannot be read"):
+        shared_montage([model], EncoderSource())
+
+
 def test_cross_dataset_tests_every_corpus_by_a_label_they_share(noise_folders, tmp_path):
     everything = {"protocols": ("cross-dataset",), "corpora": (), "label": "valence_class"}
     records = evaluate(task(noise_folders, tmp_path / "cross", **everything), lambda text: None)
     assert [(record["corpus"], len(record["subjects"])) for record in records] == [("one", 6), ("two", 4)]
     with pytest.raises(ConfigurationError, match="a label that corpora share"):
         evaluate(task(noise_folders, tmp_path / "own", **{**everything, "label": "label"}), lambda text: None)
+
+
+class SimulatedNoise(NoiseCorpus):
+    def options(self):
+        return {**super().options(), "generator": "noise"}
+
+
+def test_what_is_tested_says_whether_a_record_is_of_simulated_data(noise_folders, tmp_path):
+    made = prepare(SimulatedNoise("made", 4), tmp_path / "made", progress=False).folder
+    settings = {"protocols": ("cross-dataset",), "corpora": (), "label": "valence_class"}
+    records = evaluate(task([made, noise_folders[0]], tmp_path / "out", **settings), lambda text: None)
+    assert [(record["corpus"], record["data"], record["protocol"]["sources"]) for record in records] == [
+        ("made", "simulated", "one (recorded)"),
+        ("one", "recorded", "made (simulated)"),
+    ]
+
+
+def test_the_machine_is_the_one_that_computed_the_features(monkeypatch, noise_folders, tmp_path):
+    monkeypatch.setattr("mdjpt_hf.evaluation.runner.machine_facts", lambda device: {"device": device})
+    for devices in (["cpu", "cuda"], ["cpu", "cpu"]):
+        encoders = [replace(knowing("subject"), name=f"{n}", facts={"device": d}) for n, d in enumerate(devices)]
+        monkeypatch.setattr("mdjpt_hf.evaluation.run.open_encoders", lambda *given, opened=encoders: opened)
+        (record,) = evaluate(task(noise_folders, tmp_path / devices[1]), lambda text: None)
+        assert record["machine"] == {"device": devices[1]} and "sources" not in record["protocol"]
 
 
 def test_the_audit_is_written_as_a_table(noise_folders, tmp_path):

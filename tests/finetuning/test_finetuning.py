@@ -1,6 +1,7 @@
 """From a pre-trained encoder to a classifier: targets, subjects, windows, and what each method may change."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -195,6 +196,25 @@ def test_a_base_without_a_record_is_not_passed_off_as_simulated(encoder, data, t
     out = finetune(config(encoder, data, tmp_path / "out", epochs=1))
     with pytest.raises(CardError, match="unknown"):
         model_card(gather_facts(out), "somebody/emotions")
+
+
+def test_the_record_names_every_corpus_whose_labels_were_used(encoder, data, tmp_path):
+    first = finetune(config(encoder, data, tmp_path / "first", epochs=1))
+    settings = {"epochs": 1, "data": (str(data / "sim-14"),), "target": "ratings"}
+    second = finetune(config(str(first), data, tmp_path / "second", **settings))
+    named = [json.loads((folder / "run_record.json").read_text())["labelled_datasets"] for folder in (first, second)]
+    assert named == [["sim-62"], ["sim-14", "sim-62"]]
+
+
+def test_windows_are_made_as_the_saved_extractor_makes_them(encoder, data, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(
+        "mdjpt_hf.finetuning.train.open_corpora", lambda *given: opened.append(given[1]) or open_corpora(*given)
+    )
+    released = shutil.copytree(encoder, tmp_path / "released")
+    MDJPTFeatureExtractor(montage="released").save_pretrained(released)
+    out = finetune(config(str(released), data, tmp_path / "out", epochs=1))
+    assert opened == ["released"] == [MDJPTFeatureExtractor.from_pretrained(out).montage]
 
 
 def test_a_head_for_other_labels_starts_anew(encoder, data, tmp_path):

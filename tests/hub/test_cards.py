@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from huggingface_hub import ModelCard
-from run_folder import comparison, dataset, make_run, record
+from run_folder import comparison, dataset, make_run, record, scores
 
 from mdjpt_hf.cards import REQUIRED, gather_facts, missing_facts, model_card
 from mdjpt_hf.errors import CardError
@@ -60,6 +61,46 @@ def test_the_head_is_what_the_hub_reads(tmp_path):
     assert few_shot.metric_args["interval_95"] == [0.59, 0.69] and few_shot.metric_args["permutation_null"] == 0.33
     assert few_shot.dataset_name == "sim-c (simulated)" and few_shot.dataset_args["smoothing"] == "none"
     assert len(by_protocol) == 2  # the encoders it was compared with are not results of this model
+
+
+def evaluated(**encoders):
+    """A record as `mdjpt evaluate` writes it: DE, then encoders by name with their facts."""
+    facts = {"DE": {"weights": "none"}, **encoders}
+    rows = {name: {"score": scores(0.4 + number / 10)} for number, name in enumerate(facts)}
+    return comparison(encoders=facts, results={"few-shot": rows})
+
+
+def own_scores(repo_id="user/toy", **encoders):
+    known = facts(results=[evaluated(**encoders)], folder="run")
+    listed = yaml.safe_load(model_card(known, repo_id).split("---")[1]).get("model-index", [{"results": []}])
+    return [result["metrics"][0]["value"] for result in listed[0]["results"]]
+
+
+def test_only_the_models_own_row_becomes_its_score():
+    trained = {"weights": "pre-trained"}
+    assert own_scores(other={**trained, "origin": "other"}, run={**trained, "origin": "run"}) == [0.6]
+    assert own_scores(toy={**trained, "origin": "user/toy"}) == [0.5]
+    assert own_scores(other={**trained, "origin": "other"}) == own_scores() == []
+    assert own_scores(run={"weights": "random", "origin": "run"}) == []
+    unknown = comparison(results={"few-shot": {"DE": {"score": scores(0.5)}}})
+    assert "model-index" not in card(results=[unknown]) and "| few-shot | 0.500" in card(results=[unknown])
+
+
+def test_a_folder_knows_its_name(tmp_path, monkeypatch):
+    folder = make_run(tmp_path / "run")
+    monkeypatch.chdir(folder)
+    assert gather_facts(folder)["folder"] == gather_facts(Path("."))["folder"] == "run"
+
+
+def test_ratings_are_named_with_their_own_score():
+    text = card(results=[comparison(classes=["valence"], score_name="concordance_correlation")])
+    assert "name: concordance correlation, few-shot, new stimuli" in text and "name: accuracy" not in text
+    assert "ratings: valence" in text and "1 classes" not in text and "classes: 1" not in text
+
+
+def test_a_model_that_knew_labels_of_the_corpus_is_marked():
+    row = {"weights": "pre-trained", "origin": "run", "saw_this_corpus": "with labels"}
+    assert "| ⚠ run (fine-tuned with LABELS of this corpus) |" in card(results=[evaluated(run=row)])
 
 
 @pytest.mark.parametrize("name", REQUIRED)

@@ -45,6 +45,7 @@ def test_the_paper_is_the_default_and_trains_on_everybody(two, tmp_path):
         ({"settings": {"push_to_hub": "a/b"}}, "push_to_hub cannot be set"),
         ({"settings": {"stepps": 3}}, "stepps"),
         ({"config": "nothing"}, "neither a preset nor a file"),
+        ({"permutations": 0}, "permutations must be at least 1, found 0"),
     ],
 )
 def test_settings_that_cannot_be(two, tmp_path, tiny, changes, message):
@@ -89,8 +90,9 @@ def test_a_corpus_without_labels_can_only_be_trained_on(two, tmp_path, tiny, toy
 
 def test_what_could_not_be_trained_on_or_split_is_found_at_once(two, prepared, tmp_path, tiny):
     alone = prepared("alone", shown={("s0", 1): STIMULI})
-    with pytest.raises(PairingError, match="alone"):
-        plan([two[0], alone], tmp_path, tiny)
+    for objective in ("mdjpt", "mdjpt+masked"):
+        with pytest.raises(PairingError, match="alone"):
+            plan([two[0], alone], tmp_path, tiny, settings={"objective": objective})
     pair = prepared("pair", shown={(f"s{n}", 1): STIMULI for n in range(2)})
     with pytest.raises(SplitError, match="2 of 2 subjects"):
         plan([two[0], pair], tmp_path, tiny)

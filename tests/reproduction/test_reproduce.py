@@ -192,6 +192,15 @@ def test_corpora_in_one_folder_are_told_apart_and_simulated_ones_marked(tiny, tm
     assert text.count("| not published |") == 8 and "pre-trained on SIMULATED recordings: sim-14" in text
 
 
+@pytest.mark.slow
+def test_the_montage_of_the_training_is_that_of_the_evaluation(corpora, tiny, tmp_path):
+    data, settings = [corpora / "seed", corpora / "deap"], {"montage": "released"}
+    reproduce(task(data, tmp_path, tiny, targets=("deap",), settings=settings), lambda text: None, here)
+    for preset in ("honest", "paper"):
+        for record in read_records([tmp_path / "deap" / preset]):
+            assert record["protocol"]["montage"] == "released"
+
+
 # ---- killed
 
 
