@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from transformers import AutoModel, AutoModelForSequenceClassification
+from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedModel
 
 from mdjpt_hf.errors import ConfigurationError, MDJPTError
 from mdjpt_hf.version import __version__
@@ -89,7 +89,7 @@ def export_onnx(name: str, path: Path, trust_remote_code: bool = False) -> str:
     )
 
 
-def _open(name: str, trust_remote_code: bool) -> tuple[nn.Module, str]:
+def _open(name: str, trust_remote_code: bool) -> tuple[PreTrainedModel, str]:
     """A classifier, or an encoder where no head was trained, and the output that is wanted of it."""
     try:
         config = json.loads((Path(name) / "config.json").read_text()) if Path(name).is_dir() else None
