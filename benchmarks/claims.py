@@ -73,7 +73,7 @@ class Size:
 
 
 SIZES = {
-    "default": Size(("--config", "demo"), 20, 2),
+    "default": Size(("--config", "demo"), 20, 1),
     "large": Size(("--config", "paper", "--steps", "5000", "--set", "datasets_per_step=2"), 100, 20),
 }
 

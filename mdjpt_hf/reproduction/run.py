@@ -1,8 +1,6 @@
 """`mdjpt reproduce`: leave one corpus out after the other, pre-train, evaluate, and write the table."""
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -126,16 +124,13 @@ def _checked(plan: Plan, target: Corpus) -> Corpus:
 
 
 def _evaluate(plan: Plan, target: Corpus, say: Callable[[str], None]) -> None:
-    """Both protocols, honest and as the paper does it; a folder that has its name is complete."""
+    """Both protocols, honest and as the paper does it; an evaluation's folder appears when it is complete."""
     for preset in PRESETS:
         final = plan.folder(target) / preset
         if final.exists():
             continue
         say(f"\n=== {target.name}: few-shot and zero-shot, preset {preset}")
-        unfinished = final.with_name(f".{preset}.partial")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        evaluate(_evaluation(plan, target, preset, unfinished), say)
-        os.replace(unfinished, final)
+        evaluate(_evaluation(plan, target, preset, final), say)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()  # the next pre-training is another process and needs the memory
 
