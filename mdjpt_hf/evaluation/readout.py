@@ -121,7 +121,7 @@ def train_epochs(
     learning_rate: float = 5e-4,
     answers_after: Sequence[int] = range(1, EPOCHS + 1),
 ) -> np.ndarray:
-    """Train a classifier with Adam up to the last epoch of `answers_after`; its logits for `asked` after each of them."""
+    """Train a classifier with Adam to the last epoch of `answers_after`; its logits for `asked` after each of them."""
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, weight_decay=2.2e-3, fused=True)
     batch_size = max(8, min(batch_size, len(inputs) // 8))
     answers = []
