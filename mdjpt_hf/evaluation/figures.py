@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mdjpt_hf.evaluation.canvas import SHOWN, bare, canvas, colour_of
+from mdjpt_hf.evaluation.canvas import SHOWN, bare, canvas, colour_of, mark_of
 
 
 def draw_confusion(rows: Mapping[str, Any], classes: list[str], path: Path, title: str) -> None:
@@ -51,12 +51,12 @@ def draw_subjects(rows: Mapping[str, Any], path: Path, title: str, score_name: s
     dots, means = panels[0]
     order = np.argsort(_numbers(next(iter(rows.values()))["per_subject"]))
     for number, (name, entry) in enumerate(rows.items()):
-        colour = colour_of(number)
-        dots.plot(_numbers(entry["per_subject"])[order], "o", color=colour, label=name, markersize=5, alpha=0.8)
+        colour, mark = colour_of(number), mark_of(number)
+        dots.plot(_numbers(entry["per_subject"])[order], mark, color=colour, label=name, markersize=5, alpha=0.8)
         score, null = entry["score"], entry["null"]
         means.plot([number, number], [null["low"], null["high"]], color="0.75", linewidth=12, solid_capstyle="butt")
         means.plot([number, number], [score["low"], score["high"]], color=colour, linewidth=2)
-        means.plot(number, score["mean"], "o", color=colour)
+        means.plot(number, score["mean"], mark, color=colour)
     low = 0.0 if score_name == "accuracy" else -1.0
     dots.set(xlabel="subjects, sorted by the first", ylabel=score_name, ylim=(low, 1.02))
     figure.legend(*dots.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8, frameon=False)
