@@ -75,10 +75,18 @@ def _compare(runs: dict[str, Path]) -> dict:
 
 
 def _judge(protocol: str, rows: list[dict]) -> None:
+    """Who is ahead on average, and whether mdJPT, the reference of every record, is clearly behind or ahead."""
     means = {name: np.mean([row[name]["score"]["mean"] for row in rows]) for name in rows[0]}
-    order = sorted(means, key=means.__getitem__, reverse=True)
-    scores = ", ".join(f"{name} {means[name]:.3f}" for name in order)
-    print(f"{protocol}: {order[0]} wins, by {means[order[0]] - means[order[1]]:.3f} over {order[1]} ({scores})")
+    best = max(means, key=means.__getitem__)
+    scores = ", ".join(f"{name} {means[name]:.3f}" for name in sorted(means, key=means.__getitem__, reverse=True))
+    print(f"{protocol}: {best} is ahead ({scores})")
+    for name in means:
+        differences = [row[name].get("reference_minus_this") for row in rows]
+        if None in differences:
+            continue  # the reference itself
+        clear = all(found["low"] > 0 for found in differences) or all(found["high"] < 0 for found in differences)
+        found = ", ".join(f"{one['mean']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]" for one in differences)
+        print(f"  mdJPT - {name}: {found}; {'clear' if clear else 'not clear'} on all seeds")
 
 
 if __name__ == "__main__":
