@@ -21,11 +21,11 @@ from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
+from .cluster_heads_mdjpt import ClusterHeads
 from .configuration_masked_eeg import MaskedEEGConfig
 from .errors_mdjpt import SignalError
-from .heads_masked_eeg import ClusterHeads
 from .layers_masked_eeg import ConvTokenizer, sinusoid_filters
-from .objectives_masked_eeg import masked_prediction
+from .masked_prediction_mdjpt import masked_prediction
 from .task_head_mdjpt import CarriesPipeline, task_head, task_loss
 
 

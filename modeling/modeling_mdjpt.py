@@ -16,9 +16,9 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
+from .cluster_heads_mdjpt import ClusterHeads
 from .configuration_mdjpt import MDJPTConfig
 from .errors_mdjpt import SignalError
-from .heads_masked_eeg import ClusterHeads
 from .layers_mdjpt import (
     ChannelEncoder,
     MLLALayer,
@@ -31,8 +31,8 @@ from .layers_mdjpt import (
     group_membership,
     group_normalise,
 )
+from .masked_prediction_mdjpt import masked_prediction
 from .moments_mdjpt import GroupMoments
-from .objectives_masked_eeg import masked_prediction
 from .objectives_mdjpt import cross_dataset_alignment, inter_subject_alignment
 from .task_head_mdjpt import CarriesPipeline, task_head, task_loss
 
