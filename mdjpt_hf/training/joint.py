@@ -16,11 +16,10 @@ from mdjpt_hf.training.config import RunConfig
 from mdjpt_hf.training.figures import draw_masked
 from mdjpt_hf.training.masked import evaluate_masked, evaluation_steps, pseudo_labels
 from mdjpt_hf.training.masked_settings import MaskedSettings
-from mdjpt_hf.training.objective import ObjectiveState
-from mdjpt_hf.training.pseudo_labels import renew_heads
+from mdjpt_hf.training.pseudo_labels import LabelledInRounds
 
 
-class JointObjective(AlignmentObjective):
+class JointObjective(LabelledInRounds, AlignmentObjective):
     """Every window of a step is encoded twice: as it is, for alignment, and with tokens hidden, for prediction.
 
     Args:
@@ -54,21 +53,6 @@ class JointObjective(AlignmentObjective):
     def build_model(self) -> MDJPTForPreTraining:
         return MDJPTForPreTraining(self.config.model_config())
 
-    def rounds(self) -> list[range]:
-        """See `MaskedSettings.round_steps`."""
-        return self.settings.round_steps(self.config.steps)
-
-    def start_round(
-        self, number: int, model: Any, optimizer: torch.optim.Optimizer, accelerator: Accelerator, resumed: bool
-    ) -> list[dict[str, Any]]:
-        """Label the tokens and start the heads anew; resumed: find the labels again."""
-        first = self.rounds()[number].start
-        counts, entries = self.pseudo_labels.start(number, first, model.mdjpt, accelerator, resumed)
-        self._use_labels()
-        if not resumed:
-            renew_heads(model.heads, counts, optimizer, self.pseudo_labels.seed_of(number))
-        return entries
-
     def rehearse(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         # Without the datasets' ids there is no alignment loss, hence no exchange with the other processes.
         parts = {name: batch[name] for name in ("input_values", "group_ids", "labels", "token_mask")}
@@ -83,12 +67,6 @@ class JointObjective(AlignmentObjective):
         entry, words = evaluate_masked(model, self._evaluation, self.pseudo_labels)
         retrieval = super().evaluate(model)
         return (entry, words) if retrieval is None else ({**entry, **retrieval[0]}, f"{retrieval[1]}; {words}")
-
-    def state(self) -> ObjectiveState:
-        return self.pseudo_labels.state
-
-    def restore(self, state: ObjectiveState) -> None:
-        self.pseudo_labels.restore(state)
 
     def draw(self, history: list[dict[str, Any]], folder: Path, title: str) -> None:
         super().draw(history, folder, title)

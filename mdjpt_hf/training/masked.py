@@ -16,15 +16,15 @@ from mdjpt_hf.modeling.modeling_masked_eeg import MaskedEEGForPreTraining, Maske
 from mdjpt_hf.training.config import RunConfig
 from mdjpt_hf.training.figures import draw_masked
 from mdjpt_hf.training.masked_settings import MaskedSettings
-from mdjpt_hf.training.objective import Meter, Objective, ObjectiveState
-from mdjpt_hf.training.pseudo_labels import PseudoLabels, masked_scores, renew_heads
+from mdjpt_hf.training.objective import Meter, Objective
+from mdjpt_hf.training.pseudo_labels import LabelledInRounds, PseudoLabels, masked_scores
 from mdjpt_hf.training.retrieval import hold_out_subjects
 
 #: Windows that are evaluated at a time: enough to be fast, and memory stays bounded.
 EVALUATED_TOGETHER = 64
 
 
-class MaskedObjective(Objective):
+class MaskedObjective(LabelledInRounds, Objective):
     """The cluster of a hidden token follows from what surrounds it.
 
     Args:
@@ -52,21 +52,6 @@ class MaskedObjective(Objective):
     def build_model(self) -> MaskedEEGForPreTraining:
         return MaskedEEGForPreTraining(self.model_config)
 
-    def rounds(self) -> list[range]:
-        """See `MaskedSettings.round_steps`."""
-        return self.settings.round_steps(self.config.steps)
-
-    def start_round(
-        self, number: int, model: Any, optimizer: torch.optim.Optimizer, accelerator: Accelerator, resumed: bool
-    ) -> list[dict[str, Any]]:
-        """Label the tokens and start the heads anew; resumed: find the labels again."""
-        first = self.rounds()[number].start
-        counts, entries = self.pseudo_labels.start(number, first, model.masked_eeg, accelerator, resumed)
-        self._use_labels()
-        if not resumed:
-            renew_heads(model.heads, counts, optimizer, self.pseudo_labels.seed_of(number))
-        return entries
-
     def rehearse(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         return model(**batch).loss
 
@@ -79,12 +64,6 @@ class MaskedObjective(Objective):
     def evaluate(self, model: Any) -> tuple[dict[str, float], str] | None:
         """Accuracy on hidden tokens of held-out subjects, beside that of copying the nearest token that is shown."""
         return evaluate_masked(model, self._evaluation, self.pseudo_labels)
-
-    def state(self) -> ObjectiveState:
-        return self.pseudo_labels.state
-
-    def restore(self, state: ObjectiveState) -> None:
-        self.pseudo_labels.restore(state)
 
     def draw(self, history: list[dict[str, Any]], folder: Path, title: str) -> None:
         draw_masked(history, folder / "masked.png", title)

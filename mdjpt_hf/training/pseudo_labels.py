@@ -2,6 +2,7 @@
 
 import copy
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from mdjpt_hf.clustering.features import TokenStates, TrialFeatures, entropy_per
 from mdjpt_hf.clustering.labels import cluster_tokens, label_tokens, labels_hash, open_labels
 from mdjpt_hf.data.tokens import TokenIndex
 from mdjpt_hf.errors import CheckpointError
+from mdjpt_hf.training.config import RunConfig
 from mdjpt_hf.training.masked_settings import MaskedSettings
 from mdjpt_hf.training.objective import ObjectiveState
 
@@ -162,7 +164,46 @@ class PseudoLabels:
         return entry
 
 
-def renew_heads(heads: Any, counts: list[int], optimizer: torch.optim.Optimizer, seed: int) -> None:
+class LabelledInRounds(ABC):
+    """What objectives with pseudo-labels share: rounds, the start of each, and what a checkpoint keeps.
+
+    Attributes:
+        config: Of the run. settings: Of masked prediction. pseudo_labels: Of the present round.
+    """
+
+    config: RunConfig
+    settings: MaskedSettings
+    pseudo_labels: PseudoLabels
+
+    @abstractmethod
+    def _use_labels(self) -> None:
+        """Draw batches with the labels of this round from now on."""
+
+    def rounds(self) -> list[range]:
+        """See `MaskedSettings.round_steps`."""
+        return self.settings.round_steps(self.config.steps)
+
+    def start_round(
+        self, number: int, model: Any, optimizer: torch.optim.Optimizer, accelerator: Accelerator, resumed: bool
+    ) -> list[dict[str, Any]]:
+        """Label the tokens and start the heads anew; resumed: find the labels again."""
+        first = self.rounds()[number].start
+        counts, entries = self.pseudo_labels.start(number, first, model.base_model, accelerator, resumed)
+        self._use_labels()
+        if not resumed:
+            _renew_heads(model.heads, counts, optimizer, self.pseudo_labels.seed_of(number))
+        return entries
+
+    def state(self) -> ObjectiveState:
+        """For the checkpoint."""
+        return self.pseudo_labels.state
+
+    def restore(self, state: ObjectiveState) -> None:
+        """From the checkpoint."""
+        self.pseudo_labels.restore(state)
+
+
+def _renew_heads(heads: Any, counts: list[int], optimizer: torch.optim.Optimizer, seed: int) -> None:
     """Heads for clusters that mean something else than those before start anew, and so does their optimiser."""
     torch.manual_seed(seed)
     heads.renew(counts)
