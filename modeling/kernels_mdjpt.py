@@ -73,6 +73,38 @@ def group_z_score(values: torch.Tensor, membership: torch.Tensor | None, eps: fl
     return centred / (std + eps)
 
 
+def covariances(values: torch.Tensor) -> torch.Tensor:
+    """Unbiased covariance between rows, over tokens.
+
+    Args:
+        values (`torch.Tensor` of shape `(..., channels, tokens)`).
+
+    Returns:
+        `torch.Tensor` of shape `(..., channels, channels)`.
+    """
+    return _covariances(values) if torch.compiler.is_compiling() else _Covariances.apply(values)
+
+
+def _covariances(values: torch.Tensor) -> torch.Tensor:
+    centred = values - values.mean(dim=-1, keepdim=True)
+    return centred @ centred.transpose(-1, -2) / (values.shape[-1] - 1)
+
+
+class _Covariances(torch.autograd.Function):
+    """Saves the values, which others hold as well, and centres them again: `(G + Gᵀ) (x - mean) / (n - 1)`."""
+
+    @staticmethod
+    def forward(ctx, values):
+        ctx.save_for_backward(values)
+        return _covariances(values)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (values,) = ctx.saved_tensors
+        both = (gradient + gradient.transpose(-1, -2)) / (values.shape[-1] - 1)
+        return both @ (values - values.mean(dim=-1, keepdim=True))
+
+
 class _TokenConv(torch.autograd.Function):
     """Tokens and features are one flat axis, so a neighbour in time lies `size` places away and nothing is copied."""
 

@@ -13,18 +13,16 @@ of one subject's recording that are normalised together.
       -> Projector            (batch, embedding)                            pre-training only
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from .chunks_mdjpt import apply_recomputing, chunk_length, fill_chunks
 from .configuration_mdjpt import MDJPTConfig
 from .kernels_mdjpt import group_z_score, linear_attention, token_conv
-
-#: Elements of one activation that are worked on at a time: about two megabytes stay in a CPU core's cache; on an
-#: accelerator the bound only keeps memory finite.
-CPU_CHUNK_ELEMENTS = 2**19
-ACCELERATOR_CHUNK_ELEMENTS = 2**27
 
 
 def group_membership(group_ids: torch.Tensor | None, reference: torch.Tensor) -> torch.Tensor | None:
@@ -109,7 +107,7 @@ class LinearAttention(nn.Module):
         return self.out_proj(linear_attention(query, key, value, self.num_heads, self.eps))
 
 
-class MLLALayer(GradientCheckpointingLayer):
+class MLLALayer(nn.Module):
     """The paper's block: gated linear attention between local convolutions, then a feed-forward.
 
     Args:
@@ -142,7 +140,7 @@ class MLLALayer(GradientCheckpointingLayer):
         return tokens + self.ffn_out(F.gelu(self.ffn_in(self.ffn_norm(tokens))))
 
 
-class ReleasedLayer(GradientCheckpointingLayer):
+class ReleasedLayer(nn.Module):
     """What the authors' program computes in place of its block: the value path alone.
 
     It returns `u` and discards the attention, the gate, both later residuals and the feed-forward, so this layer
@@ -164,6 +162,10 @@ class ReleasedLayer(GradientCheckpointingLayer):
 class ChannelEncoder(nn.Module):
     """Tokens of every channel on its own, with shared weights: `(B, C, T)` -> `(B, features, C, tokens)`."""
 
+    #: Set by `activation_checkpointing_enable`.
+    gradient_checkpointing = False
+    _encode_chunk: Callable[[torch.Tensor], torch.Tensor] | None = None
+
     def __init__(self, config: MDJPTConfig):
         super().__init__()
         self.patch_length, self.patch_stride = config.patch_length, config.patch_stride
@@ -178,7 +180,7 @@ class ChannelEncoder(nn.Module):
         B, C, _ = windows.shape
         sequences = windows.flatten(0, 1).unfold(-1, self.patch_length, self.patch_stride)  # (B*C, N, patch)
         N = sequences.shape[1]
-        features = self._encode_in_chunks(sequences)  # (B*C, N, features)
+        features = self._encode_in_chunks(sequences, C)  # (B*C, N, features)
         return features.view(B, C, N, -1).permute(0, 3, 1, 2)  # (B, features, C, N)
 
     def _encode(self, sequences: torch.Tensor) -> torch.Tensor:
@@ -187,16 +189,24 @@ class ChannelEncoder(nn.Module):
             tokens = layer(tokens)
         return self.read_out(tokens)
 
-    def _encode_in_chunks(self, sequences: torch.Tensor) -> torch.Tensor:
-        """A compiler plans memory itself, and a traced graph must not depend on the batch: no chunks there."""
+    def compile_chunks(self, **options) -> None:
+        """Compile what is done to one chunk, see [`MDJPTPreTrainedModel.compile_encoder`]."""
+        self._encode_chunk = torch.compile(self._encode, fullgraph=True, dynamic=False, **options)
+
+    def _encode_in_chunks(self, sequences: torch.Tensor, channels: int) -> torch.Tensor:
+        """A graph traced from outside must not depend on the batch: no chunks there."""
         if torch.compiler.is_compiling():
             return self._encode(sequences)
-        budget = CPU_CHUNK_ELEMENTS if sequences.device.type == "cpu" else ACCELERATOR_CHUNK_ELEMENTS
-        length = max(1, budget // (sequences.shape[1] * self.read_in.out_features))
-        return torch.cat([self._encode(chunk) for chunk in sequences.split(length)])
+        encode = self._encode_chunk or self._encode
+        length = chunk_length(sequences, self.read_in.out_features, channels, self._encode_chunk is not None)
+        if not torch.is_grad_enabled():
+            return fill_chunks(encode, sequences, length)
+        if self.gradient_checkpointing and self.training:
+            return apply_recomputing(encode, sequences, length, self.parameters())
+        return torch.cat([encode(chunk) for chunk in sequences.split(length)])
 
 
-class SpatialProjection(nn.Module):
+class SpatialProjection(GradientCheckpointingLayer):
     """Recorded to virtual channels, then ReLU: `(B, f, C, N)` -> `(B, f, S, N)`."""
 
     def __init__(self, config: MDJPTConfig):
@@ -205,10 +215,13 @@ class SpatialProjection(nn.Module):
         self.bias = nn.Parameter(torch.empty(config.spatial_channels))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return F.relu(self.weight @ features + self.bias[:, None])
+        B, f, C, N = features.shape
+        dense = features.permute(0, 2, 3, 1).reshape(B, C, N * f)  # as the channel encoder leaves them: no copy
+        projected = torch.baddbmm(self.bias[:, None], self.weight.expand(B, -1, -1), dense)
+        return F.relu(projected.view(B, -1, N, f).permute(0, 3, 1, 2).contiguous())
 
 
-class SpatiotemporalDynamics(nn.Module):
+class SpatiotemporalDynamics(GradientCheckpointingLayer):
     """Dilated convolutions over space and time, weighted by an attention over maps: `(B, f, S, N)` -> `(B, maps, N)`.
 
     Maps are ordered dilation first, then feature, then filter.

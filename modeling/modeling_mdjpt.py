@@ -99,6 +99,21 @@ class MDJPTPreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     _no_split_modules = [MLLALayer.__name__, ReleasedLayer.__name__]
 
+    def compile_encoder(self, for_inference: bool = False, **options) -> None:
+        """Compile the channel encoder, where nearly all arithmetic is, in place.
+
+        On a CPU this is faster than `torch.compile` of the whole model, which works all the same: a chunk is compiled,
+        whose activations stay in the cache, once for each length of window and whatever the batch.
+
+        Args:
+            for_inference (`bool`): Weights become part of the compiled code, laid out as matrix products like them;
+                changes to them are not seen any more, and gradients need a model that was not compiled so.
+            options: Further arguments of `torch.compile`.
+        """
+        if for_inference:
+            options["options"] = {"freezing": True, **options.get("options", {})}
+        self.base_model.channel_encoder.compile_chunks(**options)
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         """PyTorch's own defaults, uniform in ±1/√fan-in, which the paper's program starts from."""

@@ -3,6 +3,8 @@
 import torch
 import torch.distributed as dist
 
+from .kernels_mdjpt import covariances
+
 
 def find_positives(
     group_ids: torch.Tensor, dataset_ids: torch.Tensor, stimulus_ids: torch.Tensor
@@ -78,10 +80,12 @@ def window_covariances(channel_features: torch.Tensor, covariance: str = "true")
     Returns:
         `torch.Tensor` of shape `(batch, features, channels, channels)`.
     """
-    centred = channel_features - channel_features.mean(dim=-1, keepdim=True)
     if covariance == "released":
-        centred = centred.transpose(-1, -2).reshape(centred.shape)
-    products = centred @ centred.transpose(-1, -2) / (channel_features.shape[-1] - 1)
+        centred = channel_features - channel_features.mean(dim=-1, keepdim=True)
+        scrambled = centred.transpose(-1, -2).reshape(centred.shape)
+        products = scrambled @ scrambled.transpose(-1, -2) / (channel_features.shape[-1] - 1)
+    else:
+        products = covariances(channel_features)
     off_diagonal = 1 - torch.eye(products.shape[-1], dtype=products.dtype, device=products.device)
     return products * off_diagonal
 
@@ -111,9 +115,20 @@ def cross_dataset_alignment(
     """
     gammas = gather_with_gradient(group_covariances(channel_features, group_ids, covariance))
     flat = gammas.flatten(2).transpose(0, 1)  # (features, groups, channels * channels)
-    # Subtracting before squaring keeps near-equal covariances apart, which the faster product form would not.
-    distances = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist")
-    return torch.log1p(distances.sum() / 2)  # every pair stands twice
+    return torch.log1p(_distances(flat).sum() / 2)  # every pair stands twice
+
+
+def _distances(points: torch.Tensor) -> torch.Tensor:
+    """Euclidean distances between all points, `(features, groups, size)` -> `(features, groups, groups)`.
+
+    Subtracting before squaring keeps near-equal covariances apart, which the faster product form would not.
+    """
+    if not torch.compiler.is_compiling():
+        return torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
+    # A compiler needs to know the number of groups for the above, and fuses this.
+    squared = (points[:, :, None] - points[:, None]).square().sum(dim=-1)
+    apart = squared > 0  # the root has no gradient at 0
+    return torch.where(apart, squared, 1.0).sqrt() * apart
 
 
 class _AllGather(torch.autograd.Function):

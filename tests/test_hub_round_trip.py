@@ -304,7 +304,7 @@ def test_activation_checkpointing_changes_no_gradient(block):
         model = build(MDJPTForPreTraining, block=block).train()
         if checkpointed:
             model.activation_checkpointing_enable()
-            assert model.mdjpt.channel_encoder.layers[0].gradient_checkpointing
+            assert model.mdjpt.channel_encoder.gradient_checkpointing
         model(windows(), **IDS).loss.backward()
         gradients.append([p.grad for p in model.parameters()])
     for plain, checkpointed in zip(*gradients, strict=True):

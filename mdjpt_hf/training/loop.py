@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
 from mdjpt_hf.errors import ConfigurationError, MDJPTError
+from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
 from mdjpt_hf.training.checkpoint import Checkpoint, CheckpointFolder
 from mdjpt_hf.training.config import RunConfig
 from mdjpt_hf.training.objective import Meter, Objective, ObjectiveState
@@ -80,8 +81,16 @@ class Pretrainer:
             model.parameters(), config.learning_rate, (first, second), weight_decay=config.weight_decay
         )
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
-        self.forward: Callable[..., Any] = torch.compile(self.model) if config.compile else self.model
+        self.forward: Callable[..., Any] = self._compiled() if config.compile else self.model
         self.history: list[dict[str, Any]] = []
+
+    def _compiled(self) -> Callable[..., Any]:
+        """The whole model with any number of windows; on a CPU, where that pays, its encoder chunk by chunk."""
+        model = self.accelerator.unwrap_model(self.model)
+        if self.accelerator.device.type == "cpu" and isinstance(model, MDJPTForPreTraining):
+            model.compile_encoder()
+            return self.model
+        return torch.compile(self.model, dynamic=True)
 
     def train(self, resume: bool = False) -> PreTrainedModel:
         """Run to the last step, whose weights are the result: a rule that looks at no labels.

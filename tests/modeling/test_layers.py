@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mdjpt_hf.modeling import kernels_mdjpt, layers_mdjpt
+from mdjpt_hf.modeling import chunks_mdjpt, kernels_mdjpt
 from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
 from mdjpt_hf.modeling.layers_mdjpt import group_membership, group_normalise
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
@@ -248,7 +248,7 @@ def test_block_of_the_released_program():
 @pytest.mark.parametrize("block", ["mlla", "released"])
 @pytest.mark.parametrize("chunk_elements", [1, 700, 2**19])
 def test_channel_encoder(monkeypatch, block, chunk_elements):
-    monkeypatch.setattr(layers_mdjpt, "CPU_CHUNK_ELEMENTS", chunk_elements)
+    monkeypatch.setattr(chunks_mdjpt, "CPU_CHUNK_ELEMENTS", chunk_elements)
     model = randomised(block=block)
     encoder, windows = model.mdjpt.channel_encoder, noise(2, 7, 33)
     assert encoder(windows).shape == (2, 5, 7, 6)  # the last 3 samples fill no patch

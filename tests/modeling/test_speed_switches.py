@@ -1,0 +1,153 @@
+"""Recomputing and compiling change neither results nor gradients, and compile once for batches of all corpora."""
+
+import pytest
+import torch
+from torch._dynamo.testing import CompileCounterWithBackend
+
+from mdjpt_hf.modeling import chunks_mdjpt
+from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
+from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining, MDJPTModel
+
+SIZES = {"hidden_size": 8, "intermediate_size": 8, "num_attention_heads": 2, "feature_size": 4, "spatial_channels": 5}
+#: Stimuli of the pairs in a step: three corpora, then one, then two.
+STEPS = ([3, 4, 2], [5], [2, 6])
+
+
+def build(kind=MDJPTForPreTraining, **fields):
+    torch.manual_seed(0)
+    return kind(MDJPTConfig.preset("tiny", num_channels=6, **{**SIZES, **fields})).double().train()
+
+
+def batch(stimuli, seed=0):
+    """One pair of subjects for every corpus."""
+    parts = [torch.full((2 * count,), corpus) for corpus, count in enumerate(stimuli)]
+    groups = [torch.arange(2).repeat_interleave(count) + 2 * corpus for corpus, count in enumerate(stimuli)]
+    clips = [torch.arange(count).repeat(2) + 100 * corpus for corpus, count in enumerate(stimuli)]
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        "input_values": torch.randn(2 * sum(stimuli), 6, 625, generator=generator).double(),
+        "group_ids": torch.cat(groups),
+        "dataset_ids": torch.cat(parts),
+        "stimulus_ids": torch.cat(clips),
+    }
+
+
+def step(model, forward=None, **inputs):
+    model.zero_grad()
+    output = (model if forward is None else forward)(**inputs)
+    output.loss.backward()
+    return [output.loss.detach(), output.embeddings.detach(), *(p.grad.clone() for p in model.parameters())]
+
+
+def close(found, wanted, tolerance=1e-9):
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("elements", [1, 2500, 2**19])
+@pytest.mark.parametrize("block", ["mlla", "released"])
+def test_recomputed_chunks_have_the_same_gradient(monkeypatch, elements, block):
+    monkeypatch.setattr(chunks_mdjpt, "CPU_CHUNK_ELEMENTS", elements)
+    model, inputs = build(block=block), batch(STEPS[0])
+    wanted = step(model, **inputs)
+    model.activation_checkpointing_enable()
+    close(step(model, **inputs), wanted)
+    for parameter in model.mdjpt.channel_encoder.layers[0].parameters():
+        parameter.requires_grad_(False)
+    frozen = model.mdjpt.channel_encoder.layers[0].norm.weight
+    model.zero_grad(set_to_none=True)
+    model(**inputs).loss.backward()
+    assert frozen.grad is None
+    torch.testing.assert_close(model.mdjpt.channel_encoder.read_in.weight.grad.norm(), wanted_norm(model, wanted))
+
+
+def wanted_norm(model, wanted):
+    names = [name for name, _ in model.named_parameters()]
+    return wanted[2 + names.index("mdjpt.channel_encoder.read_in.weight")].norm()
+
+
+def test_the_gradient_of_windows_survives_recomputing():
+    model = build(MDJPTModel)
+    found = []
+    for recompute in (False, True):
+        if recompute:
+            model.activation_checkpointing_enable()
+        windows = batch([3])["input_values"].requires_grad_()
+        model(windows).pooler_output.square().sum().backward()
+        found.append(windows.grad)
+    assert found[0].abs().max() > 0
+    torch.testing.assert_close(found[1], found[0], rtol=1e-5, atol=1e-12)
+
+
+def test_nothing_of_a_chunk_is_kept():
+    model, saved = build(), []
+    model.activation_checkpointing_enable()
+    encoder = model.mdjpt.channel_encoder
+    windows = batch([8])["input_values"]
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: saved.append(tensor) or tensor, lambda kept: kept):
+        encoder(windows)
+    storages = {tensor.untyped_storage().data_ptr() for tensor in saved}
+    assert storages == {windows.untyped_storage().data_ptr()}
+
+
+def test_recomputing_keeps_mixed_precision():
+    model, inputs = build().float(), batch(STEPS[0])
+    inputs["input_values"] = inputs["input_values"].float()
+    found = []
+    for recompute in (False, True):
+        if recompute:
+            model.activation_checkpointing_enable()
+        model.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = model(**inputs).loss
+        loss.backward()
+        found.append([loss.detach(), *(p.grad.clone() for p in model.parameters())])
+    # A parameter used in several chunks is cast, hence its gradient rounded, once for each.
+    assert found[1][0] == found[0][0]
+    for one, other in zip(*found, strict=True):
+        assert torch.nn.functional.cosine_similarity(one.flatten(), other.flatten(), dim=0) > 0.99
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_compiled_chunks_are_equal_and_compiled_once(recompute):
+    model, counter = build(), CompileCounterWithBackend("aot_eager")
+    wanted = [step(model, **batch(stimuli)) for stimuli in STEPS]
+    if recompute:
+        model.activation_checkpointing_enable()
+    torch._dynamo.reset()
+    model.compile_encoder(backend=counter)
+    for stimuli, expected in zip(STEPS, wanted, strict=True):
+        close(step(model, **batch(stimuli)), expected)
+    assert counter.frame_count == 1 + recompute  # the first pass needs no graph for gradients, the second does
+
+
+def test_a_model_compiled_whole_is_equal_and_compiled_once():
+    model = build()
+    wanted = [step(model, **batch(stimuli)) for stimuli in STEPS]
+    torch._dynamo.reset()
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True, dynamic=True)
+    close(step(model, compiled, **batch(STEPS[0])), wanted[0])
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for stimuli, expected in zip(STEPS[1:], wanted[1:], strict=True):
+            close(step(model, compiled, **batch(stimuli)), expected)
+
+
+@torch.no_grad()
+def test_weights_compiled_in_give_the_same_features():
+    model, windows = build(MDJPTModel).float().eval(), batch([3])["input_values"].float()
+    wanted = model(windows).pooler_output
+    model.compile_encoder(for_inference=True)
+    found = model(windows).pooler_output
+    assert (found - wanted).norm() < 1e-5 * wanted.norm()
+    assert torch.equal(found, model(windows).pooler_output)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_chunks_divide_the_channels_or_are_whole_windows(monkeypatch, compiled):
+    sequences = torch.empty(6 * 7, 10, 1)
+    for elements in (1, 39, 80, 159, 350, 1300, 10**6):
+        monkeypatch.setattr(chunks_mdjpt, "CPU_CHUNK_ELEMENTS", elements)
+        monkeypatch.setattr(chunks_mdjpt, "COMPILED_CPU_CHUNK_ELEMENTS", elements)
+        length = chunks_mdjpt.chunk_length(sequences, 8, 6, compiled)
+        assert length * 80 <= max(elements, 80)
+        assert 6 % length == 0 or (length % 6 == 0 and not compiled)
