@@ -1,52 +1,94 @@
 """How much of the machine the model uses: `python benchmarks/model.py [--threads N]`.
 
 Prints, all measured in this run: windows/s, and the arithmetic done per second as a share of the same machine's
-matrix-product rate. The arithmetic is counted by torch on the forward pass; a training step counts three forwards.
+matrix-product rate. The arithmetic is counted by torch on the forward pass; a training step counts three forwards,
+also where chunks are computed twice. Networks take turns, so that all meet the same load.
+
+1. Inference: the paper's network, the authors' block, the presets; as it is, and compiled.
+2. With the extra `[braindecode]`: three published foundation models on windows of the same 60 channels and 5 s, each
+   at the rate it was made for, with random weights.
+3. Training steps of the paper's network: 110 windows (pairs of 15 and 40 stimuli), as it is, compiled, and with
+   `recompute`; each in a process of its own, whose peak memory is printed.
 """
 
 import argparse
+import json
+import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mdjpt_hf import MDJPTConfig, MDJPTForPreTraining, MDJPTModel
 
 GEMM_SIZE = 2048
-TINY_BATCH = (4, 2, 16)  # datasets, subjects, clips: about the default run's step
+SECONDS = 5
+#: Networks of ours: preset and what replaces its values.
+NETWORKS = {
+    "base": ("base", {}),
+    "base, authors' block": ("base", {"block": "released"}),
+    "fast": ("fast", {}),
+    "tiny": ("tiny", {}),
+}
+#: Networks of braindecode and the Hz they were made for.
+OTHERS = {"CBraMod": 200, "BIOT": 200, "EEGPT": 256}
+STEPS = {
+    "eager": (),
+    "compiled": ("--compile",),
+    "eager, recompute": ("--recompute",),
+    "compiled, recompute": ("--compile", "--recompute"),
+}
+PAIRS = (15, 40)  # stimuli of a pair in two datasets: 2 * (15 + 40) windows
 
 
 def main() -> None:
-    """Measure inference of the paper's network and a training step of the default one."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure inference, then training steps in fresh processes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--windows", type=int, default=16)
+    parser.add_argument("--windows", type=int, default=16, help="in a batch")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--skip", nargs="*", choices=("inference", "others", "training"), default=[])
+    parser.add_argument("--step", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--compile", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--recompute", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
-    gemm = gemm_rate(arguments.repeats)
-    print(f"{arguments.threads} threads, float32; matrix product {GEMM_SIZE}³: {gemm / 1e9:.0f} GFLOP/s")
-    inference(gemm, arguments.windows, arguments.repeats)
-    training_step(gemm, arguments.repeats)
+    if arguments.step:
+        print(json.dumps(measure_step(arguments.compile, arguments.recompute, arguments.repeats)))
+        return
+    print(f"{arguments.threads} threads, float32, matrix product {GEMM_SIZE}³: {gemm_rate(5) / 1e9:.0f} GFLOP/s")
+    if "inference" not in arguments.skip:
+        inference(arguments.windows, arguments.repeats, "others" not in arguments.skip)
+    if "training" not in arguments.skip:
+        training(arguments.threads, arguments.repeats)
 
 
 def fastest(run: Callable[[], object], repeats: int) -> float:
     """Seconds of the fastest of several runs, after one to warm up."""
     run()
-    seconds = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - started)
-    return min(seconds)
+    return min(_seconds(run) for _ in range(repeats))
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
 
 
 def gemm_rate(repeats: int) -> float:
     """FLOP/s of a large square matrix product."""
+    return 2 * GEMM_SIZE**3 / fastest(_product(), repeats)
+
+
+def _product() -> Callable[[], object]:
     first, second = torch.randn(2, GEMM_SIZE, GEMM_SIZE).unbind()
-    return 2 * GEMM_SIZE**3 / fastest(lambda: first @ second, repeats)
+    return lambda: first @ second
 
 
 def count_flops(run: Callable[[], object]) -> int:
@@ -56,45 +98,118 @@ def count_flops(run: Callable[[], object]) -> int:
     return counter.get_total_flops()
 
 
-def inference(gemm: float, windows: int, repeats: int) -> None:
-    """The paper's network, eager."""
-    model = MDJPTModel(MDJPTConfig()).eval()
-    values = torch.randn(windows, 60, 625)
-    with torch.no_grad():
-        flops = count_flops(lambda: model(values))
-        seconds = fastest(lambda: model(values), repeats)
-    print(
-        f"inference, paper's configuration: {windows / seconds:.1f} windows/s, {flops / windows / 1e9:.2f} GFLOP a "
-        f"window, {flops / seconds / gemm:.0%} of the matrix-product rate"
-    )
+# --- inference -----------------------------------------------------------------------------------------------------
 
 
-def training_step(gemm: float, repeats: int) -> None:
-    """One step of the default run's network, which keeps its activations here."""
-    datasets, subjects, clips = TINY_BATCH
-    windows = datasets * subjects * clips
-    ids = torch.arange(windows)
-    batch = {
-        "input_values": torch.randn(windows, 60, 625),
-        "group_ids": ids // clips,
-        "dataset_ids": ids // (subjects * clips),
-        "stimulus_ids": ids % clips,
-    }
-    model = MDJPTForPreTraining(MDJPTConfig.preset("tiny", ffn_norm=False))
+@torch.no_grad()
+def inference(windows: int, repeats: int, others: bool) -> None:
+    """Print windows/s, GFLOP a window and the share of the matrix-product rate of every network."""
+    values = torch.randn(windows, 60, 125 * SECONDS)
+    runs: dict[str, Callable[[], object]] = {}
+    flops, errors = {}, {}
+    for name, (preset, fields) in NETWORKS.items():
+        torch.manual_seed(0)
+        plain, compiled = (MDJPTModel(MDJPTConfig.preset(preset, **fields)).eval() for _ in range(2))
+        compiled.load_state_dict(plain.state_dict())
+        flops[name] = count_flops(lambda plain=plain: plain(values))
+        wanted = plain(values).pooler_output
+        compiled.compile_encoder(for_inference=True)
+        errors[name] = float((compiled(values).pooler_output - wanted).norm() / wanted.norm())
+        runs[name] = lambda plain=plain: plain(values)
+        runs[name + ", compiled"] = lambda compiled=compiled: compiled(values)
+    if others and find_spec("braindecode"):
+        runs |= {name: _other(name, rate, windows) for name, rate in OTHERS.items()}
+    seconds = take_turns({"": _product(), **runs}, repeats)
+    gemm = 2 * GEMM_SIZE**3 / seconds.pop("")
+    rates = {name: windows / spent for name, spent in seconds.items()}
+    print(f"\ninference, batches of {windows} windows; matrix product {gemm / 1e9:.0f} GFLOP/s in the same turns")
+    print("| network | windows/s | GFLOP a window | of the matrix-product rate | difference from eager |")
+    print("|---|---|---|---|---|")
+    for name, rate in rates.items():
+        arithmetic = flops.get(name.removesuffix(", compiled"))
+        share = f"{arithmetic / windows / 1e9:.3f} | {rate * arithmetic / windows / gemm:.0%}" if arithmetic else " | "
+        error = f"{errors[name.removesuffix(', compiled')]:.0e}" if name.endswith("compiled") else ""
+        print(f"| {name} | {rate:.1f} | {share} | {error} |")
+    for one, other in (("base, authors' block", "base"), ("fast", "base")):
+        for end in ("", ", compiled"):
+            print(f"{one}{end} / {other}{end}: {rates[one + end] / rates[other + end]:.2f} x the windows/s")
+
+
+def take_turns(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Seconds of the fastest call of each, one after the other in every round."""
+    rounds = [{name: _seconds(run) for name, run in runs.items()} for _ in range(repeats + 1)][1:]
+    return {name: min(one[name] for one in rounds) for name in runs}
+
+
+def _other(name: str, rate: int, windows: int) -> Callable[[], object]:
+    """A network of braindecode with random weights."""
+    import braindecode.models
+
+    import mne
+    from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS
+
+    montage = mne.channels.make_standard_montage("colin27_1005")
+    known = {channel.upper(): channel for channel in montage.ch_names}
+    info = mne.create_info([known[channel.upper()] for channel in STANDARD_CHANNELS], rate, "eeg")
+    info.set_montage(montage)
+    options = {"n_chans": 60, "n_outputs": 2, "sfreq": rate, "input_window_seconds": SECONDS}
+    network: nn.Module = getattr(braindecode.models, name)(chs_info=info["chs"], **options).eval()
+    values = torch.randn(windows, 60, rate * SECONDS)
+    return lambda: network(values)
+
+
+# --- training ------------------------------------------------------------------------------------------------------
+
+
+def training(threads: int, repeats: int) -> None:
+    """Print the four ways to make a training step of the paper's network."""
+    windows = 2 * sum(PAIRS)
+    print(f"\ntraining step of the paper's network, {windows} windows, three forwards counted")
+    print("| step | seconds | windows/s | of the matrix-product rate | peak memory of the process |")
+    print("|---|---|---|---|---|")
+    for name, options in STEPS.items():
+        command = [sys.executable, __file__, "--step", "--threads", str(threads), "--repeats", str(min(2, repeats))]
+        done = subprocess.run([*command, *options], check=True, capture_output=True, text=True)
+        found = json.loads(done.stdout.splitlines()[-1])
+        seconds = found["seconds"]
+        share = found["flops"] / seconds / found["gemm"]
+        print(f"| {name} | {seconds:.1f} | {windows / seconds:.1f} | {share:.0%} | {found['peak'] / 1e9:.2f} GB |")
+
+
+def step_batch() -> dict[str, torch.Tensor]:
+    """A step of two datasets, one pair of each."""
+    groups = [torch.full((count,), 2 * number + half) for number, count in enumerate(PAIRS) for half in range(2)]
+    stimuli = [torch.arange(count) + 100 * number for number, count in enumerate(PAIRS) for _ in range(2)]
+    ids = torch.cat(groups)
+    values = torch.randn(len(ids), 60, 125 * SECONDS)
+    return {"input_values": values, "group_ids": ids, "dataset_ids": ids // 2, "stimulus_ids": torch.cat(stimuli)}
+
+
+def measure_step(compiled: bool, recompute: bool, repeats: int) -> dict[str, float]:
+    """One step of forward, gradient and Adam, in this process. Peak memory is that of the whole process."""
+    model, batch = MDJPTForPreTraining(MDJPTConfig()).train(), step_batch()
     optimizer = torch.optim.Adam(model.parameters())
+    flops = 3 * _forward_flops(model)
+    if recompute:
+        model.activation_checkpointing_enable()
+    if compiled:
+        model.compile_encoder()
 
     def step() -> None:
         optimizer.zero_grad()
         model(**batch).loss.backward()
         optimizer.step()
 
-    with torch.no_grad():
-        flops = 3 * count_flops(lambda: model(**batch))
     seconds = fastest(step, repeats)
-    print(
-        f"training step, default run, {windows} windows: {seconds:.2f} s, {windows / seconds:.0f} windows/s, "
-        f"{flops / seconds / gemm:.0%} of the matrix-product rate (three forwards counted)"
-    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return {"seconds": seconds, "flops": flops, "peak": peak, "gemm": gemm_rate(5)}
+
+
+def _forward_flops(model: MDJPTForPreTraining) -> float:
+    """Of all windows, from those of two: counting on all would hold all activations."""
+    with torch.no_grad():
+        few = count_flops(lambda: model.mdjpt(torch.randn(2, 60, 125 * SECONDS)))
+    return few / 2 * 2 * sum(PAIRS)
 
 
 if __name__ == "__main__":

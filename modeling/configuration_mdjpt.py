@@ -17,9 +17,20 @@ AUTO_MAP = {
     "AutoFeatureExtractor": "feature_extraction_mdjpt.MDJPTFeatureExtractor",
 }
 
-#: Complete settings by name. `base` is the paper's network; `tiny` trains in minutes on two CPU cores.
+#: Complete settings by name. `base` is the paper's network; `fast` was chosen by `benchmarks/ablation.py`, see
+#: docs/performance.md; `tiny` trains in minutes on two CPU cores.
 PRESETS: dict[str, dict[str, Any]] = {
     "base": {},
+    "fast": {
+        "patch_stride": 20,
+        "hidden_size": 64,
+        "num_hidden_layers": 1,
+        "intermediate_size": 128,
+        "dilations": [1, 2, 3, 5],
+        "map_attention_kernel": 5,
+        "map_attention_pool": 5,
+        "projector_pool": 5,
+    },
     "tiny": {
         "patch_stride": 20,
         "hidden_size": 24,

@@ -136,12 +136,17 @@ def band_pass(signal: np.ndarray, rate: float, low: float = LOW_CUTOFF, high: fl
         rate: Hz, more than twice `high`.
         low, high: Band edges in Hz.
     """
-    sections = np.vstack(
+    # the slowest part of the response, one period of the low edge, settles in the continuation
+    padding = min(signal.shape[-1] - 1, int(2 * rate / low))
+    return sosfiltfilt(_sections(rate, low, high), signal, axis=-1, padtype="odd", padlen=padding)
+
+
+@lru_cache(maxsize=16)
+def _sections(rate: float, low: float, high: float) -> np.ndarray:
+    """Second-order sections of both edges. A live signal asks for the same ones every two seconds."""
+    return np.vstack(
         [
             butter(2, low, "highpass", fs=rate, output="sos"),
             butter(10, high, "lowpass", fs=rate, output="sos"),
         ]
     )
-    # the slowest part of the response, one period of the low edge, settles in the continuation
-    padding = min(signal.shape[-1] - 1, int(2 * rate / low))
-    return sosfiltfilt(sections, signal, axis=-1, padtype="odd", padlen=padding)

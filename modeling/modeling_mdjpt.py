@@ -112,7 +112,9 @@ class MDJPTPreTrainedModel(PreTrainedModel):
         """
         if for_inference:
             options["options"] = {"freezing": True, **options.get("options", {})}
-        self.base_model.channel_encoder.compile_chunks(**options)
+        for module in self.modules():
+            if isinstance(module, ChannelEncoder):
+                module.compile_chunks(**options)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
