@@ -144,8 +144,8 @@ def take_turns(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str,
 def _other(name: str, rate: int, windows: int) -> Callable[[], object]:
     """A network of braindecode with random weights."""
     import braindecode.models
-
     import mne
+
     from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS
 
     montage = mne.channels.make_standard_montage("colin27_1005")

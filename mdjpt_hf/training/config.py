@@ -70,9 +70,10 @@ class RunConfig:
             within the same clip, to see what alignment in time does.
         held_out_subjects: Subjects per dataset never trained on, for pair retrieval; none where fewer than 4 would be
             left, or where they could not be paired.
-        mixed_precision: `"no"`, `"bf16"` or `"fp16"`. compile: Use torch.compile.
-        recompute: Keep no activations inside the encoder's layers but compute them again for the gradient: a
-            fraction of the memory for about a quarter more time.
+        mixed_precision: `"no"`, `"bf16"` or `"fp16"`.
+        compile: Use torch.compile: on a CPU for mdJPT's encoder, chunk by chunk, else for the whole network.
+        recompute: Keep no activations inside the encoder but compute them again for the gradient: a fraction of the
+            memory, for a third more arithmetic.
         num_workers: Data worker processes per process. num_threads: CPU threads per process, 0 = share the cores.
         log_steps, eval_steps, checkpoint_steps: How often. keep_checkpoints: How many stay.
         trackers: Accelerate trackers, for example `tensorboard`.

@@ -95,10 +95,12 @@ def test_presets():
     tiny = MDJPTConfig.preset("tiny")
     assert {name: getattr(tiny, name) for name in PRESETS["tiny"]} == PRESETS["tiny"]
     assert MDJPTConfig.preset("tiny", patch_stride=9, num_labels=5).patch_stride == 9
-    assert tiny.min_pretraining_samples <= tiny.window_samples
+    for name in PRESETS:
+        preset = MDJPTConfig.preset(name)
+        assert preset.min_pretraining_samples <= preset.window_samples
     tiny.dilations.append(99)
     assert 99 not in MDJPTConfig.preset("tiny").dilations  # presets are not shared by reference
-    with pytest.raises(ValueError, match="unknown preset 'huge'; choose one of base, tiny"):
+    with pytest.raises(ValueError, match="unknown preset 'huge'; choose one of base, fast, tiny"):
         MDJPTConfig.preset("huge")
 
 

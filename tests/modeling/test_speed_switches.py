@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch._dynamo.testing import CompileCounterWithBackend
+from torch.utils.flop_counter import FlopCounterMode
 
 from mdjpt_hf.modeling import chunks_mdjpt
 from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
@@ -151,3 +152,15 @@ def test_chunks_divide_the_channels_or_are_whole_windows(monkeypatch, compiled):
         length = chunks_mdjpt.chunk_length(sequences, 8, 6, compiled)
         assert length * 80 <= max(elements, 80)
         assert 6 % length == 0 or (length % 6 == 0 and not compiled)
+
+
+@torch.no_grad()
+def test_fast_is_at_least_six_times_cheaper_and_gives_features_of_the_same_size():
+    windows, flops = torch.randn(1, 60, 625), {}
+    for preset in ("base", "fast"):
+        model = MDJPTModel(MDJPTConfig.preset(preset)).eval()
+        with FlopCounterMode(display=False) as counter:
+            size = model(windows).pooler_output.shape[1]
+        assert size == 512
+        flops[preset] = counter.get_total_flops()
+    assert flops["base"] > 6 * flops["fast"]

@@ -1,0 +1,156 @@
+"""Which network is `fast`: `python benchmarks/ablation.py [--steps N]`.
+
+One simulated world for each seed. The paper's network and smaller ones (fewer tokens, half the width, one layer) are
+pre-trained on four of its corpora with the same steps, batches and settings, and judged on the fifth, which none saw:
+the same windows, splits and permutations. Prints cost, accuracy, and the difference from the paper's network with its
+95 % interval over subjects. Finished networks are kept: repeat the command after a break.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from model import count_flops, take_turns
+
+from mdjpt_hf import MDJPTConfig, MDJPTModel
+from mdjpt_hf.data.prepare import prepare
+from mdjpt_hf.data_scripts.simulated import SimulatedCorpora
+from mdjpt_hf.evaluation.records import read_records
+from mdjpt_hf.evaluation.statistics import subject_bootstrap
+
+UNSEEN = "sim-30"
+#: What each network changes in the paper's. Steps along time keep their length in seconds.
+TOKENS_49 = {
+    "patch_stride": 12,
+    "dilations": [1, 2, 3, 6],
+    "map_attention_kernel": 8,
+    "map_attention_pool": 8,
+    "projector_pool": 8,
+}
+TOKENS_30 = {
+    "patch_stride": 20,
+    "dilations": [1, 2, 3, 5],
+    "map_attention_kernel": 5,
+    "map_attention_pool": 5,
+    "projector_pool": 5,
+}
+NARROW, SHALLOW = {"hidden_size": 64, "intermediate_size": 128}, {"num_hidden_layers": 1}
+NETWORKS: dict[str, dict] = {
+    "base": {},
+    "30-tokens_shallow": TOKENS_30 | SHALLOW,
+    "30-tokens_narrow": TOKENS_30 | NARROW,
+    "49-tokens_narrow_shallow": TOKENS_49 | NARROW | SHALLOW,
+    "30-tokens_narrow_shallow": TOKENS_30 | NARROW | SHALLOW,
+}
+
+
+def main() -> None:
+    """Pre-train all networks, judge them, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("outputs/ablation"))
+    parser.add_argument("--steps", type=int, default=64)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[51], help="a simulated world each")
+    arguments = parser.parse_args()
+    common = ["--steps", str(arguments.steps), "--set", f"learning_rate={arguments.learning_rate}"]
+    for seed in arguments.seeds:
+        world = arguments.out / f"seed-{seed}"
+        simulate(world / "data", seed)
+        for name, fields in NETWORKS.items():
+            pretrain(world, seed, name, fields, common)
+        evaluate(world, seed)
+    text = render([arguments.out / f"seed-{seed}" for seed in arguments.seeds], arguments)
+    (arguments.out / "ablation.md").write_text(text)
+    print(text)
+
+
+def simulate(folder: Path, seed: int) -> None:
+    """One simulated world, every corpus in a folder of its own."""
+    for name in SimulatedCorpora(seed=seed).specs:
+        if not (folder / name).exists():
+            prepare(SimulatedCorpora(seed=seed, corpora=(name,)), folder / name, workers=os.cpu_count() or 1)
+
+
+def pretrain(world: Path, seed: int, name: str, fields: dict, common: list[str]) -> None:
+    """One network, unless it is there."""
+    if (world / name / "run_record.json").exists():
+        return
+    settings = {"preset": "base", **fields}
+    options = [part for key, value in settings.items() for part in ("--set", f"model.{key}={json.dumps(value)}")]
+    data = [part for path in sorted((world / "data").iterdir()) if path.name != UNSEEN for part in ("--data", path)]
+    memory = ["--set", "recompute=true", "--set", "compile=true"]
+    where = ["--config", "demo", "--seed", seed, "--output-dir", world / name, "--resume"]
+    run(["pretrain", *where, *common, *memory, *options, *data], world / f"{name}.log")
+
+
+def evaluate(world: Path, seed: int) -> None:
+    """All networks beside random weights and differential entropy."""
+    if not (world / "evaluation" / "splits.json").exists():
+        models = [*(world / name for name in NETWORKS), "random", "de"]
+        options = ["--data", world / "data" / UNSEEN, "--seed", seed, "--out", world / "evaluation"]
+        run(["evaluate", *models, *options], world / "evaluation.log")
+
+
+def run(arguments: list, log: Path) -> None:
+    """A command of the package, in a process of its own."""
+    print(f"{log.parent.name} {log.stem} ...", flush=True)
+    with log.open("w") as file:
+        command = [sys.executable, "-m", "mdjpt_hf", *map(str, arguments)]
+        done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT)
+    if done.returncode:
+        raise SystemExit(f"{log.stem} failed:\n{log.read_text()[-2000:]}")
+
+
+@torch.no_grad()
+def costs() -> dict[str, tuple[float, float]]:
+    """GFLOP a window, and windows/s in inference, of every network."""
+    values, models = torch.randn(8, 60, 625), {}
+    for name, fields in NETWORKS.items():
+        models[name] = MDJPTModel(MDJPTConfig(**fields)).eval()
+    flops = {name: count_flops(lambda model=model: model(values)) for name, model in models.items()}
+    seconds = take_turns({name: lambda model=model: model(values) for name, model in models.items()}, 5)
+    return {name: (flops[name] / len(values) / 1e9, len(values) / seconds[name]) for name in models}
+
+
+def render(worlds: list[Path], arguments: argparse.Namespace) -> str:
+    """The table as Markdown."""
+    scores = _scores(worlds)
+    cost = costs()
+    lines = [
+        f"Simulated data, seeds {arguments.seeds}: {arguments.steps} steps of 64 windows, learning rate "
+        f"{arguments.learning_rate:g}; accuracy on {UNSEEN}, which no network saw.",
+        "",
+        "| network | GFLOP a window | windows/s | " + " | ".join(f"{title} | − base" for title in scores) + " |",
+        "|" + "---|" * (3 + 2 * len(scores)),
+    ]
+    for name in next(iter(scores.values())):
+        cells = [f"{cost[name][0]:.2f}", f"{cost[name][1]:.1f}"] if name in cost else ["", ""]
+        for encoders in scores.values():
+            difference = subject_bootstrap(encoders[name] - encoders["base"])
+            cells.append(f"{np.nanmean(encoders[name]):.3f}")
+            interval = f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
+            cells.append("" if name == "base" else interval)
+        lines.append("| " + " | ".join([name, *cells]) + " |")
+    return "\n".join([*lines, ""])
+
+
+def _scores(worlds: list[Path]) -> dict[str, dict[str, np.ndarray]]:
+    """Protocol -> encoder -> scores of the subjects of all worlds."""
+    scores: dict[str, dict[str, list[float]]] = {}
+    for world in worlds:
+        for record in read_records([world / "evaluation"]):
+            for title, rows in record["results"].items():
+                for name, row in rows.items():
+                    scores.setdefault(title, {}).setdefault(name, []).extend(row["per_subject"])
+    return {
+        title: {name: np.array(values, dtype=float) for name, values in rows.items()} for title, rows in scores.items()
+    }
+
+
+if __name__ == "__main__":
+    main()
