@@ -29,14 +29,14 @@ WINDOW = 625
 class Noise(CorpusBuilder):
     """Subjects with trials of white noise on 60 channels."""
 
-    def __init__(self, subjects: int):
+    def __init__(self, subjects: int, name: str = "noise"):
         super().__init__("none")
-        self.subjects = subjects
+        self.subjects, self.name = subjects, name
 
     @property
     def facts(self) -> list[CorpusFacts]:
         """One corpus without labels."""
-        return [CorpusFacts("noise", "noise for a benchmark", "CC0-1.0", True, "none")]
+        return [CorpusFacts(self.name, "noise for a benchmark", "CC0-1.0", True, "none")]
 
     def units(self) -> list[str]:
         """One per subject."""
@@ -51,7 +51,7 @@ class Noise(CorpusBuilder):
         rng = np.random.default_rng(int(unit[1:]))
         for trial in range(TRIALS):
             signal = rng.standard_normal((60, round(SECONDS * RATE)), dtype=np.float32) * 10
-            yield Trial("noise", unit, 0, trial, f"clip{trial}", signal, RATE, list(STANDARD_CHANNELS))
+            yield Trial(self.name, unit, 0, trial, f"clip{trial}", signal, RATE, list(STANDARD_CHANNELS))
 
 
 def read(folder: Path, count: int) -> dict[str, float]:

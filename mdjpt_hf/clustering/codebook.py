@@ -2,16 +2,19 @@
 
 How many clusters a granularity has is chosen among candidates by the Davies-Bouldin index on a random sample of tokens
 (smaller is better). Clusters with too few tokens are then merged into their neighbours. Only samples of bounded
-size are in memory; everything follows from the seed and the tokens' numbers.
+size are in memory; everything follows from the seed and the tokens' numbers. scikit-learn is loaded when tokens are
+clustered, so that runs which cluster nothing start sooner.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from sklearn.cluster import MiniBatchKMeans
-from sklearn.metrics import davies_bouldin_score
+
+if TYPE_CHECKING:
+    from sklearn.cluster import MiniBatchKMeans
 
 CRITERION = "Davies-Bouldin index on a random sample of tokens, smaller is better"
 _BLOCK = 8192
@@ -107,15 +110,19 @@ def fit_codebook(features: np.ndarray, rows: np.ndarray, settings: ClusteringSet
     return Codebook(mean, components, centroids, scores)
 
 
-def _kmeans(count: int, seed: int) -> MiniBatchKMeans:
+def _kmeans(count: int, seed: int) -> "MiniBatchKMeans":
+    from sklearn.cluster import MiniBatchKMeans
+
     return MiniBatchKMeans(count, init="k-means++", n_init=1, random_state=seed, reassignment_ratio=0.0)
 
 
-def _best(fits: list[MiniBatchKMeans], scores: dict[int, float]) -> MiniBatchKMeans:
+def _best(fits: "list[MiniBatchKMeans]", scores: dict[int, float]) -> "MiniBatchKMeans":
     return min(fits, key=lambda fit: scores[fit.n_clusters])
 
 
-def _criterion(kmeans: MiniBatchKMeans, judges: np.ndarray) -> float:
+def _criterion(kmeans: "MiniBatchKMeans", judges: np.ndarray) -> float:
+    from sklearn.metrics import davies_bouldin_score
+
     labels = _nearest(judges, kmeans.cluster_centers_)
     return float(davies_bouldin_score(judges, labels)) if len(np.unique(labels)) > 1 else float("inf")
 

@@ -62,17 +62,20 @@ class TrialSet:
     label_names: tuple[str, ...] = ()
     montage: str = "positions"
     _projections: dict[tuple[str, ...], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
+    _mapped: "_MappedSignals | None" = field(default=None, repr=False)  # shared by all that come from one opening
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getstate__(self) -> dict:
         """Data workers open the files themselves: maps are not sent between processes."""
-        return {name: value for name, value in self.__dict__.items() if name != "_signals"}
+        return {**self.__dict__, "_mapped": None}
 
-    @cached_property
+    @property
     def _signals(self) -> "_MappedSignals":
-        return _MappedSignals(self.folder)
+        if self._mapped is None:
+            self._mapped = _MappedSignals(load_from_disk(str(self.folder)).data.column("signal"))
+        return self._mapped
 
     @cached_property
     def scales(self) -> np.ndarray:
@@ -136,6 +139,7 @@ class TrialSet:
             ch_names=[self.ch_names[index] for index in chosen],
             label_names=self.label_names,
             montage=self.montage,
+            _mapped=self._mapped,
             **arrays,
         )
 
@@ -153,8 +157,7 @@ class TrialSet:
 class _MappedSignals:
     """Zero-copy views of the `signal` column of a prepared folder."""
 
-    def __init__(self, folder: Path):
-        column = load_from_disk(str(folder)).data.column("signal")
+    def __init__(self, column: pa.ChunkedArray):
         self._values = [chunk.values.to_numpy(zero_copy_only=True) for chunk in column.chunks]
         self._offsets = [chunk.offsets.to_numpy() for chunk in column.chunks]
         self._chunk_starts = np.cumsum([0] + [len(chunk) for chunk in column.chunks])
@@ -212,16 +215,19 @@ def _open(folder: Path, montage: str) -> list[TrialSet]:
     missing = sorted(set(TRIAL_FEATURES) - set(dataset.column_names))
     if missing or isinstance(dataset, dict):
         raise CorpusError(f"lacks the columns {missing}", path=folder, remedy="Prepare it with `mdjpt data prepare`")
+    signals = _MappedSignals(dataset.data.column("signal"))  # opening many files again takes seconds
     table = dataset.data.table.select([*_IDENTITY, "dataset", "ch_names"])
     names = np.array(table.column("dataset").to_pylist(), dtype=object)
     label_names = _label_names(folder)
     return [
-        _trial_set(folder, table, np.flatnonzero(names == name), str(name), label_names.get(name, ()), montage)
+        _trial_set(folder, table, np.flatnonzero(names == name), str(name), label_names.get(name, ()), montage, signals)
         for name in dict.fromkeys(names.tolist())
     ]
 
 
-def _trial_set(folder: Path, table: pa.Table, rows: np.ndarray, name: str, label_names, montage: str) -> TrialSet:
+def _trial_set(
+    folder: Path, table: pa.Table, rows: np.ndarray, name: str, label_names, montage: str, signals: _MappedSignals
+) -> TrialSet:
     part = table.take(pa.array(rows))
     columns: dict[str, Any] = {column: np.array(part.column(column).to_pylist()) for column in _IDENTITY}
     rates = np.unique(columns.pop("sampling_rate"))
@@ -244,6 +250,7 @@ def _trial_set(folder: Path, table: pa.Table, rows: np.ndarray, name: str, label
         ch_names=ch_names,
         label_names=tuple(label_names),
         montage=montage,
+        _mapped=signals,
         **columns,
     )
 

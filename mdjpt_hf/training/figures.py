@@ -1,16 +1,15 @@
 """Pictures of a run."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def draw_losses(history: list[dict[str, Any]], path: Path, title: str) -> None:
     """Losses and held-out pair retrieval over steps, as a PNG."""
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _empty_figure(10, 4)
     losses, retrieval = figure.subplots(1, 2)
     for name in _series_names(history, lambda name: name == "loss" or name.startswith("isa/")):
         steps, values = _series(history, name)
@@ -30,14 +29,23 @@ def draw_losses(history: list[dict[str, Any]], path: Path, title: str) -> None:
     figure.savefig(path, dpi=110)
 
 
+def _empty_figure(width: float, height: float) -> "Figure":
+    """A figure of a size in inches. Matplotlib is loaded here and not with the module, so that runs start sooner."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
 #: What can be guessed about hidden tokens without the signal, and how its line is drawn.
 _GUESSES = {"unigram": ":", "majority": "--", "recording": "-."}
 
 
 def draw_masked(history: list[dict[str, Any]], path: Path, title: str) -> None:
     """Losses, masked accuracy beside what can be guessed, and what clusters are like in every round, as a PNG."""
-    figure = Figure(figsize=(12, 8), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _empty_figure(12, 8)
     (losses, accuracy), (sizes, named) = figure.subplots(2, 2)
     rounds = [entry for entry in history if "round" in entry]
     granularities = range(1, 1 + len(_series_names(rounds, lambda name: name.startswith("clusters/"))))

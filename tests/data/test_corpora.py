@@ -5,7 +5,9 @@ import shutil
 
 import numpy as np
 import pytest
+from datasets import load_from_disk
 
+from mdjpt_hf.data import corpora
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.windows import index_windows, read_windows
 from mdjpt_hf.errors import CorpusError
@@ -48,6 +50,16 @@ def test_a_pickled_trial_set_opens_its_files_itself(prepared):
     copy = pickle.dumps(trials)
     assert len(copy) < 20_000  # the signals did not travel
     np.testing.assert_array_equal(pickle.loads(copy).window(3, 5, 200), trials.window(3, 5, 200))
+
+
+def test_a_folder_is_opened_once_for_all_its_trials_and_selections(prepared, monkeypatch):
+    opened = []
+    monkeypatch.setattr(corpora, "load_from_disk", lambda path: opened.append(path) or load_from_disk(path))
+    folder = prepared()
+    trials = open_corpora([folder])[0]
+    trials.select(trials.session == 1).window(0, 5, 200)
+    trials.window(0, 5, 200)
+    assert opened == [str(folder)]
 
 
 def test_folders_of_folders_and_selections(prepared, tmp_path):
