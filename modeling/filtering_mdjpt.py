@@ -1,11 +1,13 @@
-"""Change of sampling rate and band-pass, both without delay. Signals are `(..., samples)`."""
+"""Change of sampling rate and band-pass, both without delay. Signals are `(..., samples)`.
+
+`scipy.signal` is imported where it is used: loading it takes longer than the rest of the package.
+"""
 
 from fractions import Fraction
 from functools import lru_cache
 from math import ceil
 
 import numpy as np
-from scipy.signal import butter, firwin, kaiser_beta, sosfiltfilt, upfirdn
 
 from .errors_mdjpt import SamplingRateError
 
@@ -97,6 +99,8 @@ def _transition(rate_out: float, low: float) -> tuple[float, float]:
 
 @lru_cache(maxsize=16)
 def _taps(rate: float, up: int, pass_edge: float, stop_edge: float) -> np.ndarray:
+    from scipy.signal import firwin, kaiser_beta
+
     rate_up = rate * up
     half = ceil((STOP_ATTENUATION - 7.95) / (2.285 * 2 * np.pi * (stop_edge - pass_edge) / rate_up) / 2)
     window = ("kaiser", kaiser_beta(STOP_ATTENUATION))
@@ -108,6 +112,8 @@ def _taps(rate: float, up: int, pass_edge: float, stop_edge: float) -> np.ndarra
 
 
 def _polyphase(signal: np.ndarray, rate: float, up: int, down: int, edges: tuple[float, float]) -> np.ndarray:
+    from scipy.signal import upfirdn
+
     taps = _taps(rate, up, *edges)
     half = len(taps) // 2
     # whole multiples of `down` in front keep the output grid where it was
@@ -136,6 +142,8 @@ def band_pass(signal: np.ndarray, rate: float, low: float = LOW_CUTOFF, high: fl
         rate: Hz, more than twice `high`.
         low, high: Band edges in Hz.
     """
+    from scipy.signal import sosfiltfilt
+
     # the slowest part of the response, one period of the low edge, settles in the continuation
     padding = min(signal.shape[-1] - 1, int(2 * rate / low))
     return sosfiltfilt(_sections(rate, low, high), signal, axis=-1, padtype="odd", padlen=padding)
@@ -144,6 +152,8 @@ def band_pass(signal: np.ndarray, rate: float, low: float = LOW_CUTOFF, high: fl
 @lru_cache(maxsize=16)
 def _sections(rate: float, low: float, high: float) -> np.ndarray:
     """Second-order sections of both edges. A live signal asks for the same ones every two seconds."""
+    from scipy.signal import butter
+
     return np.vstack(
         [
             butter(2, low, "highpass", fs=rate, output="sos"),
