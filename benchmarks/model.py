@@ -25,6 +25,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mdjpt_hf import MDJPTConfig, MDJPTForPreTraining, MDJPTModel
+from mdjpt_hf.training.memory import give_back_large_blocks
 
 GEMM_SIZE = 2048
 SECONDS = 5
@@ -191,6 +192,7 @@ def measure_step(compiled: bool, recompute: bool, repeats: int) -> dict[str, flo
     optimizer = torch.optim.Adam(model.parameters())
     flops = 3 * _forward_flops(model)
     if recompute:
+        give_back_large_blocks()
         model.activation_checkpointing_enable()
     if compiled:
         model.compile_encoder()

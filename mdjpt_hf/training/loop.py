@@ -20,6 +20,7 @@ from mdjpt_hf.errors import ConfigurationError, MDJPTError
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
 from mdjpt_hf.training.checkpoint import Checkpoint, CheckpointFolder
 from mdjpt_hf.training.config import RunConfig
+from mdjpt_hf.training.memory import give_back_large_blocks
 from mdjpt_hf.training.objective import Meter, Objective, ObjectiveState
 
 
@@ -49,6 +50,8 @@ def make_accelerator(config: RunConfig, logging_dir: str) -> Accelerator:
     torch.set_num_threads(threads)
     # NumPy's products here are small, and threads that wait for the next one take the cores from torch's.
     threadpool_limits(1, user_api="blas")
+    if config.recompute:
+        give_back_large_blocks()
     torch.set_flush_denormal(True)  # numbers near zero otherwise slow some processors many times over
     return accelerator
 
