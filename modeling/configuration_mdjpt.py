@@ -24,7 +24,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     "fast": {
         "patch_stride": 20,
         "hidden_size": 64,
-        "num_hidden_layers": 1,
         "intermediate_size": 128,
         "dilations": [1, 2, 3, 5],
         "map_attention_kernel": 5,
