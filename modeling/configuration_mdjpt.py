@@ -17,8 +17,8 @@ AUTO_MAP = {
     "AutoFeatureExtractor": "feature_extraction_mdjpt.MDJPTFeatureExtractor",
 }
 
-#: Complete settings by name. `base` is the paper's network; `fast` was chosen by `benchmarks/ablation.py`, see
-#: docs/performance.md; `tiny` trains in minutes on two CPU cores.
+#: Complete settings by name. `base` is the paper's network; `fast` has an eleventh of its arithmetic, and what it loses
+#: stands in docs/performance.md; `tiny` trains in minutes on two CPU cores.
 PRESETS: dict[str, dict[str, Any]] = {
     "base": {},
     "fast": {
