@@ -9,36 +9,27 @@ the same windows, splits and permutations. Prints cost, accuracy, and the differ
 import argparse
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import torch
+from claims import UNSEEN, run, simulate
 from model import count_flops, take_turns
 
 from mdjpt_hf import MDJPTConfig, MDJPTModel
-from mdjpt_hf.data.prepare import prepare
-from mdjpt_hf.data_scripts.simulated import SimulatedCorpora
 from mdjpt_hf.evaluation.records import read_records
 from mdjpt_hf.evaluation.statistics import subject_bootstrap
 
-UNSEEN = "sim-30"
-#: What each network changes in the paper's. Steps along time keep their length in seconds.
-TOKENS_49 = {
-    "patch_stride": 12,
-    "dilations": [1, 2, 3, 6],
-    "map_attention_kernel": 8,
-    "map_attention_pool": 8,
-    "projector_pool": 8,
-}
-TOKENS_30 = {
-    "patch_stride": 20,
-    "dilations": [1, 2, 3, 5],
-    "map_attention_kernel": 5,
-    "map_attention_pool": 5,
-    "projector_pool": 5,
-}
+
+def tokens(stride: int, pool: int, dilations: list[int]) -> dict:
+    """Tokens further apart; steps along time keep their length in seconds."""
+    kernels = ("map_attention_kernel", "map_attention_pool", "projector_pool")
+    return {"patch_stride": stride, "dilations": dilations, **dict.fromkeys(kernels, pool)}
+
+
+#: What each network changes in the paper's.
+TOKENS_49, TOKENS_30 = tokens(12, 8, [1, 2, 3, 6]), tokens(20, 5, [1, 2, 3, 5])
 NARROW, SHALLOW = {"hidden_size": 64, "intermediate_size": 128}, {"num_hidden_layers": 1}
 NETWORKS: dict[str, dict] = {
     "base": {},
@@ -69,13 +60,6 @@ def main() -> None:
     print(text)
 
 
-def simulate(folder: Path, seed: int) -> None:
-    """One simulated world, every corpus in a folder of its own."""
-    for name in SimulatedCorpora(seed=seed).specs:
-        if not (folder / name).exists():
-            prepare(SimulatedCorpora(seed=seed, corpora=(name,)), folder / name, workers=os.cpu_count() or 1)
-
-
 def pretrain(world: Path, seed: int, name: str, fields: dict, common: list[str]) -> None:
     """One network, unless it is there."""
     if (world / name / "run_record.json").exists():
@@ -85,7 +69,7 @@ def pretrain(world: Path, seed: int, name: str, fields: dict, common: list[str])
     data = [part for path in sorted((world / "data").iterdir()) if path.name != UNSEEN for part in ("--data", path)]
     memory = ["--set", "recompute=true", "--set", "compile=true"]
     where = ["--config", "demo", "--seed", seed, "--output-dir", world / name, "--resume"]
-    run(["pretrain", *where, *common, *memory, *options, *data], world / f"{name}.log")
+    call(["pretrain", *where, *common, *memory, *options, *data], world / f"{name}.log")
 
 
 def evaluate(world: Path, seed: int) -> None:
@@ -93,17 +77,12 @@ def evaluate(world: Path, seed: int) -> None:
     if not (world / "evaluation" / "splits.json").exists():
         models = [*(world / name for name in NETWORKS), "random", "de"]
         options = ["--data", world / "data" / UNSEEN, "--seed", seed, "--out", world / "evaluation"]
-        run(["evaluate", *models, *options], world / "evaluation.log")
+        call(["evaluate", *models, *options], world / "evaluation.log")
 
 
-def run(arguments: list, log: Path) -> None:
-    """A command of the package, in a process of its own."""
-    print(f"{log.parent.name} {log.stem} ...", flush=True)
-    with log.open("w") as file:
-        command = [sys.executable, "-m", "mdjpt_hf", *map(str, arguments)]
-        done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT)
-    if done.returncode:
-        raise SystemExit(f"{log.stem} failed:\n{log.read_text()[-2000:]}")
+def call(arguments: list, log: Path) -> None:
+    """A command of the package, on all cores."""
+    run([sys.executable, "-m", "mdjpt_hf", *map(str, arguments)], log, os.cpu_count() or 1)
 
 
 @torch.no_grad()

@@ -94,7 +94,7 @@ def main() -> None:
     jobs = []
     for number, seed in enumerate(arguments.seeds):
         world = arguments.out / f"seed-{seed}"
-        corpora = _simulate(world / "data", seed)
+        corpora = simulate(world / "data", seed)
         jobs += [(world, seed, name, extra) for name, extra in _arms(world / "data", corpora, number).items()]
     threads = max(1, (os.cpu_count() or 1) // workers)
     common = [*size.settings, *_as_options(arguments.set)]
@@ -143,7 +143,7 @@ def _as_options(settings: list[str]) -> list[str]:
     return [part for setting in settings for part in ("--set", setting)]
 
 
-def _simulate(folder: Path, seed: int) -> list[str]:
+def simulate(folder: Path, seed: int) -> list[str]:
     """One simulated world, every corpus in a folder of its own; the names of those to train on."""
     names = list(SimulatedCorpora(seed=seed).specs)
     for name in names:
@@ -169,7 +169,7 @@ def _pretrain(world: Path, seed: int, name: str, extra: list[str], common: list[
         return
     command = [sys.executable, "-m", "mdjpt_hf", "pretrain", *common, *extra, "--seed", str(seed)]
     where = ["--output-dir", str(folder), "--resume", "--set", f"num_threads={threads}"]
-    _run([*command, *where], world / f"{name}.log", threads)
+    run([*command, *where], world / f"{name}.log", threads)
 
 
 def _evaluate(world: Path, seed: int, size: Size, threads: int) -> None:
@@ -182,10 +182,11 @@ def _evaluate(world: Path, seed: int, size: Size, threads: int) -> None:
     models = [*(str(world / name) for name in names), "random", "de", RIVAL]
     effort = ["--permutations", str(size.permutations), "--scratch-permutations", str(size.scratch_permutations)]
     command = [sys.executable, "-m", "mdjpt_hf", "evaluate", *models, "--data", str(world / "data" / UNSEEN)]
-    _run([*command, "--seed", str(seed), *effort, "--out", str(out)], world / "evaluation.log", threads)
+    run([*command, "--seed", str(seed), *effort, "--out", str(out)], world / "evaluation.log", threads)
 
 
-def _run(command: list[str], log: Path, threads: int) -> None:
+def run(command: list[str], log: Path, threads: int) -> None:
+    """A command in a process of its own, with so many threads; what it prints goes to `log`."""
     limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
     print(f"{time.strftime('%H:%M')} {log.parent.name} {log.stem} ...", flush=True)
     with log.open("w") as file:
