@@ -1,9 +1,10 @@
-"""Which network is `fast`: `python benchmarks/ablation.py [--steps N]`.
+"""Which network is `fast`, and what it loses: `python benchmarks/ablation.py [--steps N] [--more-steps N]`.
 
 One simulated world for each seed. The paper's network and smaller ones (fewer tokens, half the width, one layer) are
 pre-trained on four of its corpora with the same steps, batches and settings, and judged on the fifth, which none saw:
 the same windows, splits and permutations. Prints cost, accuracy, and the difference from the paper's network with its
-95 % interval over subjects. Finished networks are kept: repeat the command after a break.
+95 % interval over subjects. `--more-steps 8` gives the smaller ones eight times the steps, which take about as long.
+Finished networks are kept: repeat the command after a break.
 """
 
 import argparse
@@ -47,24 +48,26 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--seeds", type=int, nargs="+", default=[51], help="a simulated world each")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="base among them")
+    parser.add_argument("--more-steps", type=int, default=1, help="times the steps, for all but base")
     arguments = parser.parse_args()
-    common = ["--steps", str(arguments.steps), "--set", f"learning_rate={arguments.learning_rate}"]
     for seed in arguments.seeds:
         world = arguments.out / f"seed-{seed}"
         simulate(world / "data", seed)
-        for name, fields in NETWORKS.items():
-            pretrain(world, seed, name, fields, common)
-        evaluate(world, seed)
+        for name in arguments.networks:
+            steps = arguments.steps * (1 if name == "base" else arguments.more_steps)
+            pretrain(world, seed, name, ["--steps", steps, "--set", f"learning_rate={arguments.learning_rate}"])
+        evaluate(world, seed, arguments.networks)
     text = render([arguments.out / f"seed-{seed}" for seed in arguments.seeds], arguments)
     (arguments.out / "ablation.md").write_text(text)
     print(text)
 
 
-def pretrain(world: Path, seed: int, name: str, fields: dict, common: list[str]) -> None:
+def pretrain(world: Path, seed: int, name: str, common: list) -> None:
     """One network, unless it is there."""
     if (world / name / "run_record.json").exists():
         return
-    settings = {"preset": "base", **fields}
+    settings = {"preset": "base", **NETWORKS[name]}
     options = [part for key, value in settings.items() for part in ("--set", f"model.{key}={json.dumps(value)}")]
     data = [part for path in sorted((world / "data").iterdir()) if path.name != UNSEEN for part in ("--data", path)]
     memory = ["--set", "recompute=true", "--set", "compile=true"]
@@ -72,10 +75,10 @@ def pretrain(world: Path, seed: int, name: str, fields: dict, common: list[str])
     call(["pretrain", *where, *common, *memory, *options, *data], world / f"{name}.log")
 
 
-def evaluate(world: Path, seed: int) -> None:
-    """All networks beside random weights and differential entropy."""
+def evaluate(world: Path, seed: int, networks: list[str]) -> None:
+    """The networks beside random weights and differential entropy."""
     if not (world / "evaluation" / "splits.json").exists():
-        models = [*(world / name for name in NETWORKS), "random", "de"]
+        models = [*(world / name for name in networks), "random", "de"]
         options = ["--data", world / "data" / UNSEEN, "--seed", seed, "--out", world / "evaluation"]
         call(["evaluate", *models, *options], world / "evaluation.log")
 
@@ -101,8 +104,8 @@ def render(worlds: list[Path], arguments: argparse.Namespace) -> str:
     scores = _scores(worlds)
     cost = costs()
     lines = [
-        f"Simulated data, seeds {arguments.seeds}: {arguments.steps} steps of 64 windows, learning rate "
-        f"{arguments.learning_rate:g}; accuracy on {UNSEEN}, which no network saw.",
+        f"Simulated data, seeds {arguments.seeds}: {arguments.steps} steps of 64 windows (but for base "
+        f"{arguments.more_steps} times as many), learning rate {arguments.learning_rate:g}; accuracy on {UNSEEN}, which no network saw.",
         "",
         "| network | GFLOP a window | windows/s | " + " | ".join(f"{title} | − base" for title in scores) + " |",
         "|" + "---|" * (3 + 2 * len(scores)),

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mdjpt_hf import cli_evaluate, cli_reproduce, cli_share
+from mdjpt_hf.importing import collection_paused
 
 app = typer.Typer(
     name="mdjpt",
@@ -57,8 +58,9 @@ def pretrain(
     ] = None,
 ) -> None:
     """Pre-train one encoder on several corpora at once; the same program as `accelerate launch pretrain.py`."""
-    from mdjpt_hf.pretrain import pretrain as run
-    from mdjpt_hf.training.config import default_preset, load_run_config, merge_settings, parse_setting
+    with collection_paused():
+        from mdjpt_hf.pretrain import pretrain as run
+        from mdjpt_hf.training.config import default_preset, load_run_config, merge_settings, parse_setting
 
     overrides: dict[str, Any] = {}
     for text in settings or []:

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 ALLOWED = {
     "modeling": (),
     "mdjpt_hf/version.py": (),
+    "mdjpt_hf/importing.py": (),
     "mdjpt_hf/auto.py": ("mdjpt_hf.modeling",),
     "mdjpt_hf/errors.py": ("mdjpt_hf.modeling",),
     "mdjpt_hf/schema.py": ("mdjpt_hf.errors", "mdjpt_hf.modeling"),
