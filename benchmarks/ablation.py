@@ -70,9 +70,8 @@ def pretrain(world: Path, seed: int, name: str, common: list) -> None:
     settings = {"preset": "base", **NETWORKS[name]}
     options = [part for key, value in settings.items() for part in ("--set", f"model.{key}={json.dumps(value)}")]
     data = [part for path in sorted((world / "data").iterdir()) if path.name != UNSEEN for part in ("--data", path)]
-    memory = ["--set", "recompute=true", "--set", "compile=true"]
     where = ["--config", "demo", "--seed", seed, "--output-dir", world / name, "--resume"]
-    call(["pretrain", *where, *common, *memory, *options, *data], world / f"{name}.log")
+    call(["pretrain", *where, *common, "--set", "compile=true", *options, *data], world / f"{name}.log")
 
 
 def evaluate(world: Path, seed: int, networks: list[str]) -> None:
@@ -105,7 +104,8 @@ def render(worlds: list[Path], arguments: argparse.Namespace) -> str:
     cost = costs()
     lines = [
         f"Simulated data, seeds {arguments.seeds}: {arguments.steps} steps of 64 windows (but for base "
-        f"{arguments.more_steps} times as many), learning rate {arguments.learning_rate:g}; accuracy on {UNSEEN}, which no network saw.",
+        f"{arguments.more_steps} times as many), learning rate {arguments.learning_rate:g}; "
+        f"accuracy on {UNSEEN}, which no network saw.",
         "",
         "| network | GFLOP a window | windows/s | " + " | ".join(f"{title} | − base" for title in scores) + " |",
         "|" + "---|" * (3 + 2 * len(scores)),

@@ -185,13 +185,18 @@ def _evaluate(world: Path, seed: int, size: Size, threads: int) -> None:
     run([*command, "--seed", str(seed), *effort, "--out", str(out)], world / "evaluation.log", threads)
 
 
+def _environment() -> dict[str, str]:
+    """What the worker that this thread is adds for its processes; nothing outside of one."""
+    return getattr(_THREAD, "environment", {})
+
+
 def run(command: list[str], log: Path, threads: int) -> None:
     """A command in a process of its own, with so many threads; what it prints goes to `log`."""
     limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
     print(f"{time.strftime('%H:%M')} {log.parent.name} {log.stem} ...", flush=True)
     with log.open("w") as file:
         done = subprocess.run(
-            command, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, **limits, **_THREAD.environment}
+            command, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, **limits, **_environment()}
         )
     if done.returncode:
         raise SystemExit(f"{log.stem} failed:\n{log.read_text()[-2000:]}")

@@ -44,6 +44,7 @@ STEPS = {
     "eager, recompute": ("--recompute",),
     "compiled, recompute": ("--compile", "--recompute"),
 }
+WARM_UP = 2  # steps, until the allocator asks the system for nothing more
 PAIRS = (15, 40)  # stimuli of a pair in two datasets: 2 * (15 + 40) windows
 
 
@@ -169,7 +170,7 @@ def training(threads: int, repeats: int) -> None:
     print("| step | seconds | windows/s | of the matrix-product rate | peak memory of the process |")
     print("|---|---|---|---|---|")
     for name, options in STEPS.items():
-        command = [sys.executable, __file__, "--step", "--threads", str(threads), "--repeats", str(min(2, repeats))]
+        command = [sys.executable, __file__, "--step", "--threads", str(threads), "--repeats", str(min(3, repeats))]
         done = subprocess.run([*command, *options], check=True, capture_output=True, text=True)
         found = json.loads(done.stdout.splitlines()[-1])
         seconds = found["seconds"]
@@ -202,9 +203,11 @@ def measure_step(compiled: bool, recompute: bool, repeats: int) -> dict[str, flo
         model(**batch).loss.backward()
         optimizer.step()
 
-    seconds = fastest(step, repeats)
+    for _ in range(WARM_UP):
+        step()
+    seconds, rates = zip(*((_seconds(step), gemm_rate(2)) for _ in range(repeats)), strict=True)  # in turns
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return {"seconds": seconds, "flops": flops, "peak": peak, "gemm": gemm_rate(5)}
+    return {"seconds": min(seconds), "flops": flops, "peak": peak, "gemm": max(rates)}
 
 
 def _forward_flops(model: MDJPTForPreTraining) -> float:

@@ -5,7 +5,7 @@ import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.utils.flop_counter import FlopCounterMode
 
-from mdjpt_hf.modeling import chunks_mdjpt
+from mdjpt_hf.modeling import chunks_mdjpt, layers_mdjpt
 from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining, MDJPTModel
 
@@ -120,6 +120,25 @@ def test_compiled_chunks_are_equal_and_compiled_once(recompute):
     for stimuli, expected in zip(STEPS, wanted, strict=True):
         close(step(model, **batch(stimuli)), expected)
     assert counter.frame_count == 1 + recompute  # the first pass needs no graph for gradients, the second does
+
+
+def test_compiled_chunks_keep_a_part_of_what_they_compute(monkeypatch):
+    kept, found, windows = [], [], batch([8])["input_values"]
+    for share in (1.0, layers_mdjpt.KEPT_ACTIVATIONS):
+        monkeypatch.setattr(layers_mdjpt, "KEPT_ACTIVATIONS", share)
+        model, saved = build(MDJPTModel, hidden_size=16, intermediate_size=32), []
+        torch._dynamo.reset()
+        model.compile_encoder(backend="aot_eager_decomp_partition")
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda part, saved=saved: saved.append(part) or part, lambda x: x
+        ):
+            features = model.channel_encoder(windows)
+        features.square().sum().backward()
+        storages = {part.untyped_storage().data_ptr(): part.untyped_storage().nbytes() for part in saved}
+        kept.append(sum(storages.values()))
+        found.append([p.grad for p in model.channel_encoder.parameters()])
+    close(found[1], found[0])
+    assert kept[1] < 0.6 * kept[0]
 
 
 def test_a_model_compiled_whole_is_equal_and_compiled_once():
