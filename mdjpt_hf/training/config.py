@@ -39,6 +39,13 @@ _FREE_FIELDS = {
     "push_private",
     "push_licence",
 }
+#: Not part of the method either, though weights depend on them: which data, and how the work is arranged.
+_NOT_METHOD = {"seed", "leave_out", "simulation", "held_out_subjects", "num_threads", "recompute", "compile"} | {
+    "steps_per_epoch",
+    "eval_steps",
+    "checkpoint_steps",
+    "departures",
+}
 #: Never written beside the weights: repeating a run from its record must not send anything anywhere.
 _UNSAVED_FIELDS = {"push_to_hub", "push_private", "push_licence"}
 
@@ -203,6 +210,9 @@ class RunConfig:
         (folder / RUN_FILE).write_text(yaml.safe_dump(fields, sort_keys=False))
 
 
+_DEFAULTS = {entry.name: entry.default for entry in dataclasses.fields(RunConfig)}
+
+
 def default_preset(objective: str | None) -> str:
     """Settings that a run takes which names none: `demo`, or that of another objective.
 
@@ -229,15 +239,35 @@ def load_run_config(source: str = "demo", **overrides: Any) -> RunConfig:
         source (`str`): `demo`, `paper`, or the path of a YAML file; also a run's own `run.yaml`.
         overrides: Fields to replace; None leaves the value as it is. `model` and `simulation` are merged.
 
+    Settings of the method that are replaced are named among the departures, whose other lines describe the source.
+
     Raises:
         ConfigurationError: If the source or a field is unknown, or a value is out of range.
     """
     content = _read(source)
+    before = dict(content)
     merge_settings(content, overrides)
     unknown = sorted(set(content) - {entry.name for entry in dataclasses.fields(RunConfig)})
     if unknown:
         raise ConfigurationError(f"unknown settings {unknown} in {source}", value=unknown, remedy="See RunConfig")
-    return RunConfig(**content)
+    config = RunConfig(**content)
+    if replaced := _replaced(before, content):
+        line = f"given for this run, whatever the lines above say: {', '.join(replaced)}"
+        return dataclasses.replace(config, departures=(*config.departures, line))
+    return config
+
+
+def _replaced(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """`name=value` of every setting of the method that is not what it was."""
+    found = []
+    for name in after.keys() - _FREE_FIELDS - _NOT_METHOD:
+        old, new = before.get(name, _DEFAULTS.get(name)), after[name]
+        if isinstance(new, dict):
+            old = old or {}
+            found += [f"{name}.{key}={value}" for key, value in new.items() if key not in old or old[key] != value]
+        elif new != old:
+            found.append(f"{name}={new}")
+    return sorted(found)
 
 
 def merge_settings(settings: dict[str, Any], changes: dict[str, Any]) -> None:

@@ -62,6 +62,19 @@ def test_the_demo_names_every_departure_from_the_paper():
     assert demo.model_config().block == "mlla"
 
 
+def test_replaced_settings_of_the_method_are_departures_too(tmp_path):
+    demo = load_run_config("demo")
+    changed = load_run_config("demo", steps=9, learning_rate=3e-3, model={"hidden_size": 16, "preset": "tiny"})
+    assert changed.departures[:-1] == demo.departures
+    assert changed.departures[-1].endswith(": model.hidden_size=16, steps=9")
+    changed.save(tmp_path)
+    again = load_run_config(str(tmp_path / "run.yaml"), output_dir="elsewhere", adam_betas=[0.9, 0.98])
+    assert again.departures == changed.departures
+    (line,) = load_run_config("paper", steps=9, pairs_per_dataset=1).departures
+    assert line.endswith(": steps=9")
+    assert load_run_config("paper", seed=3, data=["a"], compile=True, eval_steps=7).departures == ()
+
+
 def test_overrides_replace_and_groups_merge(tmp_path):
     config = load_run_config("demo", seed=7, data=["a", "b"], model={"hidden_size": 16}, steps=None)
     assert (config.seed, config.data, config.steps) == (7, ("a", "b"), load_run_config("demo").steps)
