@@ -18,7 +18,7 @@ kept = []
 large = []
 for _ in range(40):
     large.append(torch.ones(3 * 2**19))  # 6 MiB
-    kept.append(torch.ones(2**12))
+    kept.append(torch.ones(2**18))  # 1 MiB: more than a hole that imports have left
 full = resident()
 large.clear()
 print(full - resident())
