@@ -51,6 +51,8 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="base among them")
     parser.add_argument("--more-steps", type=int, default=1, help="times the steps, for all but base")
     arguments = parser.parse_args()
+    if "base" not in arguments.networks:
+        parser.error("base must be among the networks: the others are compared with it")
     for seed in arguments.seeds:
         world = arguments.out / f"seed-{seed}"
         simulate(world / "data", seed)

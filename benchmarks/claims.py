@@ -115,8 +115,13 @@ def _devices() -> int:
     return torch.cuda.device_count() or os.cpu_count() or 1
 
 
-#: The environment of the processes that this thread starts.
-_THREAD = threading.local()
+class _Thread(threading.local):
+    """What this thread adds to the environment of the processes it starts; workers set their own."""
+
+    environment: dict[str, str] = {}
+
+
+_THREAD = _Thread()
 
 
 def _gpus() -> Iterator[int]:
@@ -185,18 +190,13 @@ def _evaluate(world: Path, seed: int, size: Size, threads: int) -> None:
     run([*command, "--seed", str(seed), *effort, "--out", str(out)], world / "evaluation.log", threads)
 
 
-def _environment() -> dict[str, str]:
-    """What the worker that this thread is adds for its processes; nothing outside of one."""
-    return getattr(_THREAD, "environment", {})
-
-
 def run(command: list[str], log: Path, threads: int) -> None:
     """A command in a process of its own, with so many threads; what it prints goes to `log`."""
     limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
     print(f"{time.strftime('%H:%M')} {log.parent.name} {log.stem} ...", flush=True)
     with log.open("w") as file:
         done = subprocess.run(
-            command, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, **limits, **_environment()}
+            command, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, **limits, **_THREAD.environment}
         )
     if done.returncode:
         raise SystemExit(f"{log.stem} failed:\n{log.read_text()[-2000:]}")

@@ -203,14 +203,14 @@ class RunConfig:
     def save(self, folder: Path) -> None:
         """Write the settings beside the weights, as `--config` reads them back."""
         fields = {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in dataclasses.asdict(self).items()
-            if name not in _UNSAVED_FIELDS
+            name: _as_yaml(value) for name, value in dataclasses.asdict(self).items() if name not in _UNSAVED_FIELDS
         }
         (folder / RUN_FILE).write_text(yaml.safe_dump(fields, sort_keys=False))
 
 
-_DEFAULTS = {entry.name: entry.default for entry in dataclasses.fields(RunConfig)}
+def _as_yaml(value: Any) -> Any:
+    """YAML knows no tuples."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def default_preset(objective: str | None) -> str:
@@ -259,11 +259,10 @@ def load_run_config(source: str = "demo", **overrides: Any) -> RunConfig:
 
 def _replaced(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """`name=value` of every setting of the method that is not what it was."""
-    found = []
+    found, before = [], {**dataclasses.asdict(RunConfig()), **before}
     for name in after.keys() - _FREE_FIELDS - _NOT_METHOD:
-        old, new = before.get(name, _DEFAULTS.get(name)), after[name]
+        old, new = _as_yaml(before[name]), _as_yaml(after[name])
         if isinstance(new, dict):
-            old = old or {}
             found += [f"{name}.{key}={value}" for key, value in new.items() if key not in old or old[key] != value]
         elif new != old:
             found.append(f"{name}={new}")

@@ -72,6 +72,9 @@ def test_replaced_settings_of_the_method_are_departures_too(tmp_path):
     assert again.departures == changed.departures
     (line,) = load_run_config("paper", steps=9, pairs_per_dataset=1).departures
     assert line.endswith(": steps=9")
+    (tmp_path / "few.yaml").write_text("steps: 9\n")
+    few = load_run_config(str(tmp_path / "few.yaml"), model={"hidden_size": 16}, masked={}, adam_betas=(0.9, 0.999))
+    assert [line.split(": ")[1] for line in few.departures] == ["model.hidden_size=16"]
     assert load_run_config("paper", seed=3, data=["a"], compile=True, eval_steps=7).departures == ()
 
 
