@@ -8,7 +8,8 @@ also where chunks are computed twice. Networks take turns, so that all meet the 
 2. With the extra `[braindecode]`: three published foundation models on windows of the same 60 channels and 5 s, each
    at the rate it was made for, with random weights.
 3. Training steps of the paper's network: 110 windows (pairs of 15 and 40 stimuli), as it is, compiled, and with
-   `recompute`; each in a process of its own, whose peak memory is printed.
+   `recompute`; each in a process of its own, whose peak memory is printed. A step takes many seconds, in which a shared
+   machine changes: it is compared with the products right before and after it, and the median step is printed.
 """
 
 import argparse
@@ -19,6 +20,8 @@ import sys
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
+from itertools import pairwise
+from statistics import median
 
 import torch
 from torch import nn
@@ -44,7 +47,8 @@ STEPS = {
     "eager, recompute": ("--recompute",),
     "compiled, recompute": ("--compile", "--recompute"),
 }
-WARM_UP = 2  # steps, until the allocator asks the system for nothing more
+WARM_UP = 3  # steps, until the allocator asks the system for nothing more
+PRODUCTS = 10  # the fastest of so many is the rate beside a step
 PAIRS = (15, 40)  # stimuli of a pair in two datasets: 2 * (15 + 40) windows
 
 
@@ -167,15 +171,17 @@ def training(threads: int, repeats: int) -> None:
     """Print the four ways to make a training step of the paper's network."""
     windows = 2 * sum(PAIRS)
     print(f"\ntraining step of the paper's network, {windows} windows, three forwards counted")
-    print("| step | seconds | windows/s | of the matrix-product rate | peak memory of the process |")
-    print("|---|---|---|---|---|")
+    print("| step | seconds | windows/s | of the matrix-product rate | that rate | peak memory of the process |")
+    print("|---|---|---|---|---|---|")
     for name, options in STEPS.items():
-        command = [sys.executable, __file__, "--step", "--threads", str(threads), "--repeats", str(min(3, repeats))]
+        command = [sys.executable, __file__, "--step", "--threads", str(threads), "--repeats", str(repeats)]
         done = subprocess.run([*command, *options], check=True, capture_output=True, text=True)
         found = json.loads(done.stdout.splitlines()[-1])
         seconds = found["seconds"]
-        share = found["flops"] / seconds / found["gemm"]
-        print(f"| {name} | {seconds:.1f} | {windows / seconds:.1f} | {share:.0%} | {found['peak'] / 1e9:.2f} GB |")
+        print(
+            f"| {name} | {seconds:.1f} | {windows / seconds:.1f} | {found['share']:.0%} ({found['low']:.0%} to "
+            f"{found['high']:.0%}) | {found['gemm'] / 1e9:.0f} GFLOP/s | {found['peak'] / 1e9:.2f} GB |"
+        )
 
 
 def step_batch() -> dict[str, torch.Tensor]:
@@ -205,9 +211,15 @@ def measure_step(compiled: bool, recompute: bool, repeats: int) -> dict[str, flo
 
     for _ in range(WARM_UP):
         step()
-    seconds, rates = zip(*((_seconds(step), gemm_rate(2)) for _ in range(repeats)), strict=True)  # in turns
+    products, seconds = [gemm_rate(PRODUCTS)], []
+    for _ in range(repeats):
+        seconds.append(_seconds(step))
+        products.append(gemm_rate(PRODUCTS))
+    beside = [(before + after) / 2 for before, after in pairwise(products)]
+    shares = [flops / spent / rate for spent, rate in zip(seconds, beside, strict=True)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return {"seconds": min(seconds), "flops": flops, "peak": peak, "gemm": max(rates)}
+    found = {"seconds": median(seconds), "gemm": median(beside), "peak": peak}
+    return found | {"share": median(shares), "low": min(shares), "high": max(shares)}
 
 
 def _forward_flops(model: MDJPTForPreTraining) -> float:

@@ -27,7 +27,7 @@ from .kernels_mdjpt import group_z_score, linear_attention, token_conv
 
 #: Share of its activations that compiled code keeps for the gradient: it holds matrix products and computes what lies
 #: between them again, in the cache, which takes less time than bringing it from memory, and half the memory.
-KEPT_ACTIVATIONS = 0.3
+KEPT_ACTIVATIONS = 0.5
 
 
 def group_membership(group_ids: torch.Tensor | None, reference: torch.Tensor) -> torch.Tensor | None:
