@@ -4,18 +4,20 @@ One simulated world for each seed. The paper's network and smaller ones (fewer t
 pre-trained on four of its corpora with the same steps, batches and settings, and judged on the fifth, which none saw:
 the same windows, splits and permutations. Prints cost, accuracy, and the difference from the paper's network with its
 95 % interval over subjects. `--more-steps 8` gives the smaller ones eight times the steps, which take about as long.
-Finished networks are kept: repeat the command after a break.
+`--workers 2` trains two networks at a time, each on its share of the cores. Finished networks are kept: repeat the
+command after a break.
 """
 
 import argparse
 import json
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
-from claims import UNSEEN, run, simulate
+from claims import UNSEEN, run, simulate, take_folder
 from model import count_flops, take_turns
 
 from mdjpt_hf import MDJPTConfig, MDJPTModel
@@ -50,30 +52,40 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[51], help="a simulated world each")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="base among them")
     parser.add_argument("--more-steps", type=int, default=1, help="times the steps, for all but base")
+    parser.add_argument("--workers", type=int, default=1, help="networks that are trained at a time")
     arguments = parser.parse_args()
     if "base" not in arguments.networks:
         parser.error("base must be among the networks: the others are compared with it")
+    kept = ("steps", "learning_rate", "networks", "more_steps")
+    take_folder(arguments.out, {name: getattr(arguments, name) for name in kept})
+    threads = max(1, (os.cpu_count() or 1) // arguments.workers)
     for seed in arguments.seeds:
         world = arguments.out / f"seed-{seed}"
         simulate(world / "data", seed)
-        for name in arguments.networks:
-            steps = arguments.steps * (1 if name == "base" else arguments.more_steps)
-            pretrain(world, seed, name, ["--steps", steps, "--set", f"learning_rate={arguments.learning_rate}"])
+        with ThreadPoolExecutor(arguments.workers) as pool:  # every network is a process of its own
+            list(
+                pool.map(
+                    lambda name, world=world, seed=seed: pretrain(world, seed, name, arguments, threads),
+                    arguments.networks,
+                )
+            )
         evaluate(world, seed, arguments.networks)
     text = render([arguments.out / f"seed-{seed}" for seed in arguments.seeds], arguments)
     (arguments.out / "ablation.md").write_text(text)
     print(text)
 
 
-def pretrain(world: Path, seed: int, name: str, common: list) -> None:
+def pretrain(world: Path, seed: int, name: str, arguments: argparse.Namespace, threads: int) -> None:
     """One network, unless it is there."""
     if (world / name / "run_record.json").exists():
         return
-    settings = {"preset": "base", **NETWORKS[name]}
-    options = [part for key, value in settings.items() for part in ("--set", f"model.{key}={json.dumps(value)}")]
+    steps = arguments.steps * (1 if name == "base" else arguments.more_steps)
+    model = {f"model.{key}": json.dumps(value) for key, value in {"preset": "base", **NETWORKS[name]}.items()}
+    settings = {"learning_rate": arguments.learning_rate, "compile": "true", "num_threads": threads, **model}
+    options = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     data = [part for path in sorted((world / "data").iterdir()) if path.name != UNSEEN for part in ("--data", path)]
-    where = ["--config", "demo", "--seed", seed, "--output-dir", world / name, "--resume"]
-    call(["pretrain", *where, *common, "--set", "compile=true", *options, *data], world / f"{name}.log")
+    where = ["--config", "demo", "--seed", seed, "--steps", steps, "--output-dir", world / name, "--resume"]
+    call(["pretrain", *where, *options, *data], world / f"{name}.log", threads)
 
 
 def evaluate(world: Path, seed: int, networks: list[str]) -> None:
@@ -81,12 +93,12 @@ def evaluate(world: Path, seed: int, networks: list[str]) -> None:
     if not (world / "evaluation" / "splits.json").exists():
         models = [*(world / name for name in networks), "random", "de"]
         options = ["--data", world / "data" / UNSEEN, "--seed", seed, "--out", world / "evaluation"]
-        call(["evaluate", *models, *options], world / "evaluation.log")
+        call(["evaluate", *models, *options], world / "evaluation.log", os.cpu_count() or 1)
 
 
-def call(arguments: list, log: Path) -> None:
-    """A command of the package, on all cores."""
-    run([sys.executable, "-m", "mdjpt_hf", *map(str, arguments)], log, os.cpu_count() or 1)
+def call(arguments: list, log: Path, threads: int) -> None:
+    """A command of the package."""
+    run([sys.executable, "-m", "mdjpt_hf", *map(str, arguments)], log, threads)
 
 
 @torch.no_grad()

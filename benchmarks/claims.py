@@ -90,7 +90,7 @@ def main() -> None:
     started, size = time.perf_counter(), SIZES[arguments.size]
     open_encoders((RIVAL,), EncoderSource())  # refuses at once, not after an hour, if braindecode is missing
     workers = arguments.workers or _devices()
-    _take_folder(arguments.out, {"size": arguments.size, "set": arguments.set})
+    take_folder(arguments.out, {"size": arguments.size, "set": arguments.set})
     jobs = []
     for number, seed in enumerate(arguments.seeds):
         world = arguments.out / f"seed-{seed}"
@@ -135,8 +135,8 @@ def _claim_device(gpus: Iterator[int]) -> None:
     _THREAD.environment = {} if number is None else {"CUDA_VISIBLE_DEVICES": str(number)}
 
 
-def _take_folder(out: Path, settings: dict) -> None:
-    """Arms of other settings must not be taken for these."""
+def take_folder(out: Path, settings: dict) -> None:
+    """Note the settings of the runs in a folder: what was run with others must not be taken for these."""
     path = out / "settings.json"
     if path.exists() and json.loads(path.read_text()) != settings:
         raise SystemExit(f"{out} was begun with {path.read_text().strip()}; choose another --out")
