@@ -1,8 +1,9 @@
 """Kernels written for memory traffic, each with its own gradient.
 
 The model's time goes into moving activations, not into arithmetic. The functions below touch each activation as few
-times as plain tensor operations allow, and save only what their gradient needs. A compiler fuses the plain
-formulas itself, so compiled graphs use those.
+times as plain tensor operations allow, and save only what their gradient needs. A compiler fuses plain formulas
+itself, so compiled graphs use those; two have a gradient of their own there as well, because the compiler's choice of
+what to write down and what to compute again costs more than it saves.
 """
 
 import math
@@ -21,11 +22,8 @@ def token_conv(tokens: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -
     Returns:
         `torch.Tensor` of shape `(sequences, tokens, size)`.
     """
-    if torch.compiler.is_compiling():
-        previous, current, following = weight.squeeze(1).unbind(dim=1)
-        padded = F.pad(tokens, (0, 0, 1, 1))
-        return bias + tokens * current + padded[:, :-2] * previous + padded[:, 2:] * following
-    return _TokenConv.apply(tokens, weight.to(tokens.dtype), bias.to(tokens.dtype))
+    kernel = _CompiledTokenConv if torch.compiler.is_compiling() else _TokenConv
+    return kernel.apply(tokens, weight.to(tokens.dtype), bias.to(tokens.dtype))
 
 
 def linear_attention(
@@ -43,14 +41,8 @@ def linear_attention(
     Returns:
         `torch.Tensor` of shape `(sequences, tokens, size)`.
     """
-    if not torch.compiler.is_compiling():
-        return _LinearAttention.apply(query, key, value, num_heads, eps)
-    query, key, value = (
-        part.unflatten(-1, (num_heads, -1)).transpose(1, 2) for part in (F.elu(query) + 1, F.elu(key) + 1, value)
-    )  # (sequences, heads, tokens, head size)
-    weight = query @ key.sum(dim=2).unsqueeze(-1)
-    attended = query @ (key.transpose(-1, -2) @ value) / (weight + eps)
-    return attended.transpose(1, 2).reshape(value.shape[0], value.shape[2], -1)
+    kernel = _CompiledLinearAttention if torch.compiler.is_compiling() else _LinearAttention
+    return kernel.apply(query, key, value, num_heads, eps)
 
 
 def group_z_score(values: torch.Tensor, membership: torch.Tensor | None, eps: float) -> torch.Tensor:
@@ -141,6 +133,43 @@ def _along_tokens(taps: torch.Tensor, num_tokens: int) -> torch.Tensor:
 def _over_tokens(product: torch.Tensor, size: int) -> torch.Tensor:
     """`(sequences, tokens * size)` summed to `(size,)`."""
     return product.sum(dim=0).view(-1, size).sum(dim=0)
+
+
+class _CompiledTokenConv(torch.autograd.Function):
+    """The same for a compiler, which would compute again what a neighbour in time needs, and read taps one by one."""
+
+    @staticmethod
+    def forward(ctx, tokens, weight, bias):
+        ctx.save_for_backward(tokens, weight)
+        previous, current, following = _in_memory(weight.squeeze(1).T)
+        before, after = _neighbours(_in_memory(tokens))
+        return bias + tokens * current + before * previous + after * following
+
+    @staticmethod
+    def backward(ctx, gradient):
+        tokens, weight = ctx.saved_tensors
+        gradient = _in_memory(gradient)
+        previous, current, following = _in_memory(weight.squeeze(1).T)
+        before, after = _neighbours(gradient)
+        to_tokens = gradient * current + after * previous + before * following
+        # Over sequences first: their rows stay in the cache from one vector of the sum to the next.
+        sums = [(part * tokens).sum(dim=0).sum(dim=0) for part in (after, gradient, before)]
+        return to_tokens, torch.stack(sums, dim=1).unsqueeze(1), gradient.sum(dim=0).sum(dim=0)
+
+
+def _in_memory(values: torch.Tensor) -> torch.Tensor:
+    """Values that a compiler writes down, rather than computing them again wherever they are read.
+
+    Its way to say so is a view by strides, whose owner must exist. A graph for export has no use for that.
+    """
+    values = values.contiguous()
+    return values if torch.compiler.is_exporting() else values.as_strided(values.shape, values.stride())
+
+
+def _neighbours(tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The token before and the token after each, zero at the ends: `(sequences, tokens, size)`."""
+    padded = F.pad(tokens, (0, 0, 1, 1))
+    return padded[:, :-2], padded[:, 2:]
 
 
 class _GroupZScore(torch.autograd.Function):
@@ -237,6 +266,67 @@ class _LinearAttention(torch.autograd.Function):
             to_value[..., block] = torch.bmm(k, to_summary)
             to_key[..., block] = torch.baddbmm(to_weights.unsqueeze(1), v, to_summary.transpose(1, 2), beta=-1)
         return to_query.mul_(query.clamp_max(1)), to_key.mul_(key.clamp_max(1)), to_value, None, None
+
+
+class _CompiledLinearAttention(torch.autograd.Function):
+    """The same for a compiler, which joins what lies between products, but lays heads one behind the other for those.
+
+    Saves what the projections around it hold anyway, and a summary for each head.
+    """
+
+    @staticmethod
+    def forward(ctx, query, key, value, num_heads, eps):
+        q, k = _rectified(query), _rectified(key)
+        total = k.sum(dim=1, keepdim=True)
+        denominator = _over_heads(q * total, num_heads) + eps  # (S, N, heads, 1)
+        summary = torch.bmm(_apart(k, num_heads).mT, _apart(value, num_heads))  # (S * heads, size, size)
+        attended = torch.bmm(_apart(q, num_heads), summary)
+        attended = _together(attended, num_heads) / _spread(denominator, query)
+        ctx.num_heads = num_heads
+        ctx.save_for_backward(query, key, value, attended, denominator, summary, total)
+        return attended
+
+    @staticmethod
+    def backward(ctx, gradient):
+        query, key, value, attended, denominator, summary, total = ctx.saved_tensors
+        heads = ctx.num_heads
+        q, k = _rectified(query), _rectified(key)
+        numerator = gradient / _spread(denominator, query)
+        weight = _spread(_over_heads(numerator * attended, heads), query)  # of minus the denominator
+        apart = _apart(numerator, heads)
+        to_summary = torch.bmm(_apart(q, heads).mT, apart)
+        to_query = _together(torch.bmm(apart, summary.mT), heads) - weight * total
+        to_key = _together(torch.bmm(_apart(value, heads), to_summary.mT), heads)
+        to_key = to_key - (weight * q).sum(dim=1, keepdim=True)
+        to_value = _together(torch.bmm(_apart(k, heads), to_summary), heads)
+        gradients = to_query * q.clamp_max(1), to_key * k.clamp_max(1), to_value
+        return *map(_in_memory, gradients), None, None
+
+
+def _rectified(values: torch.Tensor) -> torch.Tensor:
+    """φ(z) = ELU(z) + 1."""
+    return torch.where(values > 0, values + 1, values.clamp_max(0).exp())
+
+
+def _over_heads(values: torch.Tensor, num_heads: int) -> torch.Tensor:
+    """Sums over the features of every head: `(S, N, size)` -> `(S, N, heads, 1)`."""
+    return values.unflatten(-1, (num_heads, -1)).sum(dim=-1, keepdim=True)
+
+
+def _spread(sums: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """A head's number for each of its features: `(S, N, heads, 1)` -> `(S, N, size)`."""
+    S, N, heads, _ = sums.shape
+    return sums.expand(S, N, heads, like.shape[-1] // heads).reshape(S, N, -1)
+
+
+def _apart(tokens: torch.Tensor, num_heads: int) -> torch.Tensor:
+    """`(S, N, size)` -> `(S * heads, N, head size)`."""
+    return tokens.unflatten(-1, (num_heads, -1)).transpose(1, 2).flatten(0, 1)
+
+
+def _together(apart: torch.Tensor, num_heads: int) -> torch.Tensor:
+    """The way back."""
+    return apart.unflatten(0, (-1, num_heads)).transpose(1, 2).flatten(2)
 
 
 def _positive_features(values: torch.Tensor) -> torch.Tensor:
