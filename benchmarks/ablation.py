@@ -63,12 +63,9 @@ def main() -> None:
         world = arguments.out / f"seed-{seed}"
         simulate(world / "data", seed)
         with ThreadPoolExecutor(arguments.workers) as pool:  # every network is a process of its own
-            list(
-                pool.map(
-                    lambda name, world=world, seed=seed: pretrain(world, seed, name, arguments, threads),
-                    arguments.networks,
-                )
-            )
+            runs = [pool.submit(pretrain, world, seed, name, arguments, threads) for name in arguments.networks]
+        for finished in runs:
+            finished.result()  # raises what it raised
         evaluate(world, seed, arguments.networks)
     text = render([arguments.out / f"seed-{seed}" for seed in arguments.seeds], arguments)
     (arguments.out / "ablation.md").write_text(text)

@@ -112,7 +112,7 @@ class MDJPTPreTrainedModel(PreTrainedModel):
         """
         if for_inference:
             options["options"] = {"freezing": True, **options.get("options", {})}
-        elif self.device.type == "cpu" and "backend" not in options:
+        elif self.device.type == "cpu" and not options.keys() & {"backend", "mode"}:  # which exclude options
             # A chunk calls hundreds of small kernels: from C++, since Python between them is felt.
             options["options"] = {"cpp_wrapper": True, **options.get("options", {})}
         for module in self.modules():

@@ -141,6 +141,17 @@ def test_compiled_chunks_keep_a_part_of_what_they_compute(monkeypatch):
     assert kept[1] < 0.6 * kept[0]
 
 
+def test_the_compiler_takes_its_own_arguments(monkeypatch):
+    given = []
+    monkeypatch.setattr(torch, "compile", lambda function, **options: given.append(options) or function)
+    for options in ({}, {"mode": "max-autotune"}, {"backend": "eager"}, {"options": {"cpp_wrapper": False}}):
+        build(MDJPTModel).compile_encoder(**options)
+    common = {"fullgraph": True, "dynamic": False}
+    assert given[0] == {**common, "options": {"cpp_wrapper": True}}
+    assert given[1:3] == [{**common, "mode": "max-autotune"}, {**common, "backend": "eager"}]
+    assert given[3] == {**common, "options": {"cpp_wrapper": False}}
+
+
 def test_a_model_compiled_whole_is_equal_and_compiled_once():
     model = build()
     wanted = [step(model, **batch(stimuli)) for stimuli in STEPS]
