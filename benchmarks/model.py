@@ -28,7 +28,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mdjpt_hf import MDJPTConfig, MDJPTForPreTraining, MDJPTModel
-from mdjpt_hf.training.memory import give_back_large_blocks
+from mdjpt_hf.training.memory import give_back_large_blocks, keep_freed_memory
 
 GEMM_SIZE = 2048
 SECONDS = 5
@@ -201,6 +201,8 @@ def measure_step(compiled: bool, recompute: bool, repeats: int) -> dict[str, flo
     if recompute:
         give_back_large_blocks()
         model.activation_checkpointing_enable()
+    else:
+        keep_freed_memory()
     if compiled:
         model.compile_encoder()
 

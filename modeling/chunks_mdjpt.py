@@ -1,15 +1,21 @@
 """Sequences that do not know of each other, worked on as many at a time as fit into a cache."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import TypeVar
 
 import torch
 from torch import nn
+from torch.autograd.graph import get_gradient_edge
 
 #: Elements of one activation that are worked on at a time: about two megabytes stay in a CPU core's cache, and half of
 #: that suits compiled code, which makes fewer passes; on an accelerator the bound only keeps memory finite.
 CPU_CHUNK_ELEMENTS = 2**19
 COMPILED_CPU_CHUNK_ELEMENTS = 2**18
 ACCELERATOR_CHUNK_ELEMENTS = 2**27
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
 
 
 def chunk_length(sequences: torch.Tensor, size: int, channels: int, compiled: bool = False) -> int:
@@ -27,71 +33,137 @@ def chunk_length(sequences: torch.Tensor, size: int, channels: int, compiled: bo
     return next(length for length in range(min(most, channels), 0, -1) if channels % length == 0)
 
 
-def apply_recomputing(
+def apply_in_chunks(
     function: Callable[[torch.Tensor], torch.Tensor],
     sequences: torch.Tensor,
     length: int,
     parameters: Iterable[nn.Parameter],
+    recompute: bool = False,
+    threads: int = 1,
 ) -> torch.Tensor:
-    """`function` on chunks, keeping nothing for the gradient: every chunk is computed again when its turn comes.
-
-    A checkpoint for each chunk would do the same, but leaves holes in memory between its many small results.
+    """`function` on chunks, with a gradient; the same numbers for any number of threads.
 
     Args:
         function: Of some sequences, without randomness; uses `parameters`.
         sequences (`torch.Tensor` of shape `(count, ...)`). length (`int`): Of a chunk.
+        recompute (`bool`): Keep nothing for the gradient and compute every chunk again when its turn comes. A
+            checkpoint for each chunk would do the same, but leaves holes in memory between its many small results.
+        threads (`int`): Work on so many chunks at once, see [`in_threads`].
 
     Returns:
         `torch.Tensor` of shape `(count, ...)`.
     """
-    return _Recomputing.apply(function, length, sequences, *parameters)
+    return _InChunks.apply(function, length, recompute, threads, sequences, *parameters)
 
 
-class _Recomputing(torch.autograd.Function):
+def fill_chunks(function: Callable, sequences: torch.Tensor, length: int, threads: int = 1) -> torch.Tensor:
+    """`function` on chunks, without a gradient: results go straight to their place."""
+    return _place(lambda start: function(sequences[start : start + length]), sequences, length, threads)
+
+
+def in_threads(work: Callable[[Item], Result], items: Sequence[Item], threads: int) -> Iterator[Result]:
+    """`work` on every item, results in the items' order.
+
+    Every thread has an item of its own and kernels of one thread: cores that share a kernel wait for each other at
+    its end, and kernels here are small. That helps only work that lets go of Python's lock.
+
+    Args:
+        threads (`int`): As many as torch uses; so many items are worked on at once.
+    """
+    if threads == 1:
+        yield from map(work, items)
+        return
+    torch.set_num_threads(1)
+    try:
+        yield work(items[0])  # alone, so that a compiler compiles once
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield from pool.map(work, items[1:])
+    finally:
+        torch.set_num_threads(threads)
+
+
+class _InChunks(torch.autograd.Function):
+    """Every chunk has a graph of its own, kept from the first pass or made in the second."""
+
     @staticmethod
-    def forward(ctx, function, length, sequences, *parameters):
-        ctx.function, ctx.length, ctx.parameters = function, length, parameters
-        ctx.autocast = _autocast_state(sequences.device.type)
-        ctx.save_for_backward(sequences)
-        return fill_chunks(function, sequences, length)
+    def forward(ctx, function, length, recompute, threads, sequences, *parameters):
+        modes, wanted = _modes(sequences.device.type), ctx.needs_input_grad[4]
+
+        def graph(chunk: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            with modes(), torch.enable_grad():
+                chunk = chunk.detach().requires_grad_(wanted)
+                return chunk, function(chunk)
+
+        def keep(start: int) -> torch.Tensor:
+            chunk, result = graph(sequences[start : start + length])
+            ctx.kept[start] = chunk, get_gradient_edge(result)
+            return result.detach()
+
+        ctx.graph, ctx.length, ctx.threads, ctx.parameters = graph, length, threads, parameters
+        if recompute:
+            ctx.save_for_backward(sequences)
+            return fill_chunks(function, sequences, length, threads)
+        ctx.kept = {}
+        return _place(keep, sequences, length, threads)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
-        (sequences,) = ctx.saved_tensors
-        wanted = ctx.needs_input_grad[2:]
-        to_sequences = torch.empty_like(sequences) if wanted[0] else None
+        wanted, length = ctx.needs_input_grad[4:], ctx.length
+        (sequences,) = ctx.saved_tensors or (None,)
         learnt = [parameter for parameter, needed in zip(ctx.parameters, wanted[1:], strict=True) if needed]
-        sums: list[torch.Tensor] = []
-        for start in range(0, len(sequences), ctx.length):
-            chunk = sequences[start : start + ctx.length].detach().requires_grad_(wanted[0])
-            with torch.enable_grad(), torch.autocast(**ctx.autocast):
-                result = ctx.function(chunk)
+
+        def gradients(start: int) -> list[torch.Tensor]:
+            if sequences is not None:
+                chunk, result = ctx.graph(sequences[start : start + length])
+            elif start in ctx.kept:
+                chunk, result = ctx.kept.pop(start)
+            else:
+                raise RuntimeError("this gradient was taken already and its activations are gone: call the model again")
             inputs = [chunk, *learnt] if wanted[0] else learnt
-            found = list(torch.autograd.grad(result, inputs, gradient[start : start + ctx.length]))
-            if to_sequences is not None:
-                to_sequences[start : start + ctx.length] = found.pop(0)
+            return list(torch.autograd.grad([result], inputs, [gradient[start : start + length]]))
+
+        to_sequences: list[torch.Tensor] = []
+        sums: list[torch.Tensor] = []
+        for found in in_threads(gradients, range(0, len(gradient), length), ctx.threads):
+            if wanted[0]:
+                to_sequences.append(found.pop(0))
             sums = [total.add_(part) for total, part in zip(sums, found, strict=True)] if sums else found
         given = iter(sums)
-        return None, None, to_sequences, *(next(given) if needed else None for needed in wanted[1:])
+        to_parameters = [next(given) if needed else None for needed in wanted[1:]]
+        return None, None, None, None, torch.cat(to_sequences) if wanted[0] else None, *to_parameters
 
 
-def fill_chunks(function: Callable, sequences: torch.Tensor, length: int) -> torch.Tensor:
-    """`function` on chunks, without a gradient: results go straight to their place."""
-    with torch.no_grad():
-        first = function(sequences[:length])
-        results = first.new_empty(len(sequences), *first.shape[1:])
-        results[:length] = first
-        for start in range(length, len(sequences), length):
-            results[start : start + length] = function(sequences[start : start + length])
-    return results
+def _place(compute: Callable[[int], torch.Tensor], sequences: torch.Tensor, length: int, threads: int) -> torch.Tensor:
+    """Chunks, computed from where they start, in one tensor: many small ones would leave holes in memory."""
+    modes, results = _modes(sequences.device.type), []
+
+    def place(start: int) -> None:
+        with modes(), torch.no_grad():
+            part = compute(start)
+            if not results:
+                results.append(part.new_empty(len(sequences), *part.shape[1:]))
+            results[0][start : start + length] = part
+
+    for _ in in_threads(place, range(0, len(sequences), length), threads):
+        pass
+    return results[0]
 
 
-def _autocast_state(device_type: str) -> dict:
-    """What `torch.autocast` needs to go on as it is now."""
-    return {
-        "device_type": device_type,
-        "enabled": torch.is_autocast_enabled(device_type),
-        "dtype": torch.get_autocast_dtype(device_type),
+def _modes(device: str) -> Callable[[], ExitStack]:
+    """Enters, in whichever thread, the inference mode and the mixed precision of this one."""
+    inference = torch.is_inference_mode_enabled()
+    autocast = {
+        "device_type": device,
+        "enabled": torch.is_autocast_enabled(device),
+        "dtype": torch.get_autocast_dtype(device),
         "cache_enabled": torch.is_autocast_cache_enabled(),
     }
+
+    def enter() -> ExitStack:
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode(inference))
+            stack.enter_context(torch.autocast(**autocast))
+            return stack.pop_all()
+
+    return enter

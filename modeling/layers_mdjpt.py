@@ -21,7 +21,7 @@ from torch import nn
 from torch._functorch import config as functorch_config
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from .chunks_mdjpt import apply_recomputing, chunk_length, fill_chunks
+from .chunks_mdjpt import apply_in_chunks, chunk_length, fill_chunks
 from .configuration_mdjpt import MDJPTConfig
 from .kernels_mdjpt import group_z_score, linear_attention, token_conv
 
@@ -170,6 +170,7 @@ class ChannelEncoder(nn.Module):
     #: Set by `activation_checkpointing_enable`.
     gradient_checkpointing = False
     _encode_chunk: Callable[[torch.Tensor], torch.Tensor] | None = None
+    _threaded = False
 
     def __init__(self, config: MDJPTConfig):
         super().__init__()
@@ -196,27 +197,26 @@ class ChannelEncoder(nn.Module):
 
     def compile_chunks(self, **options) -> None:
         """Compile what is done to one chunk, see [`MDJPTPreTrainedModel.compile_encoder`]."""
-        compiled = torch.compile(self._encode, fullgraph=True, dynamic=False, **options)
-
-        def encode_chunk(sequences: torch.Tensor) -> torch.Tensor:
-            # Chunks that are computed again anyway keep all they want, until their gradient is there at once.
-            share = 1.0 if self.gradient_checkpointing else KEPT_ACTIVATIONS
-            with functorch_config.patch(activation_memory_budget=share):  # read when a graph is made
-                return compiled(sequences)
-
-        self._encode_chunk = encode_chunk
+        self._encode_chunk = torch.compile(self._encode, fullgraph=True, dynamic=False, **options)
+        # Only code that is called from C++ lets go of Python's lock.
+        self._threaded = options.get("options", {}).get("cpp_wrapper", False)
 
     def _encode_in_chunks(self, sequences: torch.Tensor, channels: int) -> torch.Tensor:
         """A graph traced from outside must not depend on the batch: no chunks there."""
         if torch.compiler.is_compiling():
             return self._encode(sequences)
-        encode = self._encode_chunk or self._encode
-        length = chunk_length(sequences, self.read_in.out_features, channels, self._encode_chunk is not None)
-        if not torch.is_grad_enabled():
-            return fill_chunks(encode, sequences, length)
+        compiled, encode = self._encode_chunk is not None, self._encode_chunk or self._encode
+        threads = torch.get_num_threads() if self._threaded else 1
+        length = chunk_length(sequences, self.read_in.out_features, channels, compiled)
+        learns = sequences.requires_grad or any(parameter.requires_grad for parameter in self.parameters())
+        if not (torch.is_grad_enabled() and learns):
+            return fill_chunks(encode, sequences, length, threads)
         if self.gradient_checkpointing and self.training:
-            return apply_recomputing(encode, sequences, length, self.parameters())
-        return torch.cat([encode(chunk) for chunk in sequences.split(length)])
+            return apply_in_chunks(encode, sequences, length, self.parameters(), recompute=True, threads=threads)
+        with functorch_config.patch(activation_memory_budget=KEPT_ACTIVATIONS):  # read when a graph is made
+            if threads > 1:
+                return apply_in_chunks(encode, sequences, length, self.parameters(), threads=threads)
+            return torch.cat([encode(chunk) for chunk in sequences.split(length)])
 
 
 class SpatialProjection(GradientCheckpointingLayer):

@@ -20,7 +20,7 @@ from mdjpt_hf.errors import ConfigurationError, MDJPTError
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
 from mdjpt_hf.training.checkpoint import Checkpoint, CheckpointFolder
 from mdjpt_hf.training.config import RunConfig
-from mdjpt_hf.training.memory import give_back_large_blocks
+from mdjpt_hf.training.memory import give_back_large_blocks, keep_freed_memory
 from mdjpt_hf.training.objective import Meter, Objective, ObjectiveState
 
 
@@ -52,6 +52,8 @@ def make_accelerator(config: RunConfig, logging_dir: str) -> Accelerator:
     threadpool_limits(1, user_api="blas")
     if config.recompute:
         give_back_large_blocks()
+    else:
+        keep_freed_memory()
     torch.set_flush_denormal(True)  # numbers near zero otherwise slow some processors many times over
     return accelerator
 
