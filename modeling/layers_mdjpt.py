@@ -262,15 +262,16 @@ class SpatiotemporalDynamics(GradientCheckpointingLayer):
         L, _, m, S, K = self.weight.shape
         kernel = self.weight.permute(1, 0, 2, 4, 3).reshape(f, L * m * K, S)
         taps = (kernel @ features).view(B, f, L, m, K, N)
-        maps = [self._sum_taps(taps[:, :, index], dilation) for index, dilation in enumerate(self.dilations)]
+        # Taken apart at once: the gradient of every index of its own would be as large as all of them.
+        maps = [self._sum_taps(part, dilation) for part, dilation in zip(taps.unbind(2), self.dilations, strict=True)]
         return (torch.stack(maps, dim=1) + self.bias[..., None]).view(B, L * f * m, N)
 
     def _sum_taps(self, taps: torch.Tensor, dilation: int) -> torch.Tensor:
         """`(B, f, m, taps, N)` -> `(B, f, m, N)`: tap k reads `(k - centre) * dilation` tokens away."""
         N, centre = taps.shape[-1], self.taps // 2
         reach = centre * dilation
-        padded = F.pad(taps, (reach, reach))
-        shifted = [padded[..., tap, tap * dilation : tap * dilation + N] for tap in range(self.taps)]
+        padded = F.pad(taps, (reach, reach)).unbind(-2)
+        shifted = [part[..., tap * dilation : tap * dilation + N] for tap, part in enumerate(padded)]
         return torch.stack(shifted).sum(dim=0)
 
     def _attention(self, maps: torch.Tensor) -> torch.Tensor:
