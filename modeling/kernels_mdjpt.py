@@ -69,10 +69,10 @@ def covariances(values: torch.Tensor) -> torch.Tensor:
     """Unbiased covariance between rows, over tokens.
 
     Args:
-        values (`torch.Tensor` of shape `(..., channels, tokens)`).
+        values (`torch.Tensor` of shape `(batch, ..., channels, tokens)`).
 
     Returns:
-        `torch.Tensor` of shape `(..., channels, channels)`.
+        `torch.Tensor` of shape `(batch, ..., channels, channels)`.
     """
     return _covariances(values) if torch.compiler.is_compiling() else _Covariances.apply(values)
 
@@ -82,19 +82,27 @@ def _covariances(values: torch.Tensor) -> torch.Tensor:
     return centred @ centred.transpose(-1, -2) / (values.shape[-1] - 1)
 
 
+#: Windows whose values are centred at a time: the copy that this takes need not be one of the whole batch.
+CENTRED_AT_ONCE = 8
+
+
 class _Covariances(torch.autograd.Function):
     """Saves the values, which others hold as well, and centres them again: `(G + Gᵀ) (x - mean) / (n - 1)`."""
 
     @staticmethod
     def forward(ctx, values):
         ctx.save_for_backward(values)
-        return _covariances(values)
+        return torch.cat([_covariances(part) for part in values.split(CENTRED_AT_ONCE)])
 
     @staticmethod
     def backward(ctx, gradient):
         (values,) = ctx.saved_tensors
-        both = (gradient + gradient.transpose(-1, -2)) / (values.shape[-1] - 1)
-        return both @ (values - values.mean(dim=-1, keepdim=True))
+        result = torch.empty_like(values, memory_format=torch.contiguous_format)
+        parts = (whole.split(CENTRED_AT_ONCE) for whole in (values, gradient, result))
+        for part, of_part, place in zip(*parts, strict=True):
+            both = (of_part + of_part.transpose(-1, -2)) / (values.shape[-1] - 1)
+            torch.matmul(both, part - part.mean(dim=-1, keepdim=True), out=place)
+        return result
 
 
 class _TokenConv(torch.autograd.Function):
