@@ -15,7 +15,8 @@ CPU_CHUNK_ELEMENTS = 2**19
 COMPILED_CPU_CHUNK_ELEMENTS = 2**18
 ACCELERATOR_CHUNK_ELEMENTS = 2**27
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def chunk_length(sequences: torch.Tensor, size: int, channels: int, compiled: bool = False) -> int:
@@ -41,7 +42,7 @@ def apply_in_chunks(
     recompute: bool = False,
     threads: int = 1,
 ) -> torch.Tensor:
-    """`function` on chunks, with a gradient; the same numbers for any number of threads.
+    """`function` on chunks, with a gradient, which is summed in the order of the chunks whoever comes first.
 
     Args:
         function: Of some sequences, without randomness; uses `parameters`.
@@ -136,7 +137,8 @@ class _InChunks(torch.autograd.Function):
 
 def _place(compute: Callable[[int], torch.Tensor], sequences: torch.Tensor, length: int, threads: int) -> torch.Tensor:
     """Chunks, computed from where they start, in one tensor: many small ones would leave holes in memory."""
-    modes, results = _modes(sequences.device.type), []
+    modes = _modes(sequences.device.type)
+    results: list[torch.Tensor] = []
 
     def place(start: int) -> None:
         with modes(), torch.no_grad():
@@ -152,18 +154,13 @@ def _place(compute: Callable[[int], torch.Tensor], sequences: torch.Tensor, leng
 
 def _modes(device: str) -> Callable[[], ExitStack]:
     """Enters, in whichever thread, the inference mode and the mixed precision of this one."""
-    inference = torch.is_inference_mode_enabled()
-    autocast = {
-        "device_type": device,
-        "enabled": torch.is_autocast_enabled(device),
-        "dtype": torch.get_autocast_dtype(device),
-        "cache_enabled": torch.is_autocast_cache_enabled(),
-    }
+    inference, enabled = torch.is_inference_mode_enabled(), torch.is_autocast_enabled(device)
+    dtype, cache = torch.get_autocast_dtype(device), torch.is_autocast_cache_enabled()
 
     def enter() -> ExitStack:
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode(inference))
-            stack.enter_context(torch.autocast(**autocast))
+            stack.enter_context(torch.autocast(device, dtype, enabled, cache))
             return stack.pop_all()
 
     return enter

@@ -206,7 +206,7 @@ class ChannelEncoder(nn.Module):
         if torch.compiler.is_compiling():
             return self._encode(sequences)
         compiled, encode = self._encode_chunk is not None, self._encode_chunk or self._encode
-        threads = torch.get_num_threads() if self._threaded else 1
+        threads = torch.get_num_threads() if self._threaded and sequences.device.type == "cpu" else 1
         length = chunk_length(sequences, self.read_in.out_features, channels, compiled)
         learns = sequences.requires_grad or any(parameter.requires_grad for parameter in self.parameters())
         if not (torch.is_grad_enabled() and learns):

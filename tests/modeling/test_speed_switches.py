@@ -122,6 +122,33 @@ def test_compiled_chunks_are_equal_and_compiled_once(recompute):
     assert counter.frame_count == 1 + recompute  # the first pass needs no graph for gradients, the second does
 
 
+@pytest.mark.parametrize("recompute", [False, True])
+def test_chunks_in_threads_have_the_same_gradient(monkeypatch, recompute):
+    monkeypatch.setattr(chunks_mdjpt, "COMPILED_CPU_CHUNK_ELEMENTS", 2500)
+    model, inputs, threads = build(), batch(STEPS[0]), torch.get_num_threads()
+    wanted = step(model, **inputs)
+    monkeypatch.setattr(torch, "compile", lambda function, **options: function)  # to compile takes minutes
+    model.compile_encoder()
+    if recompute:
+        model.activation_checkpointing_enable()
+    try:
+        torch.set_num_threads(2)
+        close(step(model, **inputs), wanted)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_an_encoder_that_does_not_learn_keeps_nothing():
+    model = build(MDJPTModel)
+    model.channel_encoder.requires_grad_(False)
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: saved.append(tensor) or tensor, lambda kept: kept):
+        features = model.channel_encoder(batch([3])["input_values"])
+    assert not saved
+    assert not features.requires_grad
+
+
 def test_compiled_chunks_keep_a_part_of_what_they_compute(monkeypatch):
     kept, found, windows = [], [], batch([8])["input_values"]
     for share in (1.0, layers_mdjpt.KEPT_ACTIVATIONS):

@@ -1,4 +1,4 @@
-"""Large blocks that were freed do not stay with the process."""
+"""Freed memory leaves the process, or stays for the next step."""
 
 import platform
 import subprocess
@@ -35,3 +35,34 @@ def given_back(call: str) -> int:
 def test_freed_blocks_leave_the_process():
     assert given_back("give_back_large_blocks()") > 200
     assert given_back("") < 100  # else there is nothing to do, and the module can go
+
+
+STEPS = """
+import resource, threading, torch
+from mdjpt_hf.training.memory import keep_freed_memory
+{call}
+def step():
+    kept = [torch.ones(2**18) for _ in range(100)]  # 1 MiB each
+    kept.append(torch.ones(2**24))  # 64 MiB
+    thread = threading.Thread(target=lambda: kept.extend(torch.ones(2**18) for _ in range(100)))
+    thread.start()
+    thread.join()
+torch.set_num_threads(1)
+step()
+step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+step()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def pages_asked_for(call: str) -> int:
+    """Pages that a step touches for the first time, when the steps before it freed as many."""
+    done = subprocess.run([sys.executable, "-c", STEPS.format(call=call)], check=True, capture_output=True, text=True)
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="concerns the allocator of glibc")
+def test_kept_memory_is_not_asked_for_again():
+    assert pages_asked_for("keep_freed_memory()") < 2000  # of 67,000
+    assert pages_asked_for("") > 10_000  # else there is nothing to do

@@ -1,0 +1,122 @@
+"""Chunks in threads give the numbers of one call, in any number of threads, kept or computed again."""
+
+from threading import Barrier
+
+import pytest
+import torch
+from torch import nn
+
+from mdjpt_hf.modeling.chunks_mdjpt import apply_in_chunks, fill_chunks, in_threads
+
+LENGTH = 4  # the last chunk is shorter
+
+
+@pytest.fixture(autouse=True)
+def threads_of_torch():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 3)).double()
+
+
+@pytest.fixture
+def sequences():
+    return torch.randn(23, 6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+def gradients(network, sequences, run):
+    sequences = sequences.clone().requires_grad_()
+    result = run(sequences)
+    weights = torch.linspace(-1, 1, result.numel(), dtype=result.dtype).view_as(result)
+    return [result.detach(), *torch.autograd.grad((result * weights).sum(), [sequences, *network.parameters()])]
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_results_and_gradients_are_those_of_one_call(network, sequences, recompute):
+    wanted, found = gradients(network, sequences, network), []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        found.append(
+            gradients(
+                network,
+                sequences,
+                lambda given, threads=threads: apply_in_chunks(
+                    network, given, LENGTH, network.parameters(), recompute, threads
+                ),
+            )
+        )
+        assert torch.get_num_threads() == threads
+    for one, other, expected in zip(found[0], found[1], wanted, strict=True):
+        torch.testing.assert_close(one, expected, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(other, expected, rtol=1e-12, atol=1e-12)
+    assert all(torch.equal(one, other) for one, other in zip(found[1], found[2], strict=True))
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_what_does_not_learn_gets_no_gradient(network, sequences, recompute):
+    network[0].requires_grad_(False)
+    torch.set_num_threads(2)
+    apply_in_chunks(network, sequences, LENGTH, network.parameters(), recompute, 2).square().sum().backward()
+    wanted = torch.autograd.grad(network(sequences).square().sum(), [network[2].weight, network[2].bias])
+    assert network[0].weight.grad is None
+    for parameter, expected in zip(network[2].parameters(), wanted, strict=True):
+        torch.testing.assert_close(parameter.grad, expected)
+
+
+def test_a_gradient_that_was_taken_is_not_there_twice(network, sequences):
+    total = apply_in_chunks(network, sequences, LENGTH, network.parameters(), threads=1).sum()
+    total.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="call the model again"):
+        total.backward()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_have_the_modes_of_their_caller(network, sequences, threads):
+    torch.set_num_threads(threads)
+    network.float()
+    seen = []
+
+    def look(chunk):
+        seen.append((torch.is_inference_mode_enabled(), torch.is_grad_enabled()))
+        return network(chunk)
+
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        filled = fill_chunks(look, sequences.float(), LENGTH, threads)
+    assert filled.dtype == torch.bfloat16
+    assert set(seen) == {(True, False)}
+    with torch.autocast("cpu", torch.bfloat16):
+        learnt = apply_in_chunks(look, sequences.float(), LENGTH, network.parameters(), True, threads)
+    learnt.float().sum().backward()  # chunks computed again, outside, are in bfloat16 as well
+    assert learnt.dtype == torch.bfloat16
+    assert set(seen) == {(True, False), (False, False), (False, True)}
+
+
+def test_items_are_worked_on_at_once_by_kernels_of_one_thread():
+    torch.set_num_threads(2)
+    together = Barrier(2, timeout=20)  # breaks where nobody else comes
+
+    def work(item):
+        if item:
+            together.wait()
+        return item, torch.get_num_threads()
+
+    assert list(in_threads(work, range(7), 2)) == [(item, 1) for item in range(7)]
+    assert torch.get_num_threads() == 2
+
+
+def test_an_error_in_a_thread_is_raised_and_threads_are_as_before():
+    torch.set_num_threads(2)
+
+    def work(item):
+        if item == 5:
+            raise ValueError("five")
+        return item
+
+    with pytest.raises(ValueError, match="five"):
+        list(in_threads(work, range(9), 2))
+    assert torch.get_num_threads() == 2
