@@ -103,7 +103,8 @@ class MDJPTPreTrainedModel(PreTrainedModel):
         """Compile the channel encoder, where nearly all arithmetic is, in place.
 
         On a CPU this is faster than `torch.compile` of the whole model, which works all the same: a chunk is compiled,
-        whose activations stay in the cache, once for each length of window and whatever the batch.
+        whose activations stay in the cache, once for each length of window and whatever the batch. Training on a CPU
+        works on as many chunks at once as torch has threads; their gradient can be taken once for each forward pass.
 
         Args:
             for_inference (`bool`): Weights become part of the compiled code, laid out as matrix products like them;
