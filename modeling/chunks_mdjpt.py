@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import copy_context
 from typing import TypeVar
 
 import torch
@@ -45,11 +46,12 @@ def apply_in_chunks(
     """`function` on chunks, with a gradient, which is summed in the order of the chunks whoever comes first.
 
     Args:
-        function: Of some sequences, without randomness; uses `parameters`.
+        function: Of some sequences, without randomness; uses `parameters`, whose hooks, if any, meet the gradient of
+            every chunk and then that of all.
         sequences (`torch.Tensor` of shape `(count, ...)`). length (`int`): Of a chunk.
         recompute (`bool`): Keep nothing for the gradient and compute every chunk again when its turn comes. A
             checkpoint for each chunk would do the same, but leaves holes in memory between its many small results.
-        threads (`int`): Work on so many chunks at once, see [`in_threads`].
+        threads (`int`): Work on so many chunks at once, see [`in_threads`], each with activations of its own.
 
     Returns:
         `torch.Tensor` of shape `(count, ...)`.
@@ -65,22 +67,24 @@ def fill_chunks(function: Callable, sequences: torch.Tensor, length: int, thread
 def in_threads(work: Callable[[Item], Result], items: Sequence[Item], threads: int) -> Iterator[Result]:
     """`work` on every item, results in the items' order.
 
-    Every thread has an item of its own and kernels of one thread: cores that share a kernel wait for each other at
-    its end, and kernels here are small. That helps only work that lets go of Python's lock.
+    Every thread has an item of its own and kernels of one thread, as torch has meanwhile in the whole process: cores
+    that share a kernel wait for each other at its end, and kernels here are small. That helps only work that lets go of
+    Python's lock.
 
     Args:
-        threads (`int`): As many as torch uses; so many items are worked on at once.
+        threads (`int`): So many items are worked on at once.
     """
     if threads == 1:
         yield from map(work, items)
         return
+    before, context = torch.get_num_threads(), copy_context()
     torch.set_num_threads(1)
     try:
         yield work(items[0])  # alone, so that a compiler compiles once
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield from pool.map(work, items[1:])
+            yield from pool.map(lambda item: context.copy().run(work, item), items[1:])
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
 
 
 class _InChunks(torch.autograd.Function):
@@ -101,22 +105,22 @@ class _InChunks(torch.autograd.Function):
             return result.detach()
 
         ctx.graph, ctx.length, ctx.threads, ctx.parameters = graph, length, threads, parameters
+        ctx.kept = None if recompute else {}
         if recompute:
             ctx.save_for_backward(sequences)
             return fill_chunks(function, sequences, length, threads)
-        ctx.kept = {}
         return _place(keep, sequences, length, threads)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
         wanted, length = ctx.needs_input_grad[4:], ctx.length
-        (sequences,) = ctx.saved_tensors or (None,)
+        saved = ctx.saved_tensors
         learnt = [parameter for parameter, needed in zip(ctx.parameters, wanted[1:], strict=True) if needed]
 
         def gradients(start: int) -> list[torch.Tensor]:
-            if sequences is not None:
-                chunk, result = ctx.graph(sequences[start : start + length])
+            if ctx.kept is None:
+                chunk, result = ctx.graph(saved[0][start : start + length])
             elif start in ctx.kept:
                 chunk, result = ctx.kept.pop(start)
             else:
@@ -129,7 +133,7 @@ class _InChunks(torch.autograd.Function):
         for found in in_threads(gradients, range(0, len(gradient), length), ctx.threads):
             if wanted[0]:
                 to_sequences.append(found.pop(0))
-            sums = [total.add_(part) for total, part in zip(sums, found, strict=True)] if sums else found
+            sums = [total + part for total, part in zip(sums, found, strict=True)] if sums else found
         given = iter(sums)
         to_parameters = [next(given) if needed else None for needed in wanted[1:]]
         return None, None, None, None, torch.cat(to_sequences) if wanted[0] else None, *to_parameters
@@ -152,15 +156,14 @@ def _place(compute: Callable[[int], torch.Tensor], sequences: torch.Tensor, leng
     return results[0]
 
 
-def _modes(device: str) -> Callable[[], ExitStack]:
+def _modes(device: str) -> Callable[[], AbstractContextManager]:
     """Enters, in whichever thread, the inference mode and the mixed precision of this one."""
     inference, enabled = torch.is_inference_mode_enabled(), torch.is_autocast_enabled(device)
     dtype, cache = torch.get_autocast_dtype(device), torch.is_autocast_cache_enabled()
 
-    def enter() -> ExitStack:
-        with ExitStack() as stack:
-            stack.enter_context(torch.inference_mode(inference))
-            stack.enter_context(torch.autocast(device, dtype, enabled, cache))
-            return stack.pop_all()
+    @contextmanager
+    def enter() -> Iterator[None]:
+        with torch.inference_mode(inference), torch.autocast(device, dtype, enabled, cache):
+            yield
 
     return enter

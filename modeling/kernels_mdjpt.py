@@ -95,6 +95,7 @@ class _Covariances(torch.autograd.Function):
         return torch.cat([_covariances(part) for part in values.split(CENTRED_AT_ONCE)])
 
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
         (values,) = ctx.saved_tensors
         result = torch.empty_like(values, memory_format=torch.contiguous_format)

@@ -199,24 +199,29 @@ class ChannelEncoder(nn.Module):
         """Compile what is done to one chunk, see [`MDJPTPreTrainedModel.compile_encoder`]."""
         self._encode_chunk = torch.compile(self._encode, fullgraph=True, dynamic=False, **options)
         # Only code that is called from C++ lets go of Python's lock.
-        self._threaded = options.get("options", {}).get("cpp_wrapper", False)
+        self._threaded = (options.get("options") or {}).get("cpp_wrapper", False)
 
     def _encode_in_chunks(self, sequences: torch.Tensor, channels: int) -> torch.Tensor:
         """A graph traced from outside must not depend on the batch: no chunks there."""
         if torch.compiler.is_compiling():
             return self._encode(sequences)
         compiled, encode = self._encode_chunk is not None, self._encode_chunk or self._encode
-        threads = torch.get_num_threads() if self._threaded and sequences.device.type == "cpu" else 1
         length = chunk_length(sequences, self.read_in.out_features, channels, compiled)
         learns = sequences.requires_grad or any(parameter.requires_grad for parameter in self.parameters())
         if not (torch.is_grad_enabled() and learns):
-            return fill_chunks(encode, sequences, length, threads)
-        if self.gradient_checkpointing and self.training:
-            return apply_in_chunks(encode, sequences, length, self.parameters(), recompute=True, threads=threads)
-        with functorch_config.patch(activation_memory_budget=KEPT_ACTIVATIONS):  # read when a graph is made
-            if threads > 1:
-                return apply_in_chunks(encode, sequences, length, self.parameters(), threads=threads)
+            return fill_chunks(encode, sequences, length)
+        recompute, threads = self.gradient_checkpointing and self.training, self._threads(sequences, length)
+        with functorch_config.patch(activation_memory_budget=KEPT_ACTIVATIONS):  # read when a graph is compiled
+            if recompute or threads > 1:  # chunks computed again are compiled then, without it, and keep all
+                return apply_in_chunks(encode, sequences, length, self.parameters(), recompute, threads)
             return torch.cat([encode(chunk) for chunk in sequences.split(length)])
+
+    def _threads(self, sequences: torch.Tensor, length: int) -> int:
+        """How many chunks to work on at once: one, unless each of torch's threads has several to do."""
+        threads = torch.get_num_threads()
+        several = self._threaded and sequences.device.type == "cpu" and len(sequences) >= 2 * threads * length
+        # A hook would meet the gradient of every chunk.
+        return threads if several and not any(parameter._backward_hooks for parameter in self.parameters()) else 1
 
 
 class SpatialProjection(GradientCheckpointingLayer):

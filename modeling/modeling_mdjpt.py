@@ -104,7 +104,8 @@ class MDJPTPreTrainedModel(PreTrainedModel):
 
         On a CPU this is faster than `torch.compile` of the whole model, which works all the same: a chunk is compiled,
         whose activations stay in the cache, once for each length of window and whatever the batch. Training on a CPU
-        works on as many chunks at once as torch has threads; their gradient can be taken once for each forward pass.
+        works on as many chunks at once as torch has threads, where a batch has several for each; meanwhile torch has
+        one thread in the whole process, and a gradient can be taken once for each forward pass.
 
         Args:
             for_inference (`bool`): Weights become part of the compiled code, laid out as matrix products like them;
@@ -242,6 +243,12 @@ class MDJPTModel(MDJPTPreTrainedModel):
                 f"found {tuple(input_values.shape)}",
                 value=tuple(input_values.shape),
                 remedy="Prepare the recording with MDJPTFeatureExtractor",
+            )
+        if not torch.compiler.is_compiling() and not len(input_values):
+            raise SignalError(
+                "input_values hold no window",
+                value=tuple(input_values.shape),
+                remedy="Leave out recordings shorter than a window",
             )
         if group_ids is None:
             return

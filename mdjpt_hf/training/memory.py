@@ -8,11 +8,10 @@ import sys
 
 #: Bytes; activations of a whole batch are larger, those of a chunk smaller and used again at once.
 LARGE_BLOCK = 2**22
-#: Bytes, the most that can be said: more than any block of a step.
-NEVER = 2**31 - 1
 
-# Of malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+# Of malloc.h: what may stay free at the end of the heap, from which size a block lies outside the heap, how many such
+# blocks there may be, and how many heaps.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8
 
 
 def give_back_large_blocks() -> None:
@@ -22,6 +21,8 @@ def give_back_large_blocks() -> None:
     heap with holes, which cost a training step of the paper's network several hundred megabytes.
     """
     _set(_M_ARENA_MAX, 1)  # threads with heaps of their own hold more in holes
+    _set(_M_TRIM_THRESHOLD, 2**17)
+    _set(_M_MMAP_MAX, 2**16)
     _set(_M_MMAP_THRESHOLD, LARGE_BLOCK)
 
 
@@ -32,8 +33,8 @@ def keep_freed_memory() -> None:
     on a virtual machine. Threads share one heap: those of their own would be given back as they empty.
     """
     _set(_M_ARENA_MAX, 1)
-    _set(_M_TRIM_THRESHOLD, NEVER)
-    _set(_M_MMAP_THRESHOLD, NEVER)
+    _set(_M_TRIM_THRESHOLD, -1)
+    _set(_M_MMAP_MAX, 0)
 
 
 def _set(parameter: int, value: int) -> None:

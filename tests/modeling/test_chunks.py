@@ -5,6 +5,7 @@ from threading import Barrier
 import pytest
 import torch
 from torch import nn
+from torch._functorch import config as functorch_config
 
 from mdjpt_hf.modeling.chunks_mdjpt import apply_in_chunks, fill_chunks, in_threads
 
@@ -107,6 +108,21 @@ def test_items_are_worked_on_at_once_by_kernels_of_one_thread():
 
     assert list(in_threads(work, range(7), 2)) == [(item, 1) for item in range(7)]
     assert torch.get_num_threads() == 2
+
+
+def test_threads_see_the_context_of_their_caller_and_leave_the_threads_of_torch():
+    torch.set_num_threads(3)
+    with functorch_config.patch(activation_memory_budget=0.25):
+        seen = list(in_threads(lambda _: functorch_config.activation_memory_budget, range(5), 2))
+    assert seen == [0.25] * 5
+    assert torch.get_num_threads() == 3
+
+
+def test_parameters_that_share_a_gradient_get_it_once_each(sequences):
+    first, second = (nn.Parameter(torch.zeros(5, dtype=torch.float64)) for _ in range(2))
+    result = apply_in_chunks(lambda chunk: chunk + (first + second), sequences, LENGTH, [first, second])
+    result.sum().backward()
+    assert first.grad.tolist() == second.grad.tolist() == [23 * 6] * 5
 
 
 def test_an_error_in_a_thread_is_raised_and_threads_are_as_before():

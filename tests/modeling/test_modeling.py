@@ -297,6 +297,11 @@ def test_wrong_shapes_are_refused(model, shape):
     assert refused.value.value == shape
 
 
+def test_a_batch_without_windows_is_refused(model):
+    with pytest.raises(SignalError, match="no window"):
+        model(torch.empty(0, 7, 100))
+
+
 @pytest.mark.parametrize("shape", [(1,), (3, 1), (4,)])
 def test_group_ids_of_another_shape_are_refused(model, pretraining, shape):
     for one in (model, pretraining):

@@ -122,21 +122,40 @@ def test_compiled_chunks_are_equal_and_compiled_once(recompute):
     assert counter.frame_count == 1 + recompute  # the first pass needs no graph for gradients, the second does
 
 
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("recompute", [False, True])
-def test_chunks_in_threads_have_the_same_gradient(monkeypatch, recompute):
+def test_chunks_in_threads_have_the_same_gradient_and_are_compiled_once(monkeypatch, two_threads, recompute):
     monkeypatch.setattr(chunks_mdjpt, "COMPILED_CPU_CHUNK_ELEMENTS", 2500)
-    model, inputs, threads = build(), batch(STEPS[0]), torch.get_num_threads()
-    wanted = step(model, **inputs)
-    monkeypatch.setattr(torch, "compile", lambda function, **options: function)  # to compile takes minutes
-    model.compile_encoder()
+    model, counter = build(), CompileCounterWithBackend("aot_eager")
+    wanted = [step(model, **batch(stimuli)) for stimuli in STEPS]
     if recompute:
         model.activation_checkpointing_enable()
-    try:
-        torch.set_num_threads(2)
-        close(step(model, **inputs), wanted)
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(threads)
+    torch._dynamo.reset()
+    model.compile_encoder(backend=counter)
+    model.mdjpt.channel_encoder._threaded = True  # as with the compiler's own backend, which takes minutes
+    for stimuli, expected in zip(STEPS, wanted, strict=True):
+        close(step(model, **batch(stimuli)), expected)
+    assert counter.frame_count == 1 + recompute
+    assert torch.get_num_threads() == 2
+
+
+def test_threads_need_several_chunks_each_and_parameters_without_hooks(two_threads):
+    encoder = build(MDJPTModel).channel_encoder
+    assert encoder._threads(torch.empty(40, 3), 10) == 1
+    encoder._threaded = True
+    assert encoder._threads(torch.empty(40, 3), 10) == 2
+    assert encoder._threads(torch.empty(39, 3), 10) == 1
+    handle = encoder.read_in.weight.register_hook(lambda gradient: gradient)
+    assert encoder._threads(torch.empty(40, 3), 10) == 1
+    handle.remove()
+    assert encoder._threads(torch.empty(40, 3), 10) == 2
 
 
 def test_an_encoder_that_does_not_learn_keeps_nothing():

@@ -48,8 +48,8 @@ def step():
     thread.start()
     thread.join()
 torch.set_num_threads(1)
-step()
-step()
+for _ in range(5):  # until the heap has found its shape
+    step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 step()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
@@ -66,3 +66,23 @@ def pages_asked_for(call: str) -> int:
 def test_kept_memory_is_not_asked_for_again():
     assert pages_asked_for("keep_freed_memory()") < 2000  # of 67,000
     assert pages_asked_for("") > 10_000  # else there is nothing to do
+
+
+HEAP = """
+import ctypes, torch
+from mdjpt_hf.training.memory import keep_freed_memory
+{call}
+sbrk = ctypes.CDLL(None).sbrk
+sbrk.restype = ctypes.c_void_p
+kept = [torch.empty(2**18) for _ in range(3000)]  # 3 GB, never touched
+full = sbrk(0)
+del kept
+print((full - sbrk(0)) // 2**20)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="concerns the allocator of glibc")
+def test_the_heap_does_not_shrink_however_much_is_free():
+    code = HEAP.format(call="keep_freed_memory()")
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert int(done.stdout) == 0
