@@ -133,7 +133,7 @@ def two_threads():
 @pytest.mark.parametrize("recompute", [False, True])
 def test_chunks_in_threads_have_the_same_gradient_and_are_compiled_once(monkeypatch, two_threads, recompute):
     monkeypatch.setattr(chunks_mdjpt, "COMPILED_CPU_CHUNK_ELEMENTS", 2500)
-    model, counter = build(), CompileCounterWithBackend("aot_eager")
+    model, counter = build(), CompileCounterWithBackend("eager")
     wanted = [step(model, **batch(stimuli)) for stimuli in STEPS]
     if recompute:
         model.activation_checkpointing_enable()
