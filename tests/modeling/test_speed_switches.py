@@ -109,17 +109,22 @@ def test_recomputing_keeps_mixed_precision():
         assert torch.nn.functional.cosine_similarity(one.flatten(), other.flatten(), dim=0) > 0.99
 
 
-@pytest.mark.parametrize("recompute", [False, True])
-def test_compiled_chunks_are_equal_and_compiled_once(recompute):
-    model, counter = build(), CompileCounterWithBackend("aot_eager")
+def check_compiled_chunks(backend, recompute, threaded):
+    model, counter = build(), CompileCounterWithBackend(backend)
     wanted = [step(model, **batch(stimuli)) for stimuli in STEPS]
     if recompute:
         model.activation_checkpointing_enable()
     torch._dynamo.reset()
     model.compile_encoder(backend=counter)
+    model.mdjpt.channel_encoder._threaded = threaded
     for stimuli, expected in zip(STEPS, wanted, strict=True):
         close(step(model, **batch(stimuli)), expected)
     assert counter.frame_count == 1 + recompute  # the first pass needs no graph for gradients, the second does
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_compiled_chunks_are_equal_and_compiled_once(recompute):
+    check_compiled_chunks("aot_eager", recompute, threaded=False)
 
 
 @pytest.fixture
@@ -133,16 +138,7 @@ def two_threads():
 @pytest.mark.parametrize("recompute", [False, True])
 def test_chunks_in_threads_have_the_same_gradient_and_are_compiled_once(monkeypatch, two_threads, recompute):
     monkeypatch.setattr(chunks_mdjpt, "COMPILED_CPU_CHUNK_ELEMENTS", 2500)
-    model, counter = build(), CompileCounterWithBackend("eager")
-    wanted = [step(model, **batch(stimuli)) for stimuli in STEPS]
-    if recompute:
-        model.activation_checkpointing_enable()
-    torch._dynamo.reset()
-    model.compile_encoder(backend=counter)
-    model.mdjpt.channel_encoder._threaded = True  # as with the compiler's own backend, which takes minutes
-    for stimuli, expected in zip(STEPS, wanted, strict=True):
-        close(step(model, **batch(stimuli)), expected)
-    assert counter.frame_count == 1 + recompute
+    check_compiled_chunks("eager", recompute, threaded=True)  # the compiler's own backend takes minutes
     assert torch.get_num_threads() == 2
 
 

@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="concerns the allocator of glibc")
+
+#: Prints the MiB that leave the process when 240 MiB between small blocks are freed.
 HOLES = """
 import torch
 from mdjpt_hf.training.memory import give_back_large_blocks
@@ -24,19 +27,7 @@ large.clear()
 print(full - resident())
 """
 
-
-def given_back(call: str) -> int:
-    """MiB that leave the process when 240 MiB between small blocks are freed."""
-    done = subprocess.run([sys.executable, "-c", HOLES.format(call=call)], check=True, capture_output=True, text=True)
-    return int(done.stdout)
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="concerns the allocator of glibc")
-def test_freed_blocks_leave_the_process():
-    assert given_back("give_back_large_blocks()") > 200
-    assert given_back("") < 100  # else there is nothing to do, and the module can go
-
-
+#: Prints the pages that a step touches for the first time, when the steps before it freed as many.
 STEPS = """
 import resource, threading, torch
 from mdjpt_hf.training.memory import keep_freed_memory
@@ -55,19 +46,7 @@ step()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
-
-def pages_asked_for(call: str) -> int:
-    """Pages that a step touches for the first time, when the steps before it freed as many."""
-    done = subprocess.run([sys.executable, "-c", STEPS.format(call=call)], check=True, capture_output=True, text=True)
-    return int(done.stdout)
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="concerns the allocator of glibc")
-def test_kept_memory_is_not_asked_for_again():
-    assert pages_asked_for("keep_freed_memory()") < 2000  # of 67,000
-    assert pages_asked_for("") > 10_000  # else there is nothing to do
-
-
+#: Prints the MiB by which the heap shrinks when 3 GB are freed.
 HEAP = """
 import ctypes, torch
 from mdjpt_hf.training.memory import keep_freed_memory
@@ -81,8 +60,22 @@ print((full - sbrk(0)) // 2**20)
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="concerns the allocator of glibc")
-def test_the_heap_does_not_shrink_however_much_is_free():
-    code = HEAP.format(call="keep_freed_memory()")
+def printed(program: str, call: str) -> int:
+    """What a program says in a process of its own, after a call of ours or none."""
+    code = program.format(call=call)
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert int(done.stdout) == 0
+    return int(done.stdout)
+
+
+def test_freed_blocks_leave_the_process():
+    assert printed(HOLES, "give_back_large_blocks()") > 200
+    assert printed(HOLES, "") < 100  # else there is nothing to do, and the module can go
+
+
+def test_kept_memory_is_not_asked_for_again():
+    assert printed(STEPS, "keep_freed_memory()") < 2000  # of 67,000
+    assert printed(STEPS, "") > 10_000  # else there is nothing to do
+
+
+def test_the_heap_does_not_shrink_however_much_is_free():
+    assert printed(HEAP, "keep_freed_memory()") == 0
