@@ -24,7 +24,7 @@ parser.add_argument("--data", action="append", required=True, help="prepared cor
 parser.add_argument("--out", required=True)
 parser.add_argument("--target", default="label", help="label, emotion, valence_class, clip_valence or ratings")
 parser.add_argument("--method", default="full", choices=["full", "head", "lora"])
-parser.add_argument("--epochs", type=int, default=20)
+parser.add_argument("--epochs", type=int, default=0, help="0: twenty, and at least 300 steps")
 parser.add_argument("--seed", type=int, default=0)
 args = parser.parse_args()
 transformers.set_seed(args.seed)
@@ -35,7 +35,7 @@ names = {"id2label": dict(enumerate(target.names)), "label2id": {name: n for n, 
 settings = {"problem_type": target.problem_type, "ignore_mismatched_sizes": True, **names}
 model = transformers.AutoModelForSequenceClassification.from_pretrained(args.model, **settings)
 windows = LabelledDataset(corpora, target, model.config.window_seconds, stride_seconds=5.0)
-validates = split_subjects(windows.subject, 0.2, args.seed)  # (windows,): a fifth of the subjects of every corpus
+validates = split_subjects(windows.subject, windows.label, 0.2, args.seed)  # a fifth of the subjects of every corpus
 training, validation = (Subset(windows, np.flatnonzero(part).tolist()) for part in (~validates, validates))
 
 if args.method == "head":
@@ -44,7 +44,7 @@ elif args.method == "lora":
     from peft import LoraConfig, get_peft_model
 
     encoder = [name for name, part in model.base_model.named_modules() if isinstance(part, torch.nn.Linear)]
-    model = get_peft_model(model, LoraConfig(target_modules=encoder, modules_to_save=["classifier"]))
+    model = get_peft_model(model, LoraConfig("SEQ_CLS", target_modules=encoder, modules_to_save=["classifier"]))
 
 
 def compute_metrics(predicted):
@@ -66,12 +66,13 @@ class Trainer(transformers.Trainer):
 
 better = {"metric_for_best_model": "mean_absolute_error" if regression else "balanced_accuracy"}
 better |= {"greater_is_better": not regression, "load_best_model_at_end": True, "save_total_limit": 2}
-often = {"eval_strategy": "epoch", "save_strategy": "epoch", "num_train_epochs": args.epochs, "report_to": []}
-batches = {"per_device_train_batch_size": 64, "dataloader_pin_memory": torch.cuda.is_available(), "seed": args.seed}
-rate = 2e-4 if args.method == "full" else 1e-3
-run = transformers.TrainingArguments(args.out, label_names=["labels"], learning_rate=rate, **better, **often, **batches)
+steps = (epoch := -(-len(training) // 64)) * args.epochs or max(20 * epoch, 300)  # a small corpus has 2 in an epoch
+often = dict.fromkeys(["eval_steps", "save_steps"], min(max(epoch, 25), steps)) | {"max_steps": steps, "report_to": []}
+often |= {"eval_strategy": "steps", "save_strategy": "steps", "dataloader_pin_memory": torch.cuda.is_available()}
+learns = {"per_device_train_batch_size": 64, "learning_rate": 2e-4 if args.method == "full" else 1e-3}
+run = transformers.TrainingArguments(args.out, label_names=["labels"], seed=args.seed, **better, **often, **learns)
 hooks = {"compute_metrics": compute_metrics, "compute_loss_func": None if regression else weighted_loss}
-hooks["callbacks"] = [transformers.EarlyStoppingCallback(early_stopping_patience=3)]
+hooks["callbacks"] = [transformers.EarlyStoppingCallback(early_stopping_patience=5)]
 trainer = Trainer(model, run, train_dataset=training, eval_dataset=validation, **hooks)
 trainer.train()
 trainer.save_metrics("eval", trainer.evaluate())  # on the subjects who chose the epoch: optimistic by that choice

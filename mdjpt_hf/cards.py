@@ -352,7 +352,7 @@ def _training(facts: Mapping[str, Any], files: Collection[str]) -> str:
 def _results(record: Mapping[str, Any]) -> str:
     """A record as a table, with its protocol beneath."""
     if not record.get("results"):
-        return _errors(record)
+        return _bare_metrics(record)
     names = list(next(iter(record["results"].values())))
     count = len(record["classes"])
     asked = f"ratings: {', '.join(record['classes'])}" if _rates(record) else f"{count} classes"
@@ -383,12 +383,17 @@ def _score_name(record: Mapping[str, Any]) -> str:
     return str(record.get("score_name", "accuracy")).replace("_", " ")
 
 
-def _errors(record: Mapping[str, Any]) -> str:
-    """Ratings have no classes: their mean absolute errors."""
+def _bare_metrics(record: Mapping[str, Any]) -> str:
+    """What has no interval over subjects: mean absolute errors of ratings, and scores on one person."""
     intro = f"**{record['corpus']}**{_kind(record)}: {len(record['subjects'])} subjects, {record['windows']} windows."
-    rows = [[name, f"{error:.3f}"] for name, error in record["metrics"]["mean_absolute_error"].items()]
+    errors = record["metrics"].get("mean_absolute_error")
+    if errors is not None:
+        head, rows = ["rating, from 0 to 1", "mean absolute error"], errors.items()
+    else:
+        head, rows = ["score", "on one person, which has no interval"], record["metrics"].items()
+    table = _table(head, [[name.replace("_", " "), f"{value:.3f}"] for name, value in rows])
     protocol = "\n".join(f"- {name}: {value}" for name, value in record["protocol"].items())
-    return f"{intro}\n\n{_table(['rating, from 0 to 1', 'mean absolute error'], rows)}\n\nProtocol:\n\n{protocol}"
+    return f"{intro}\n\n{table}\n\nProtocol:\n\n{protocol}"
 
 
 def _interval(values: Mapping[str, float] | None) -> str:

@@ -1,6 +1,7 @@
 """The `mdjpt` command: every option a newcomer needs, nothing heavy loaded before it is used."""
 
 import importlib.util
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -212,10 +213,15 @@ def finetune(
         str, typer.Option(help="label (the corpus's own), emotion, valence_class, clip_valence or ratings.")
     ] = "label",
     method: Annotated[str, typer.Option(help="head (the encoder stays as it is), full or lora.")] = "head",
-    epochs: Annotated[int, typer.Option(help="At most; validation subjects end it earlier.")] = 8,
+    epochs: Annotated[int, typer.Option(help="At most; 0: eight, and at least 300 steps.")] = 0,
+    steps: Annotated[int, typer.Option(help="At most, in place of epochs.")] = 0,
+    evaluation_steps: Annotated[
+        int, typer.Option(help="Between two looks at validation subjects; 0: an epoch, at least 25 steps.")
+    ] = 0,
+    patience: Annotated[int, typer.Option(help="Looks without improvement before training stops.")] = 5,
     batch_size: Annotated[int, typer.Option(help="Windows.")] = 64,
     learning_rate: Annotated[float, typer.Option(help="0: that of the method.")] = 0.0,
-    validation_share: Annotated[float, typer.Option(help="Of the subjects; they only choose the epoch.")] = 0.2,
+    validation_share: Annotated[float, typer.Option(help="Of the subjects; they never train.")] = 0.2,
     class_weights: Annotated[bool, typer.Option(help="Let a rare class count as much as a frequent one.")] = True,
     seed: Annotated[int, typer.Option(help="Split, order and new weights follow from it.")] = 0,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's own code.")] = False,
@@ -231,6 +237,9 @@ def finetune(
         target=target,
         method=method,
         epochs=epochs,
+        steps=steps,
+        evaluation_steps=evaluation_steps,
+        patience=patience,
         batch_size=batch_size,
         learning_rate=learning_rate,
         validation_share=validation_share,
@@ -238,7 +247,10 @@ def finetune(
         seed=seed,
         trust_remote_code=trust_remote_code,
     )
-    typer.echo(f"{run(config)} is ready; what it was made of, and how well it does: {out / 'results'}")
+    found = json.loads((run(config) / "finetune.json").read_text())
+    typer.echo("\n".join(found["verdict"]))
+    state = "ready" if found["validation"]["above_chance"] else "written, and no better than guessing"
+    typer.echo(f"{out} is {state}; what it was made of, and how well it does: {out / 'results'}")
 
 
 @app.command()

@@ -57,6 +57,8 @@ class MaskedEEGConfig(PreTrainedConfig):
         intermediate_weight (`float`): Weight of the intermediate layer's loss.
         unmasked_weight (`float`): Weight of the tokens that are not masked.
         classifier_hidden_sizes (`list[int]`), classifier_dropout (`float`): The task head.
+        standardised_head (`bool`, *optional*): Whether a classifier's head standardises its features, see
+            [`TaskHead`]; written when one is saved. Classifiers saved before this field was there do not.
         format_version (`int`), package_version (`str`): What wrote this file.
     """
 
@@ -86,6 +88,7 @@ class MaskedEEGConfig(PreTrainedConfig):
     unmasked_weight: float | int = 0.0
     classifier_hidden_sizes: list[int] | tuple[int, ...] = (128, 64)
     classifier_dropout: float | int = 0.1
+    standardised_head: bool | None = None
     format_version: int = FORMAT_VERSION
     package_version: str = ""
 

@@ -77,6 +77,8 @@ class MDJPTConfig(PreTrainedConfig):
         group_mode (`"recording"` or `"window"`): What features are normalised over outside pre-training: all windows
             of a recording, or each window alone. Fine-tuning and prediction must agree on it.
         classifier_hidden_sizes (`list[int]`), classifier_dropout (`float`): The task head.
+        standardised_head (`bool`, *optional*): Whether a classifier's head standardises its features, see
+            [`TaskHead`]; written when one is saved. Classifiers saved before this field was there do not.
         format_version (`int`), package_version (`str`): What wrote this file.
     """
 
@@ -114,6 +116,7 @@ class MDJPTConfig(PreTrainedConfig):
     group_mode: str = "recording"
     classifier_hidden_sizes: list[int] | tuple[int, ...] = (128, 64)
     classifier_dropout: float | int = 0.1
+    standardised_head: bool | None = None
     format_version: int = FORMAT_VERSION
     package_version: str = ""
 

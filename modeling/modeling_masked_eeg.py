@@ -26,7 +26,7 @@ from .configuration_masked_eeg import MaskedEEGConfig
 from .errors_mdjpt import SignalError
 from .layers_masked_eeg import ConvTokenizer, sinusoid_filters
 from .masked_prediction_mdjpt import masked_prediction
-from .task_head_mdjpt import CarriesPipeline, task_head, task_loss
+from .task_head_mdjpt import STATISTICS, CarriesPipeline, TaskHead, init_statistics, task_head, task_loss
 
 
 @dataclass
@@ -115,6 +115,8 @@ class MaskedEEGPreTrainedModel(PreTrainedModel):
             init.normal_(module.mask_embedding, std=1.0)
         elif isinstance(module, ClusterHeads):
             init.copy_(module.counts, torch.tensor(module.max_clusters))
+        elif isinstance(module, TaskHead):
+            init_statistics(module)
 
 
 class MaskedEEGModel(MaskedEEGPreTrainedModel):
@@ -255,6 +257,7 @@ class MaskedEEGForSequenceClassification(CarriesPipeline, MaskedEEGPreTrainedMod
     """The encoder with a task head: classes, several labels at once, or ratings (regression)."""
 
     _keys_to_ignore_on_load_unexpected = [r"^heads\.", r"^mask_embedding$"]
+    _keys_to_ignore_on_load_missing = STATISTICS  # classifiers of before have none, and answer as they did
     # The head computes its own mean loss, so Trainer must divide it by the accumulation steps.
     accepts_loss_kwargs = False
 
@@ -262,9 +265,7 @@ class MaskedEEGForSequenceClassification(CarriesPipeline, MaskedEEGPreTrainedMod
         super().__init__(config)
         self.masked_eeg = MaskedEEGModel(config)
         self.num_labels: int = len(config.id2label or {})
-        self.classifier = task_head(
-            config.pooled_size, config.classifier_hidden_sizes, config.classifier_dropout, self.num_labels
-        )
+        self.classifier = task_head(config, config.pooled_size, self.num_labels)
         self.post_init()
 
     @can_return_tuple

@@ -34,7 +34,7 @@ from .layers_mdjpt import (
 from .masked_prediction_mdjpt import masked_prediction
 from .moments_mdjpt import GroupMoments
 from .objectives_mdjpt import cross_dataset_alignment, inter_subject_alignment
-from .task_head_mdjpt import CarriesPipeline, task_head, task_loss
+from .task_head_mdjpt import STATISTICS, CarriesPipeline, TaskHead, init_statistics, task_head, task_loss
 
 
 @dataclass
@@ -129,6 +129,8 @@ class MDJPTPreTrainedModel(PreTrainedModel):
             init.zeros_(module.bias)
         elif isinstance(module, ClusterHeads):
             init.copy_(module.counts, torch.tensor(module.max_clusters))
+        elif isinstance(module, TaskHead):
+            init_statistics(module)
         elif isinstance(module, SpatiotemporalDynamics):
             _uniform(module, fan_in=module.weight.shape[-2] * module.weight.shape[-1])
         elif isinstance(module, nn.Linear | nn.Conv1d | SpatialProjection | TokenConv):
@@ -367,6 +369,7 @@ class MDJPTForSequenceClassification(CarriesPipeline, MDJPTPreTrainedModel):
     """The encoder with the paper's head: classes, several labels at once, or ratings (regression)."""
 
     _keys_to_ignore_on_load_unexpected = [r"^projector\.", r"^heads"]
+    _keys_to_ignore_on_load_missing = STATISTICS  # classifiers of before have none, and answer as they did
     # The head computes its own mean loss, so Trainer must divide it by the accumulation steps.
     accepts_loss_kwargs = False
 
@@ -374,9 +377,7 @@ class MDJPTForSequenceClassification(CarriesPipeline, MDJPTPreTrainedModel):
         super().__init__(config)
         self.num_labels: int = len(config.id2label or {})
         self.mdjpt = MDJPTModel(config)
-        self.classifier = task_head(
-            config.num_maps, config.classifier_hidden_sizes, config.classifier_dropout, self.num_labels
-        )
+        self.classifier = task_head(config, config.num_maps, self.num_labels)
         self.post_init()
 
     def forward(

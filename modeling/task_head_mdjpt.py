@@ -6,17 +6,118 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import nn
+from transformers import initialization as init
+
+#: While features still change, what the head knows of them reaches about so many windows back.
+MEMORY = 1000
+#: A feature that hardly moved in training is taken for one that moves this share of what the others do, so that it
+#: cannot drown them on a person on whom it does move.
+LEAST_SPREAD = 0.01
+#: Names of what the head knows of its features, in a checkpoint.
+STATISTICS = [r"classifier\.feature_mean$", r"classifier\.feature_variance$", r"classifier\.windows_seen$"]
 
 
-def task_head(size: int, hidden_sizes: Sequence[int], dropout: float, num_labels: int) -> nn.Sequential:
-    """Features `(batch, size)` -> scores `(batch, num_labels)`, through hidden layers with ReLU and dropout."""
-    sizes = [size, *hidden_sizes]
-    hidden = [
-        layer
-        for width, following in zip(sizes[:-1], sizes[1:], strict=True)
-        for layer in (nn.Linear(width, following), nn.ReLU(), nn.Dropout(dropout))
-    ]
-    return nn.Sequential(*hidden, nn.Linear(sizes[-1], num_labels))
+class TaskHead(nn.Sequential):
+    """Features `(batch, size)` -> scores `(batch, num_labels)`, through hidden layers with ReLU and dropout.
+
+    Each feature is standardised first, by the mean and the variance it had in the windows the head was trained on.
+    Both are buffers, hence part of every checkpoint. Pooled maps are shares of a softmax, thousandths that differ by
+    thousandths: as they are, hundreds of steps move the layers behind them hardly at all.
+
+    Chosen by measuring (`benchmarks/finetuning.py`, simulated data). Statistics of the training windows are as good as
+    z-scores over each tested recording, since the encoder normalises over recordings already, and unlike these work for
+    a single window; layer and batch normalisation come close, but the former takes away how strong a window's maps are
+    altogether, and the latter trains on other numbers than it answers with and fails on a batch of one.
+
+    In training mode every batch moves the statistics, so `Trainer` needs nothing but labels: at first they are those of
+    all windows seen, later those of about the last `MEMORY`, since an encoder that trains too changes its features.
+    No gradient goes through them.
+
+    Args:
+        size (`int`): Of the features. hidden_sizes (`Sequence[int]`): Of the hidden layers.
+        dropout (`float`): Behind each of them. num_labels (`int`): Scores.
+        standardises (`bool`): False for a head that was trained before heads did this; its statistics stay 0 and 1.
+    """
+
+    feature_mean: torch.Tensor
+    feature_variance: torch.Tensor
+    windows_seen: torch.Tensor
+
+    def __init__(
+        self, size: int, hidden_sizes: Sequence[int], dropout: float, num_labels: int, standardises: bool = True
+    ):
+        sizes = [size, *hidden_sizes]
+        hidden = [
+            layer
+            for width, following in zip(sizes[:-1], sizes[1:], strict=True)
+            for layer in (nn.Linear(width, following), nn.ReLU(), nn.Dropout(dropout))
+        ]
+        super().__init__(*hidden, nn.Linear(sizes[-1], num_labels))
+        self.standardises = standardises
+        self.register_buffer("feature_mean", torch.zeros(size))
+        self.register_buffer("feature_variance", torch.ones(size))
+        self.register_buffer("windows_seen", torch.zeros((), dtype=torch.long))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Scores; in training mode the features also count for the statistics."""
+        if self.training and self.standardises:
+            self._follow(features)
+        return self.scores(features)
+
+    def scores(self, features: torch.Tensor) -> torch.Tensor:
+        """Scores by the statistics as they are."""
+        return super().forward(self.standardise(features))
+
+    def standardise(self, features: torch.Tensor) -> torch.Tensor:
+        """The features the layers see, of the same shape and dtype."""
+        spread = self.feature_variance.float().sqrt()
+        typical = self.feature_variance.float().mean().sqrt()
+        least = torch.where(typical > 0, LEAST_SPREAD * typical, 1.0)
+        standardised = (features.float() - self.feature_mean.float()) / torch.maximum(spread, least)
+        return standardised.to(features.dtype)
+
+    @torch.no_grad()
+    def fit_statistics(self, features: torch.Tensor) -> None:
+        """Take the statistics from these features `(windows, size)` alone."""
+        self.windows_seen.zero_()
+        self._follow(features)
+
+    def reset(self) -> None:
+        """New weights and no statistics: for other labels."""
+        self.standardises = True
+        init_statistics(self)
+        for layer in self:
+            if isinstance(layer, nn.Linear):
+                layer.reset_parameters()
+
+    @torch.no_grad()
+    def _follow(self, features: torch.Tensor) -> None:
+        """Merge the moments of a batch into those held (Chan et al.)."""
+        values, count = features.detach().float(), len(features)
+        share = torch.clamp(count / (self.windows_seen + count), min=count / (count + MEMORY))
+        shift = values.mean(dim=0) - self.feature_mean
+        variance = (1 - share) * self.feature_variance + share * values.var(dim=0, correction=0)
+        self.feature_variance.copy_(variance + share * (1 - share) * shift.square())
+        self.feature_mean.add_(share * shift)
+        self.windows_seen += count
+
+
+@torch.no_grad()
+def init_statistics(head: TaskHead) -> None:
+    """Before anything was seen: features pass as they are."""
+    init.zeros_(head.feature_mean)
+    init.ones_(head.feature_variance)
+    init.zeros_(head.windows_seen)
+
+
+def task_head(config: Any, size: int, num_labels: int) -> TaskHead:
+    """The head that a classifier's configuration describes; notes in it whether the head standardises."""
+    if config.standardised_head is None:  # no classifier of today's wrote this file
+        config.standardised_head = not any(
+            name.endswith("ForSequenceClassification") for name in config.architectures or ()
+        )
+    sizes, dropout = config.classifier_hidden_sizes, config.classifier_dropout
+    return TaskHead(size, sizes, dropout, num_labels, config.standardised_head)
 
 
 def task_loss(logits: torch.Tensor, labels: torch.Tensor, problem_type: str | None) -> torch.Tensor:
@@ -41,10 +142,12 @@ class CarriesPipeline:
     """For classifiers: what is saved opens with `pipeline("eeg-emotion-recognition")`."""
 
     config: Any
+    classifier: TaskHead
 
     def save_pretrained(self, save_directory, *args, **kwargs) -> None:
         """Save weights, config and code, and with them what the pipeline needs."""
         from .pipeline_mdjpt import CUSTOM_PIPELINES  # this import also makes the file travel with the checkpoint
 
         self.config.custom_pipelines = dict(CUSTOM_PIPELINES)
+        self.config.standardised_head = self.classifier.standardises
         super().save_pretrained(save_directory, *args, **kwargs)  # type: ignore[misc]

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from mdjpt_hf.data.facts import (
     FINE_TUNING,
@@ -18,48 +17,20 @@ from mdjpt_hf.data.facts import (
     software_facts,
     training_record,
 )
-from mdjpt_hf.evaluation.metrics import Accuracy, BalancedAccuracy
-from mdjpt_hf.evaluation.statistics import subject_bootstrap
+from mdjpt_hf.finetuning.scores import verdict
 from mdjpt_hf.finetuning.windows import LabelledDataset
 
 
-@torch.no_grad()
-def recording_features(model: Any, windows: LabelledDataset, chosen: np.ndarray) -> torch.Tensor:
-    """Features of the chosen windows, `(windows, features)`; each recording is normalised as a whole."""
-    model.eval()
-    features = torch.empty(len(chosen), model.classifier[0].in_features)
-    for recording in np.unique(windows.recording[chosen]):
-        own = np.flatnonzero(windows.recording[chosen] == recording)
-        encoded = model.base_model.encode_recording(windows.read(chosen[own]), batch_size=128)
-        features[own] = encoded.float().cpu()
-    return features
+def records(
+    config: Any, model: Any, windows: LabelledDataset, parts, scores: dict[str, dict[str, Any]], chosen_by: str
+) -> dict[str, Any]:
+    """File -> content: the settings, what the card must say, and the scores with their protocol.
 
-
-@torch.no_grad()
-def validation_scores(model: Any, windows: LabelledDataset, chosen: np.ndarray) -> dict[str, Any]:
-    """`metrics` over all windows and, for classes, accuracy over subjects as `results`."""
-    features = recording_features(model, windows, chosen)
-    model.classifier.eval()
-    logits = model.classifier(features.to(model.device)).float().cpu().numpy()
-    wanted, subject = windows.label[chosen], windows.subject[chosen]
-    if windows.target.problem_type == "regression":
-        errors = {
-            name: float(np.mean(error[~np.isnan(error)]))
-            for name, error in zip(windows.target.names, np.abs(logits - wanted).T, strict=True)
-            if not np.isnan(error).all()
-        }
-        return {"metrics": {"mean_absolute_error": errors}, "results": {}}
-    found = logits.argmax(axis=-1)
-    metrics: dict[str, float] = {}
-    for metric in (Accuracy(), BalancedAccuracy()):
-        metrics |= metric.compute(predictions=found, references=wanted) or {}
-    per_subject = np.array([(found == wanted)[subject == name].mean() for name in np.unique(subject)])
-    score = {"score": asdict(subject_bootstrap(per_subject)), "per_subject": per_subject.round(6).tolist()}
-    return {"metrics": metrics, "results": {"validation subjects": {"this model": score}}}
-
-
-def records(config: Any, model: Any, windows: LabelledDataset, parts, scores) -> dict[str, Any]:
-    """File -> content: the settings, what the card must say, and the score with its protocol."""
+    Args:
+        parts: Numbers of the windows that trained, and of those that validate.
+        scores: `training` and `validation`, from [`side_score`].
+        chosen_by: How the checkpoint was chosen, in words.
+    """
     names, target = [trials.name for trials in windows.trial_sets], windows.target
     datasets = [dataset_facts(trials) for trials in windows.trial_sets]
     validation = np.unique(windows.subject[parts[1]]).tolist()
@@ -74,7 +45,7 @@ def records(config: Any, model: Any, windows: LabelledDataset, parts, scores) ->
         "seed": config.seed,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "departures": [],
-        "checkpoint": "the epoch with the best score on validation subjects, who did not train",
+        "checkpoint": chosen_by,
         "base_model": "" if is_local else config.model,
         "datasets": datasets + [entry for entry in before["datasets"] if entry["name"] not in names],
         "labelled_datasets": sorted({*names, *labelled_datasets(before)}),
@@ -82,10 +53,11 @@ def records(config: Any, model: Any, windows: LabelledDataset, parts, scores) ->
     }
     protocol = {
         "subjects": f"{len(validation)} of {len(np.unique(windows.subject))}, from every corpus, never trained on",
-        "checkpoint": "the epoch was chosen on these same subjects: optimistic by that choice",
+        "checkpoint": chosen_by,
         "normalisation": "each recording as a whole, without labels",
         "smoothing": "none",
-        "intervals": "95 % percentile bootstrap over subjects",
+        "intervals": "95 % percentile bootstrap over subjects; none over one subject",
+        "null": "labels of these subjects permuted over stimuli, the answers kept; mean and central 95 %",
     }
     result = {
         "split": "validation",
@@ -95,13 +67,29 @@ def records(config: Any, model: Any, windows: LabelledDataset, parts, scores) ->
         "classes": list(target.names),
         "windows": len(parts[1]),
         "protocol": protocol,
-        **scores,
+        "training": scores["training"],
+        "metrics": scores["validation"]["metrics"],
+        "results": _results(scores["validation"]),
     }
     return {
-        "finetune.json": {"settings": settings, "training_windows": len(parts[0]), "validation_subjects": validation},
+        "finetune.json": {
+            "settings": settings,
+            "training_windows": len(parts[0]),
+            "validation_subjects": validation,
+            **scores,
+            "verdict": verdict(scores["training"], scores["validation"], chosen_by),
+        },
         RECORD_FILE: card,
         "results/validation.json": result,
     }
+
+
+def _results(validation: dict[str, Any]) -> dict[str, Any]:
+    """The row of a table; none where there is no interval: for ratings, and for one person."""
+    if "low" not in validation.get("score", {}):
+        return {}
+    entry = {"score": validation["score"], "null": validation["chance"], "per_subject": validation["per_subject"]}
+    return {"validation subjects": {"this model": entry}}
 
 
 def _not_on_record(model: str) -> dict[str, Any]:

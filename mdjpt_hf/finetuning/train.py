@@ -1,5 +1,6 @@
 """Fine-tuning with transformers' Trainer: the head alone, the whole network, or low-rank additions to it."""
 
+import math
 import shutil
 import time
 from dataclasses import dataclass
@@ -27,14 +28,24 @@ from mdjpt_hf.data.targets import Target, find_target
 from mdjpt_hf.errors import CheckpointError, ConfigurationError
 from mdjpt_hf.evaluation.encoders import checkpoint_montage
 from mdjpt_hf.evaluation.metrics import BalancedAccuracy
-from mdjpt_hf.finetuning.records import effort, recording_features, records, validation_scores
+from mdjpt_hf.finetuning.records import effort, records
+from mdjpt_hf.finetuning.scores import recording_features, side_score
 from mdjpt_hf.finetuning.windows import LabelledDataset, RecordingSampler, split_subjects
 from mdjpt_hf.modeling.task_head_mdjpt import task_loss
 
 METHODS = ("head", "full", "lora")
+SIDES = ("training", "validation")
 
 #: Learning rates by method; the head's is that of arXiv 2510.22197, whose encoder stays as it is.
 LEARNING_RATES = {"head": 5e-4, "full": 2e-4, "lora": 1e-3}
+
+#: Training that nobody said the length of: so many times through the windows, and no fewer steps than these, since a
+#: small corpus has two steps in an epoch and needs a hundred to be learnt.
+EPOCHS, LEAST_STEPS = 8, 300
+#: Validation subjects are asked after every epoch, but not before so many steps have gone by.
+LEAST_STEPS_BETWEEN = 25
+#: One or two people would choose a checkpoint by chance; from so many on, validation subjects choose.
+LEAST_CHOOSERS = 3
 
 
 @dataclass(frozen=True)
@@ -45,10 +56,13 @@ class FinetuneConfig:
         model: Folder or Hub id of a pre-trained encoder, or of a classifier whose head is replaced.
         data: Prepared corpora with labels. output_dir: Made; refused if it holds a model.
         target: One of `TARGETS`. method: One of `METHODS`.
-        epochs, batch_size: At most, and windows.
+        epochs, steps: How long to train at most, in one or the other; by default (0) `EPOCHS`, and at least
+            `LEAST_STEPS`. batch_size: Windows.
         learning_rate: 0 for that of the method. weight_decay: Of AdamW.
-        validation_share: Of the subjects of every corpus; they choose the epoch and never train.
-        patience: Epochs without improvement on them before training stops.
+        validation_share: Of the subjects of every corpus, who never train. Where they are `LEAST_CHOOSERS` or more,
+            the checkpoint with the best balanced accuracy on them is kept; else the last, and their score is no choice.
+        evaluation_steps: Between two looks at them; by default (0) an epoch, and at least `LEAST_STEPS_BETWEEN`.
+        patience: Looks without improvement before training stops.
         class_weights: Whether a rare class counts as much as a frequent one.
         stride_seconds: Between training windows. windows_together: Of a recording in a batch (full and lora).
         lora_rank: Of the additions. seed: Everything drawn follows from it.
@@ -60,12 +74,14 @@ class FinetuneConfig:
     output_dir: str
     target: str = "label"
     method: str = "head"
-    epochs: int = 8
+    epochs: int = 0
+    steps: int = 0
     batch_size: int = 64
     learning_rate: float = 0.0
     weight_decay: float = 2.2e-3
     validation_share: float = 0.2
-    patience: int = 2
+    evaluation_steps: int = 0
+    patience: int = 5
     class_weights: bool = True
     stride_seconds: float = 5.0
     windows_together: int = 16
@@ -86,6 +102,19 @@ class FinetuneConfig:
             )
         if not self.data:
             raise ConfigurationError("no data was given", value=(), remedy="Add --data FOLDER, a prepared corpus")
+        for name, least in (("epochs", 0), ("steps", 0), ("evaluation_steps", 0), ("patience", 1), ("batch_size", 1)):
+            if getattr(self, name) < least:
+                raise ConfigurationError(
+                    f"{name} must be at least {least}, found {getattr(self, name)}",
+                    value=getattr(self, name),
+                    remedy="0 stands for the default" if least == 0 else "Use a whole number from 1",
+                )
+        if self.epochs and self.steps:
+            raise ConfigurationError(
+                f"both epochs ({self.epochs}) and steps ({self.steps}) say how long to train",
+                value=(self.epochs, self.steps),
+                remedy="Give one of them",
+            )
 
 
 def finetune(config: FinetuneConfig) -> Path:
@@ -105,11 +134,11 @@ def finetune(config: FinetuneConfig) -> Path:
     target = find_target(trial_sets, config.target)
     model = _load(config, target)
     windows = LabelledDataset(trial_sets, target, model.config.window_seconds, config.stride_seconds)
-    validates = split_subjects(windows.subject, config.validation_share, config.seed)
+    validates = split_subjects(windows.subject, windows.label, config.validation_share, config.seed)
     parts = (np.flatnonzero(~validates), np.flatnonzero(validates))
     model, steps = _TRAINERS[config.method](config, model, windows, parts)
-    scores = validation_scores(model, windows, parts[1])
-    files = records(config, model, windows, parts, scores)
+    scores = {side: side_score(model, windows, part) for side, part in zip(SIDES, parts, strict=True)}
+    files = records(config, model, windows, parts, scores, _chosen_by(windows, parts[1]))
     files[RECORD_FILE] |= effort(model, steps, time.perf_counter() - started)
     _save(config, model, files, output)
     return output
@@ -125,10 +154,19 @@ def _load(config: FinetuneConfig, target: Target) -> Any:
         problem_type=target.problem_type,
         ignore_mismatched_sizes=True,
     )
-    for layer in model.classifier:  # a head that was there knows other labels
-        if isinstance(layer, nn.Linear):
-            layer.reset_parameters()
+    model.classifier.reset()  # a head that was there knows other labels
     return model
+
+
+def _chooses(windows: LabelledDataset, validation: np.ndarray) -> bool:
+    """Whether there are validation subjects enough to choose a checkpoint by."""
+    return len(np.unique(windows.subject[validation])) >= LEAST_CHOOSERS
+
+
+def _chosen_by(windows: LabelledDataset, validation: np.ndarray) -> str:
+    if _chooses(windows, validation):
+        return "the checkpoint was chosen on these same validation subjects: optimistic by that choice"
+    return "the last step: validation subjects chose nothing"
 
 
 # ---- the three methods; each returns a plain classifier and the steps it took
@@ -143,7 +181,7 @@ class _Head(nn.Module):
         self.problem_type = classifier.config.problem_type
 
     def forward(self, features: torch.Tensor, labels: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
-        logits = self.head(features)
+        logits = self.head.scores(features)  # its statistics are those of all training windows from the start
         if labels is None:
             return {"logits": logits}
         return {"loss": task_loss(logits, labels, self.problem_type), "logits": logits}
@@ -162,13 +200,19 @@ class _Features(Dataset):
 
 def _train_head(config: FinetuneConfig, model: Any, windows: LabelledDataset, parts) -> tuple[Any, int]:
     features = recording_features(model, windows, np.arange(len(windows)))
+    model.classifier.fit_statistics(features[parts[0]].to(model.device))
     sets = [_Features(features[part], windows.label[part]) for part in parts]
-    return model, _fit(config, _Head(model), sets, windows, parts[0])
+    return model, _fit(config, _Head(model), sets, windows, parts)
 
 
 def _train_full(config: FinetuneConfig, model: Any, windows: LabelledDataset, parts) -> tuple[Any, int]:
+    model.classifier.fit_statistics(recording_features(model, windows, parts[0]).to(model.device))
+    return model, _fit_windows(config, model, windows, parts)
+
+
+def _fit_windows(config: FinetuneConfig, model: Any, windows: LabelledDataset, parts) -> int:
     sets = [torch.utils.data.Subset(windows, part.tolist()) for part in parts]
-    return model, _fit(config, model, sets, windows, parts[0])
+    return _fit(config, model, sets, windows, parts)
 
 
 def _train_lora(config: FinetuneConfig, model: Any, windows: LabelledDataset, parts) -> tuple[Any, int]:
@@ -186,8 +230,9 @@ def _train_lora(config: FinetuneConfig, model: Any, windows: LabelledDataset, pa
         target_modules=[f"{prefix}.{name}" for name in linear],
         modules_to_save=["classifier"],
     )
+    model.classifier.fit_statistics(recording_features(model, windows, parts[0]).to(model.device))
     adapted = get_peft_model(model, settings)
-    _, steps = _train_full(config, adapted, windows, parts)
+    steps = _fit_windows(config, adapted, windows, parts)
     return adapted.merge_and_unload(), steps
 
 
@@ -203,43 +248,57 @@ class _RecordingTrainer(Trainer):
         return self.sampler or super()._get_train_sampler(*args, **kwargs)
 
 
-def _fit(config: FinetuneConfig, model: nn.Module, sets, windows: LabelledDataset, training: np.ndarray) -> int:
-    scratch = Path(config.output_dir) / ".training"
-    arguments = TrainingArguments(
-        output_dir=str(scratch),
-        num_train_epochs=config.epochs,
-        per_device_train_batch_size=config.batch_size,
-        per_device_eval_batch_size=config.batch_size,
-        learning_rate=config.learning_rate or LEARNING_RATES[config.method],
-        weight_decay=config.weight_decay,
-        eval_strategy="epoch",
-        save_strategy="epoch",
-        save_total_limit=2,
-        load_best_model_at_end=True,
-        metric_for_best_model="selection",
-        greater_is_better=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        logging_strategy="epoch",
-        label_names=["labels"],
-        report_to=[],
-        seed=config.seed,
-        disable_tqdm=None,
-    )
+def _fit(config: FinetuneConfig, model: nn.Module, sets, windows: LabelledDataset, parts) -> int:
+    training, validation = parts
     trainer = _RecordingTrainer(
         model=model,
-        args=arguments,
+        args=_arguments(config, len(training), _chooses(windows, validation)),
         train_dataset=sets[0],
         eval_dataset=sets[1],
         compute_metrics=_selection,
         compute_loss_func=_weighted_loss(config, windows, training),
-        callbacks=[EarlyStoppingCallback(config.patience)],
+        callbacks=[EarlyStoppingCallback(config.patience)] if _chooses(windows, validation) else [],
     )
     if config.method != "head":
         trainer.sampler = RecordingSampler(windows.recording[training], config.windows_together, config.seed)
     trainer.train()
-    shutil.rmtree(scratch, ignore_errors=True)
+    shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
     return trainer.state.global_step
+
+
+def _arguments(config: FinetuneConfig, training_windows: int, chooses: bool) -> TrainingArguments:
+    steps, between = schedule(config, training_windows)
+    choosing: dict[str, Any] = {"eval_strategy": "no", "save_strategy": "no"}
+    if chooses:
+        choosing = {"eval_strategy": "steps", "save_strategy": "steps", "eval_steps": between, "save_steps": between}
+        choosing |= {"save_total_limit": 2, "load_best_model_at_end": True}
+    return TrainingArguments(
+        output_dir=str(Path(config.output_dir) / ".training"),
+        max_steps=steps,
+        per_device_train_batch_size=config.batch_size,
+        per_device_eval_batch_size=config.batch_size,
+        learning_rate=config.learning_rate or LEARNING_RATES[config.method],
+        weight_decay=config.weight_decay,
+        metric_for_best_model="selection",
+        greater_is_better=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        logging_strategy="steps",
+        logging_steps=between,
+        label_names=["labels"],
+        report_to=[],
+        seed=config.seed,
+        disable_tqdm=None,
+        **choosing,
+    )
+
+
+def schedule(config: FinetuneConfig, training_windows: int) -> tuple[int, int]:
+    """Optimiser steps at most, and between two looks at validation subjects."""
+    epoch = math.ceil(training_windows / config.batch_size)
+    steps = config.steps or (config.epochs * epoch if config.epochs else max(EPOCHS * epoch, LEAST_STEPS))
+    between = config.evaluation_steps or max(epoch, LEAST_STEPS_BETWEEN)
+    return steps, min(between, steps)
 
 
 def _weighted_loss(config: FinetuneConfig, windows: LabelledDataset, training: np.ndarray):

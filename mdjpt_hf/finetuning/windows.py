@@ -35,11 +35,13 @@ class LabelledDataset(Dataset):
                 value=seconds,
                 remedy="Use shorter windows, or another corpus",
             )
-        people = [f"{self.trial_sets[c].name}/{self.trial_sets[c].subject[t]}" for c, t, _ in self.windows]
+        corpora, trials, _ = self.windows.T
+        self.corpus = np.array([self.trial_sets[number].name for number in corpora])
+        self.subject, self.stimulus = self._named("subject"), self._named("stimulus")
         sessions = [self.trial_sets[c].session[t] for c, t, _ in self.windows]
-        self.subject = np.array(people)
-        recordings = [f"{person}/{session}" for person, session in zip(people, sessions, strict=True)]
+        recordings = [f"{person}/{session}" for person, session in zip(self.subject, sessions, strict=True)]
         self.recording = np.unique(recordings, return_inverse=True)[1]
+        self.trial = np.unique(np.stack([corpora, trials]), axis=1, return_inverse=True)[1].ravel()
         self.label = np.stack([target.values[c][t] for c, t, _ in self.windows])
 
     def __len__(self) -> int:
@@ -53,6 +55,12 @@ class LabelledDataset(Dataset):
             "labels": torch.as_tensor(self.label[number]),
         }
 
+    def _named(self, column: str) -> np.ndarray:
+        """`(windows,)` names with their corpus, `seed/s01`, so that nobody stands twice under one name."""
+        return np.array(
+            [f"{self.trial_sets[c].name}/{getattr(self.trial_sets[c], column)[t]}" for c, t, _ in self.windows]
+        )
+
     def read(self, chosen: np.ndarray) -> torch.Tensor:
         """Windows of one corpus, `(windows, 60, samples)`."""
         corpus = int(self.windows[chosen[0], 0])
@@ -60,20 +68,53 @@ class LabelledDataset(Dataset):
         return torch.from_numpy(read_windows(self.trial_sets[corpus], index))
 
 
-def split_subjects(subject: np.ndarray, share: float, seed: int) -> np.ndarray:
+#: How many ways to share out the subjects are looked at, for one in which both sides hold the classes.
+_DRAWS = 200
+
+
+def split_subjects(subject: np.ndarray, label: np.ndarray, share: float, seed: int) -> np.ndarray:
     """`(windows,)`: which belong to validation subjects; every corpus gives its share, at least one.
+
+    A class that only validation subjects have would never be trained, and a score over one class is none: of the ways
+    to draw the subjects, the first is taken in which training has every class and validation as many as can be.
 
     Args:
         subject: `(windows,)` as `corpus/subject`.
+        label: `(windows,)` classes; `(windows, ratings)` for ratings, which are not looked at.
 
     Raises:
-        CorpusError: If a corpus has fewer than two subjects.
+        CorpusError: If a corpus has fewer than two subjects, or in every draw a class is not trained, or validation has
+            one class alone.
     """
-    chosen: list[str] = []
-    people = np.unique(subject)
+    people, who = np.unique(subject, return_inverse=True)
     corpora = np.array([person.split("/")[0] for person in people])
+    held = _classes_held(who, label)
+    best, validates = (-1, -1), np.zeros(len(people), dtype=bool)
+    for draw in range(_DRAWS):
+        chosen = _draw_subjects(people, corpora, share, [seed] if draw == 0 else [seed, draw])
+        found = int(held[~chosen].any(axis=0).sum()), int(held[chosen].any(axis=0).sum())
+        if found > best:
+            best, validates = found, chosen
+        if found == (held.shape[1],) * 2:
+            break
+    _check_sides(held, validates)
+    return validates[who]
+
+
+def _classes_held(who: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """`(people, classes)`: who has windows of which class; a single column for ratings."""
+    if label.ndim > 1:
+        return np.ones((who.max() + 1, 1), dtype=bool)
+    held = np.zeros((who.max() + 1, label.max() + 1), dtype=bool)
+    held[who, label] = True
+    return held[:, held.any(axis=0)]
+
+
+def _draw_subjects(people: np.ndarray, corpora: np.ndarray, share: float, seed: list[int]) -> np.ndarray:
+    """`(people,)`: who validates in one draw."""
+    chosen = np.zeros(len(people), dtype=bool)
     for corpus in np.unique(corpora):
-        own = people[corpora == corpus]
+        own = np.flatnonzero(corpora == corpus)
         if len(own) < 2:
             raise CorpusError(
                 f"{corpus} has labelled windows of {len(own)} subject; one would have to train and another to validate",
@@ -81,8 +122,20 @@ def split_subjects(subject: np.ndarray, share: float, seed: int) -> np.ndarray:
                 remedy="Give a corpus with two or more",
             )
         count = min(max(1, round(share * len(own))), len(own) - 1)
-        chosen += np.random.default_rng([seed, len(own)]).permutation(own)[:count].tolist()
-    return np.isin(subject, chosen)
+        chosen[np.random.default_rng([*seed, len(own)]).permutation(own)[:count]] = True
+    return chosen
+
+
+def _check_sides(held: np.ndarray, validates: np.ndarray) -> None:
+    trained, asked = held[~validates].any(axis=0), held[validates].any(axis=0)
+    if held.shape[1] == 1 or (trained.all() and asked.sum() >= 2):
+        return
+    reason = "validation subjects would have one class alone" if trained.all() else "a class would not be trained"
+    raise CorpusError(
+        f"in each of {_DRAWS} ways to share out {len(held)} subjects {reason}: too few subjects have both",
+        value=held.sum(axis=0).tolist(),
+        remedy="Give more subjects of every class, or another validation_share",
+    )
 
 
 class RecordingSampler(Sampler[int]):

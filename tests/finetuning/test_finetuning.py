@@ -15,8 +15,8 @@ from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.data.targets import Target, find_target
 from mdjpt_hf.data_scripts.simulated import SimulatedCorpora
 from mdjpt_hf.errors import CardError, CheckpointError, ConfigurationError, CorpusError
-from mdjpt_hf.finetuning.records import recording_features
-from mdjpt_hf.finetuning.train import FinetuneConfig, _load, _weighted_loss, finetune
+from mdjpt_hf.finetuning.scores import recording_features, side_score, verdict
+from mdjpt_hf.finetuning.train import FinetuneConfig, _load, _weighted_loss, finetune, schedule
 from mdjpt_hf.finetuning.windows import LabelledDataset, RecordingSampler, split_subjects
 from mdjpt_hf.schema import EMOTIONS, VALENCE_CLASSES
 
@@ -103,13 +103,14 @@ def test_targets_that_cannot_be_had(data, folders, target, error, message):
 
 def test_no_subject_is_on_both_sides_and_every_corpus_gives_some():
     subject = np.array([f"{corpus}/s{number}" for corpus in "ab" for number in range(5) for _ in range(3)])
+    label = np.tile([0, 1, 2], 10)
     for seed in range(20):
-        validates = split_subjects(subject, 0.4, seed)
+        validates = split_subjects(subject, label, 0.4, seed)
         assert not set(subject[validates]) & set(subject[~validates])
         assert sorted(name[0] for name in set(subject[validates])) == ["a", "a", "b", "b"]
-    assert len({split_subjects(subject, 0.4, seed).tobytes() for seed in range(20)}) > 5
+    assert len({split_subjects(subject, label, 0.4, seed).tobytes() for seed in range(20)}) > 5
     with pytest.raises(CorpusError, match="1 subject"):
-        split_subjects(np.array(["a/s1", "a/s1"]), 0.2, 0)
+        split_subjects(np.array(["a/s1", "a/s1"]), np.array([0, 1]), 0.2, 0)
 
 
 def test_windows_carry_their_recording_and_label(data):
@@ -170,7 +171,7 @@ def test_what_a_method_changes(encoder, data, tmp_path, method):
     facts = gather_facts(out)
     facts["datasets"] = [entry for entry in facts["datasets"] if entry["name"] != "unknown"]
     card = model_card({**facts, "licence": "apache-2.0"}, "somebody/emotions")
-    assert "simulated-data" in card and "optimistic by that choice" in card and method in card
+    assert "simulated-data" in card and "validation subjects chose nothing" in card and method in card
     assert (out / "pipeline_mdjpt.py").exists() and (out / "preprocessor_config.json").exists()
     assert not (out / ".training").exists() and not (out / ".saving").exists()
 
@@ -261,7 +262,7 @@ def test_ratings_train_the_encoder_too(encoder, data, tmp_path, method):
 
 
 def test_validation_subjects_end_training_and_choose_the_epoch(encoder, data, tmp_path, monkeypatch):
-    """The first epoch is said to be the best: two more are tried, and its weights are what is kept."""
+    """The first look is said to be the best: two more are taken, and its weights are what is kept."""
     asked, heads = [], []
 
     def worse_every_time(predicted):
@@ -270,17 +271,126 @@ def test_validation_subjects_end_training_and_choose_the_epoch(encoder, data, tm
         return {"selection": -float(len(asked))}
 
     monkeypatch.setattr("mdjpt_hf.finetuning.train._selection", worse_every_time)
-    out = finetune(config(encoder, data, tmp_path / "out", epochs=8, patience=2))
+    out = finetune(
+        config(encoder, data, tmp_path / "out", epochs=80, patience=2, evaluation_steps=4, validation_share=0.75)
+    )
     assert len(asked) == 3
     record = json.loads((out / "finetune.json").read_text())
     result = json.loads((out / "results" / "validation.json").read_text())
     assert asked == [result["windows"]] * 3  # nobody who trains is asked
-    assert json.loads((out / "run_record.json").read_text())["steps"] == 3 * -(-record["training_windows"] // 16)
+    assert json.loads((out / "run_record.json").read_text())["steps"] == 3 * 4
+    assert (
+        record["training"]["windows"] == record["training_windows"] and "optimistic" in result["protocol"]["checkpoint"]
+    )
     trial_sets = open_corpora([data / "sim-62"])
     windows = LabelledDataset(trial_sets, find_target(trial_sets, "label"), 5.0, 5.0)
-    validates = np.flatnonzero(split_subjects(windows.subject, 0.2, 0))
+    validates = np.flatnonzero(split_subjects(windows.subject, windows.label, 0.75, 0))
     model = AutoModelForSequenceClassification.from_pretrained(out).eval()
     with torch.no_grad():
         kept = model.classifier(recording_features(model, windows, validates)).numpy()
     np.testing.assert_allclose(kept, heads[0], atol=1e-5)
     assert abs(kept - heads[2]).max() > 1e-4
+
+
+def test_one_person_chooses_nothing_and_has_no_interval(encoder, data, tmp_path):
+    out = finetune(config(encoder, data, tmp_path / "out", epochs=0, steps=7, batch_size=8))
+    record, result = (json.loads((out / name).read_text()) for name in ("finetune.json", "results/validation.json"))
+    assert json.loads((out / "run_record.json").read_text())["steps"] == 7
+    assert record["validation"]["subjects"] == 1 and set(record["validation"]["score"]) == {"mean"}
+    assert result["results"] == {} and set(result["metrics"]) == {"accuracy", "balanced_accuracy"}
+    assert "chose nothing" in result["protocol"]["checkpoint"] and "no interval" in " ".join(record["verdict"])
+    facts = gather_facts(out)
+    facts["datasets"] = [entry for entry in facts["datasets"] if entry["name"] != "unknown"]
+    card = model_card({**facts, "licence": "apache-2.0"}, "somebody/emotions")
+    assert f"{result['metrics']['balanced_accuracy']:.3f}" in card
+
+
+# ---- how long, and who is asked
+
+
+@pytest.mark.parametrize(
+    ("changes", "windows", "wanted"),
+    [
+        ({}, 60, (300, 25)),
+        ({}, 60_000, (8 * 938, 938)),
+        ({"epochs": 3}, 60, (3, 3)),
+        ({"steps": 10}, 60_000, (10, 10)),
+        ({"steps": 100, "evaluation_steps": 20}, 60, (100, 20)),
+    ],
+)
+def test_small_corpora_get_steps_enough_and_wishes_are_followed(changes, windows, wanted):
+    assert schedule(FinetuneConfig("m", ("d",), "o", **changes), windows) == wanted
+
+
+@pytest.mark.parametrize("changes", [{"epochs": 2, "steps": 2}, {"steps": -1}, {"patience": 0}, {"batch_size": 0}])
+def test_lengths_that_mean_nothing_are_refused(changes):
+    with pytest.raises(ConfigurationError, match=next(iter(changes))):
+        FinetuneConfig("m", ("d",), "o", **changes)
+
+
+def test_both_sides_of_a_split_hold_the_classes():
+    """Only s0 has class 2, and s1 to s3 have class 0 alone: whoever is drawn, training must have all."""
+    subject = np.repeat([f"a/s{number}" for number in range(6)], 3)
+    label = np.array([0, 1, 2, *[0] * 9, 0, 1, 1, 1, 0, 0])
+    for seed in range(30):
+        validates = split_subjects(subject, label, 0.2, seed)
+        assert set(label[~validates]) == {0, 1, 2} and set(label[validates]) == {0, 1}
+    patients = np.repeat([0, 1], 9)  # each person has one class
+    for seed in range(30):
+        validates = split_subjects(subject, patients, 0.34, seed)
+        assert set(patients[~validates]) == set(patients[validates]) == {0, 1}
+    with pytest.raises(CorpusError, match="one class alone"):
+        split_subjects(subject, patients, 0.1, 0)
+    with pytest.raises(CorpusError, match="would not be trained"):
+        split_subjects(np.array(["a/s1", "a/s2"]), np.array([0, 1]), 0.5, 0)
+
+
+# ---- what is said of it
+
+
+@pytest.fixture(scope="module")
+def judged(encoder, data):
+    """A classifier, labelled windows, and all their numbers."""
+    trial_sets = open_corpora([data / "sim-62"])
+    windows = LabelledDataset(trial_sets, find_target(trial_sets, "label"), 5.0, 5.0)
+    model = _load(config(encoder, data, "unused"), windows.target)
+    return model, windows, np.arange(len(windows))
+
+
+def test_a_coin_is_called_one(judged, monkeypatch):
+    model, windows, chosen = judged
+    coin = np.random.default_rng(0).normal(size=(len(windows), 3))
+    monkeypatch.setattr("mdjpt_hf.finetuning.scores._answers", lambda *given: coin)
+    score = side_score(model, windows, chosen)
+    assert not score["above_chance"] and score["chance"]["low"] <= score["score"]["mean"] <= score["chance"]["high"]
+    lines = verdict(score, score, "the last step")
+    assert "NO BETTER THAN GUESSING" in lines[-1] and "negative 33%" in " ".join(lines)
+
+
+def test_who_knows_the_labels_is_not(judged, monkeypatch):
+    model, windows, chosen = judged
+    monkeypatch.setattr("mdjpt_hf.finetuning.scores._answers", lambda *given: np.eye(3)[windows.label])
+    score = side_score(model, windows, chosen)
+    assert score["metrics"]["balanced_accuracy"] == 1 and score["score"]["mean"] == 1
+    # Three stimuli of three classes can be dealt in six ways: no score over them is beyond chance.
+    assert not score["above_chance"] and score["chance"]["high"] == 1
+    monkeypatch.setattr(windows, "stimulus", np.array([f"clip {number}" for number in windows.trial]))
+    again = side_score(model, windows, chosen)
+    assert again["above_chance"] and "GUESSING" not in " ".join(verdict(again, again, ""))
+    assert again["classes"] == {"negative": 32, "neutral": 32, "positive": 32}
+
+
+def test_a_classifier_learns_what_can_be_learnt(encoder, data, tmp_path, monkeypatch):
+    """Features in thousandths, as pooled maps are, that say the label: a head that saw them unscaled would not move."""
+    out = tmp_path / "out"
+
+    def spoken(model, windows, chosen):
+        noise = np.random.default_rng(0).normal(size=(len(windows), model.config.pooled_size))
+        noise[:, :3] += 4 * np.eye(3)[windows.label]
+        return torch.tensor(0.004 + 0.001 * noise[chosen], dtype=torch.float32)
+
+    for module in ("scores", "train"):
+        monkeypatch.setattr(f"mdjpt_hf.finetuning.{module}.recording_features", spoken)
+    finetune(config(encoder, data, out, epochs=0, stride_seconds=5.0, learning_rate=2e-3))
+    record = json.loads((out / "finetune.json").read_text())
+    assert record["training"]["score"]["mean"] > 0.95 and record["validation"]["score"]["mean"] > 0.8

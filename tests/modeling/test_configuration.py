@@ -51,6 +51,7 @@ CHANGED = {
     "group_mode": "window",
     "classifier_hidden_sizes": (16,),
     "classifier_dropout": 0,
+    "standardised_head": False,
     "format_version": 3,
     "package_version": "9.9",
 }
