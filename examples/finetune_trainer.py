@@ -26,8 +26,7 @@ parser.add_argument("--target", default="label", help="label, emotion, valence_c
 parser.add_argument("--method", default="full", choices=["full", "head", "lora"])
 parser.add_argument("--epochs", type=int, default=0, help="0: twenty, and at least 300 steps")
 parser.add_argument("--seed", type=int, default=0)
-args = parser.parse_args()
-transformers.set_seed(args.seed)
+transformers.set_seed((args := parser.parse_args()).seed)
 
 target = find_target(corpora := open_corpora(args.data), args.target)
 regression = target.problem_type == "regression"

@@ -262,7 +262,7 @@ def _fit(config: FinetuneConfig, model: nn.Module, sets, windows: LabelledDatase
     if config.method != "head":
         trainer.sampler = RecordingSampler(windows.recording[training], config.windows_together, config.seed)
     trainer.train()
-    shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
+    shutil.rmtree(_scratch(config), ignore_errors=True)
     return trainer.state.global_step
 
 
@@ -273,7 +273,7 @@ def _arguments(config: FinetuneConfig, training_windows: int, chooses: bool) -> 
         choosing = {"eval_strategy": "steps", "save_strategy": "steps", "eval_steps": between, "save_steps": between}
         choosing |= {"save_total_limit": 2, "load_best_model_at_end": True}
     return TrainingArguments(
-        output_dir=str(Path(config.output_dir) / ".training"),
+        output_dir=_scratch(config),
         max_steps=steps,
         per_device_train_batch_size=config.batch_size,
         per_device_eval_batch_size=config.batch_size,
@@ -291,6 +291,11 @@ def _arguments(config: FinetuneConfig, training_windows: int, chooses: bool) -> 
         disable_tqdm=None,
         **choosing,
     )
+
+
+def _scratch(config: FinetuneConfig) -> str:
+    """Where checkpoints lie while training goes on."""
+    return str(Path(config.output_dir) / ".training")
 
 
 def schedule(config: FinetuneConfig, training_windows: int) -> tuple[int, int]:
