@@ -69,6 +69,8 @@ class MDJPTConfig(PreTrainedConfig):
             declares it and never uses it. Only for `block="mlla"`.
         contrastive_temperature, cda_weight (`float`): τ and λ of the pre-training loss.
         isa_weight (`float`): Of the contrastive loss; 0 switches it off, to see what it does.
+        isa_pairs (`"one"` or `"all"`): Whether a window belongs to one pair of subjects, as in the paper, or to a pair
+            with each subject of the batch who saw the same moment.
         max_clusters (`list[int]`): Sizes of the heads of masked prediction (Hu et al. 2024), which may be learnt beside
             the alignment; empty, as in the paper, for none.
         token_samples (`int`, samples), masked_weight, unmasked_weight (`float`): What is hidden and predicted, the
@@ -107,6 +109,7 @@ class MDJPTConfig(PreTrainedConfig):
     contrastive_temperature: float | int = 0.07
     cda_weight: float | int = 0.01
     isa_weight: float | int = 1.0
+    isa_pairs: str = "one"
     max_clusters: list[int] | tuple[int, ...] = ()
     token_samples: int = 25
     masked_weight: float | int = 1.0
@@ -168,6 +171,7 @@ class MDJPTConfig(PreTrainedConfig):
         choices = {
             "block": ("mlla", "released"),
             "covariance": ("true", "released"),
+            "isa_pairs": ("one", "all"),
             "group_mode": ("recording", "window"),
         }
         for field, allowed in choices.items():

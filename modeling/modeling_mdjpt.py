@@ -299,7 +299,8 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
                 unique across datasets.
             dataset_ids (`torch.Tensor` of shape `(batch,)`, *optional*): One id per dataset.
             stimulus_ids (`torch.Tensor` of shape `(batch,)`, *optional*): One id per (subject pair, clip, window
-                start): every window has exactly one positive, of the same id in another group of its dataset.
+                start): every window has exactly one positive, of the same id in another group of its dataset. With
+                `config.isa_pairs="all"` one per (clip, window start), in any number of groups.
             labels (`torch.Tensor` of shape `(batch, samples // token_samples, granularities)`, *optional*):
                 Pseudo-labels, for a network with `config.max_clusters`; the windows are then encoded a second time,
                 with tokens hidden, and the clusters of those predicted.
@@ -331,7 +332,12 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
         with torch.autocast(embeddings.device.type, enabled=False):
             precise = embeddings.dtype if embeddings.dtype == torch.float64 else torch.float32
             isa_loss, terms = inter_subject_alignment(
-                embeddings.to(precise), group_ids, dataset_ids, stimulus_ids, config.contrastive_temperature
+                embeddings.to(precise),
+                group_ids,
+                dataset_ids,
+                stimulus_ids,
+                config.contrastive_temperature,
+                several=config.isa_pairs == "all",
             )
             cda_loss = cross_dataset_alignment(channel_features.to(precise), group_ids, config.covariance)
         loss = config.isa_weight * isa_loss + config.cda_weight * cda_loss

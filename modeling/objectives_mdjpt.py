@@ -7,37 +7,39 @@ from .kernels_mdjpt import covariances
 
 
 def find_positives(
-    group_ids: torch.Tensor, dataset_ids: torch.Tensor, stimulus_ids: torch.Tensor
+    group_ids: torch.Tensor, dataset_ids: torch.Tensor, stimulus_ids: torch.Tensor, several: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Who is whose positive, and who takes part in whose softmax.
+    """Who is whose positive, and who is of the same group.
 
     Args:
         group_ids, dataset_ids, stimulus_ids (`torch.Tensor` of shape `(batch,)`): Integers. The positive of a window
             is the one with its `stimulus_ids` in another group of its dataset.
+        several (`bool`): Whether a window may have a positive in several groups.
 
     Returns:
-        Two boolean tensors of shape `(batch, batch)`: positives, and the other windows of the same subject pair.
+        Two boolean tensors of shape `(batch, batch)`.
 
     Raises:
-        ValueError: If a window has no positive, or several (not checked inside a compiled graph).
+        ValueError: If a window has no positive, or several that it may not have (not checked inside a compiled graph).
     """
     same_group = group_ids[:, None] == group_ids
     same_clip = (dataset_ids[:, None] == dataset_ids) & (stimulus_ids[:, None] == stimulus_ids)
     positives = same_clip & ~same_group
     if not torch.compiler.is_compiling():
-        _check_one_positive(positives)
-    partners = (positives.float() @ same_group.float()) > 0  # the group of one's positive
-    itself = torch.eye(len(group_ids), dtype=torch.bool, device=group_ids.device)
-    return positives, (same_group | partners) & ~itself
+        _check_positives(positives, same_clip & same_group, several)
+    return positives, same_group
 
 
-def _check_one_positive(positives: torch.Tensor) -> None:
+def _check_positives(positives: torch.Tensor, twice: torch.Tensor, several: bool) -> None:
     counts = positives.sum(dim=1)
-    if (counts != 1).any():
-        window = int((counts != 1).nonzero()[0])
+    wrong = (counts < 1) | (twice.sum(dim=1) > 1) if several else counts != 1
+    if wrong.any():
+        window = int(wrong.nonzero()[0])
+        wanted = "wanted 1 or more" if several else "wanted exactly 1"
+        where = "two groups or more" if several else "exactly two groups"
         raise ValueError(
-            f"window {window} of the batch has {int(counts[window])} positives, wanted exactly 1: every "
-            "(dataset_ids, stimulus_ids) must occur in exactly two groups, once in each"
+            f"window {window} of the batch has {int(counts[window])} positives, {wanted}: every "
+            f"(dataset_ids, stimulus_ids) must occur in {where}, once in each"
         )
 
 
@@ -47,26 +49,37 @@ def inter_subject_alignment(
     dataset_ids: torch.Tensor,
     stimulus_ids: torch.Tensor,
     temperature: float,
+    several: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """ISA: NT-Xent inside every subject pair; two subjects who see the same moment of the same clip agree.
+
+    Every two subjects with a clip in common are a pair. In the paper a window belongs to one pair; where it belongs to
+    several, it has a term in each, whose softmax is over the windows of these two subjects alone, as there.
 
     Args:
         embeddings (`torch.Tensor` of shape `(batch, size)`): On the unit sphere.
         group_ids, dataset_ids, stimulus_ids (`torch.Tensor` of shape `(batch,)`): See [`find_positives`].
         temperature (`float`): τ.
+        several (`bool`): Whether a window may belong to several pairs.
 
     Returns:
         The loss (averaged over a pair's windows and a dataset's pairs, summed over datasets), and each window's own
-        term, `(batch,)`, from which the loss of every dataset can be read.
+        term, `(batch,)`, the mean over its pairs, from which the loss of every dataset can be read.
     """
-    positives, softmax_over = find_positives(group_ids, dataset_ids, stimulus_ids)
+    positives, same_group = find_positives(group_ids, dataset_ids, stimulus_ids, several)
     logits = embeddings @ embeddings.T / temperature
-    normaliser = logits.masked_fill(~softmax_over, float("-inf")).logsumexp(dim=1)
-    terms = normaliser - (logits * positives).sum(dim=1)
-    share = 1.0 / (softmax_over.sum(dim=1) + 1).to(terms.dtype)  # 1 / windows of the pair
-    same_dataset = (dataset_ids[:, None] == dataset_ids).to(terms.dtype)
-    weights = share / (same_dataset @ share)  # the second factor counts the pairs of the dataset
-    return (weights * terms).sum(), terms
+    itself = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
+    highest = logits.detach().amax(dim=1, keepdim=True)
+    powers, members = (logits - highest).exp(), same_group.to(logits.dtype)
+    own = (powers * (same_group & ~itself)).sum(dim=1, keepdim=True)
+    # (batch, batch): what window i's softmax with the subject of window j is over, at its positives j.
+    terms = (own + powers @ members).log() + highest - logits
+    sizes = members.sum(dim=1)
+    share = positives / (sizes[:, None] + sizes)  # 1 / windows of the pair
+    same_dataset = (dataset_ids[:, None] == dataset_ids).to(share.dtype)
+    pairs = same_dataset @ share.sum(dim=1)  # of the window's dataset
+    weights = share / pairs[:, None]
+    return (weights * terms).sum(), (positives * terms).sum(dim=1) / positives.sum(dim=1)
 
 
 def window_covariances(channel_features: torch.Tensor, covariance: str = "true") -> torch.Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from mdjpt_hf.data.pairs import Pair, PairSampler
+from mdjpt_hf.data.pairs import PairSampler, Viewing
 
 
 class PretrainingSteps(Dataset):
@@ -50,7 +50,7 @@ class PretrainingSteps(Dataset):
     def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
         return collate_pairs(self.samplers, self.draw(step))
 
-    def draw(self, step: int) -> list[tuple[int, int, Pair]]:
+    def draw(self, step: int) -> list[tuple[int, int, Viewing]]:
         """(dataset number, pair number, pair) of a step, in batch order."""
         epoch, position = divmod(step, self.steps_per_epoch)
         return [
@@ -69,8 +69,8 @@ class PretrainingSteps(Dataset):
         return sorted(chosen[: self.datasets_per_step].tolist())
 
 
-def collate_pairs(samplers: Sequence[PairSampler], drawn: list[tuple[int, int, Pair]]) -> dict[str, torch.Tensor]:
-    """Windows of pairs, first subject then second, with the ids the losses need.
+def collate_pairs(samplers: Sequence[PairSampler], drawn: list[tuple[int, int, Viewing]]) -> dict[str, torch.Tensor]:
+    """Windows of pairs and larger groups, one subject after the other, with the ids the losses need.
 
     Args:
         samplers: One per dataset.
@@ -84,13 +84,13 @@ def collate_pairs(samplers: Sequence[PairSampler], drawn: list[tuple[int, int, P
     datasets: list[int] = []
     stimuli: list[int] = []
     clips = 0
-    for dataset, _, pair in drawn:
-        trials, length, n = samplers[dataset].trials, samplers[dataset].length, len(pair.start)
-        for subject, start in ((pair.first, pair.start), (pair.second, pair.second_start)):
-            windows += [trials.window(int(i), int(s), length) for i, s in zip(subject, start, strict=True)]
+    for dataset, _, viewing in drawn:
+        trials, length, n = samplers[dataset].trials, samplers[dataset].length, viewing.trials.shape[1]
+        for shown, starts in zip(viewing.trials, viewing.starts, strict=True):
+            windows += [trials.window(int(i), int(s), length) for i, s in zip(shown, starts, strict=True)]
             groups += [groups[-1] + 1 if groups else 0] * n
             stimuli += range(clips, clips + n)
-        datasets += [dataset] * (2 * n)
+            datasets += [dataset] * n
         clips += n
     return {
         "input_values": torch.from_numpy(np.stack(windows)),

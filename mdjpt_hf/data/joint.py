@@ -5,7 +5,7 @@ import torch
 
 from mdjpt_hf.data.batches import PretrainingSteps, collate_pairs
 from mdjpt_hf.data.masking import span_mask
-from mdjpt_hf.data.pairs import Pair
+from mdjpt_hf.data.pairs import Viewing
 from mdjpt_hf.data.tokens import TokenIndex
 
 #: Keeps what is hidden apart from what is drawn for the pairs themselves.
@@ -35,25 +35,25 @@ class JointSteps(PretrainingSteps):
     def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
         drawn = self.draw(step)
         labels = np.concatenate([self._labels(dataset, pair) for dataset, _, pair in drawn])
-        masks = [self._mask(step, dataset, number, len(pair.start)) for dataset, number, pair in drawn]
+        masks = [self._mask(step, dataset, number, pair.trials.size) for dataset, number, pair in drawn]
         return {
             **collate_pairs(self.samplers, drawn),
             "labels": torch.from_numpy(labels),
             "token_mask": torch.from_numpy(np.concatenate(masks)),
         }
 
-    def _labels(self, dataset: int, pair: Pair) -> np.ndarray:
-        """`(2 * clips, tokens, granularities)`: the first subject's windows, then the second's."""
+    def _labels(self, dataset: int, pair: Viewing) -> np.ndarray:
+        """`(subjects * clips, tokens, granularities)`, one subject's windows after another's."""
         trials = self.samplers[dataset].trials
         first_token = self.first_token[trials.name]
         windows = [
             first_token[int(trials.rows[trial])] + int(start) // self.index.token_samples
-            for subject, starts in ((pair.first, pair.start), (pair.second, pair.second_start))
+            for subject, starts in zip(pair.trials, pair.starts, strict=True)
             for trial, start in zip(subject, starts, strict=True)
         ]
         return np.stack([self.labels[first : first + self.length] for first in windows]).astype(np.int64)
 
-    def _mask(self, step: int, dataset: int, number: int, clips: int) -> np.ndarray:
+    def _mask(self, step: int, dataset: int, number: int, windows: int) -> np.ndarray:
         epoch, position = divmod(step, self.steps_per_epoch)
         rng = np.random.default_rng([self.seed, epoch, position, dataset, number, _MASKS])
-        return np.stack([span_mask(self.length, *self.mask, rng) for _ in range(2 * clips)])
+        return np.stack([span_mask(self.length, *self.mask, rng) for _ in range(windows)])

@@ -1,10 +1,11 @@
-"""Pairs: which two subjects, which trials and which moment make a step of pre-training.
+"""Pairs: which subjects, which trials and which moment make a step of pre-training.
 
-For every dataset and step: two different subjects of one session; for every stimulus both saw there, one window start,
-the same for both. Everything is a function of (seed, epoch, step, dataset, pair), so any step can be made again, on
-any process, in any order.
+For every dataset and step: two different subjects of one session, or more, each two of whom are a pair; for every
+stimulus that all of them saw there, or for some of these, one window start, the same for all. Everything is a function
+of (seed, epoch, step, dataset, pair), so any step can be made again, on any process, in any order.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,39 +18,62 @@ from mdjpt_hf.errors import PairingError
 MIN_COMMON_STIMULI = 2
 
 
+#: Draws over which the size of a group of several subjects is averaged.
+_DRAWS = 64
+
+
 @dataclass(frozen=True)
-class Pair:
-    """Windows of two subjects, aligned.
+class Viewing:
+    """Windows of subjects who saw the same stimuli, aligned; two subjects, a pair, or several.
 
     Attributes:
-        first, second: `(n,)` trial indices of the two subjects; position i of both is the same stimulus.
-        start: `(n,)` first samples of the first subject's windows.
-        second_start: `(n,)` of the second's; the same, unless pairs are drawn without alignment in time.
+        trials: `(subjects, n)` trial indices; column i is one stimulus.
+        starts: `(subjects, n)` first samples of the windows; a column is one number, unless windows are drawn without
+            alignment in time.
     """
 
-    first: np.ndarray
-    second: np.ndarray
-    start: np.ndarray
-    second_start: np.ndarray
+    trials: np.ndarray
+    starts: np.ndarray
+
+    @property
+    def first(self) -> np.ndarray:
+        """`(n,)` trial indices of the first subject."""
+        return self.trials[0]
+
+    @property
+    def second(self) -> np.ndarray:
+        """`(n,)` trial indices of the second."""
+        return self.trials[1]
+
+    @property
+    def start(self) -> np.ndarray:
+        """`(n,)` first samples of the first subject's windows."""
+        return self.starts[0]
 
 
 class PairSampler:
-    """Draws pairs from one dataset.
+    """Draws pairs, or larger groups of subjects, from one dataset.
 
     Args:
         trials (`TrialSet`): Trials of one dataset. Trials shorter than one window do not take part.
         length (`int`): Samples per window.
         aligned (`bool`): Whether both windows of a pair start at the same moment.
         grid (`int`, samples): Windows start at multiples of it.
+        viewers (`int`): Subjects drawn together. Fewer where no more share the stimuli of the first two: a further one
+            never leaves fewer of these than are drawn.
+        clips (`int`): How many of the stimuli they share; 0 for all.
 
     Raises:
         PairingError: If no two subjects share two stimuli in a session; the message says what is missing.
     """
 
-    def __init__(self, trials: TrialSet, length: int, aligned: bool = True, grid: int = 1):
+    def __init__(
+        self, trials: TrialSet, length: int, aligned: bool = True, grid: int = 1, viewers: int = 2, clips: int = 0
+    ):
         self.trials = trials
         self.length = length
         self.aligned, self.grid = aligned, grid
+        self.viewers, self.clips = viewers, clips
         self._table = self._first_trials()
         if not len(self.candidates):
             raise self._impossible()
@@ -78,26 +102,46 @@ class PairSampler:
             found.append(np.column_stack([np.full(len(first), session), first, second]))
         return np.concatenate(found)
 
-    def draw(self, rng: np.random.Generator) -> Pair:
-        """One pair: subjects in random order, one random start per common stimulus."""
-        session, first, second = self.candidates[rng.integers(len(self.candidates))]
+    def draw(self, rng: np.random.Generator) -> Viewing:
+        """Subjects in random order, one random start per stimulus."""
+        session, *pair = self.candidates[rng.integers(len(self.candidates))]
         if rng.integers(2):
-            first, second = second, first
-        pair = self._align(session, first, second)
-        shortest = np.minimum(self.trials.n_samples[pair[0]], self.trials.n_samples[pair[1]])
-        places = (shortest - self.length) // self.grid + 1
-        start = rng.integers(0, places) * self.grid
-        return Pair(*pair, start, start if self.aligned else rng.integers(0, places) * self.grid)
-
-    def _align(self, session: int, first: int, second: int) -> tuple[np.ndarray, np.ndarray]:
+            pair.reverse()
         seen = self._table[session][1]
-        both = (seen[first] >= 0) & (seen[second] >= 0)
-        return seen[first][both], seen[second][both]
+        rows = self._joined(seen, pair, rng) if self.viewers > 2 else pair
+        trials = self._shared(seen, rows)
+        if 0 < self.clips < trials.shape[1]:
+            trials = trials[:, np.sort(rng.permutation(trials.shape[1])[: self.clips])]
+        places = (self.trials.n_samples[trials].min(axis=0) - self.length) // self.grid + 1
+        starts = [rng.integers(0, places) * self.grid]
+        for _ in rows[1:]:
+            starts.append(starts[0] if self.aligned else rng.integers(0, places) * self.grid)
+        return Viewing(trials, np.stack(starts))
+
+    def _joined(self, seen: np.ndarray, rows: list[int], rng: np.random.Generator) -> list[int]:
+        """Two subjects and others in random order, as long as they share stimuli enough."""
+        shared = self._shared(seen, rows).shape[1]
+        needed = min(self.clips or shared, shared)
+        for row in rng.permutation(len(seen)).tolist():
+            if len(rows) == self.viewers:
+                break
+            if row not in rows and self._shared(seen, [*rows, row]).shape[1] >= needed:
+                rows = [*rows, row]
+        return rows
+
+    @staticmethod
+    def _shared(seen: np.ndarray, rows: Sequence[int]) -> np.ndarray:
+        """`(subjects, n)` trials of the stimuli that all of these subjects saw."""
+        own = seen[list(rows)]
+        return own[:, (own >= 0).all(axis=0)]
 
     @property
     def mean_windows(self) -> float:
-        """Average number of windows in a pair."""
-        sizes = [2 * len(self._align(*candidate)[0]) for candidate in self.candidates[:1000]]
+        """Average number of windows in a draw."""
+        if self.viewers == 2 and not self.clips:
+            sizes = [self._shared(self._table[session][1], pair).size for session, *pair in self.candidates[:1000]]
+        else:
+            sizes = [self.draw(np.random.default_rng(number)).trials.size for number in range(_DRAWS)]
         return float(np.mean(sizes))
 
     def _impossible(self) -> PairingError:

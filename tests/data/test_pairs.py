@@ -99,6 +99,41 @@ def test_all_pairs_of_subjects_and_both_orders_are_drawn():
     assert starts.min() < 5 and starts.max() > 195  # the whole trial is used: 0 to 200
 
 
+@given(shown=corpora, seed=st.integers(0, 2**31), viewers=st.integers(3, 5), clips=st.integers(0, 4))
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+def test_several_viewers_share_every_moment_and_leave_no_fewer_stimuli(shown, seed, viewers, clips):
+    trials = trial_set(shown)
+    try:
+        sampler = PairSampler(trials, 100, viewers=viewers, clips=clips)
+    except PairingError:
+        return
+    drawn = sampler.draw(np.random.default_rng(seed))
+    people = [set(trials.subject[row]) for row in drawn.trials]
+    assert all(len(one) == 1 for one in people) and 2 <= len(set.union(*people)) == len(people) <= viewers
+    assert len(set(trials.session[drawn.trials.ravel()])) == 1
+    assert (trials.stimulus[drawn.trials] == trials.stimulus[drawn.trials[0]]).all()
+    assert (drawn.starts == drawn.starts[0]).all() and (drawn.starts >= 0).all()
+    assert (drawn.starts + 100 <= trials.n_samples[drawn.trials]).all()
+    pair = PairSampler(trials, 100).draw(np.random.default_rng(seed))  # draws the same two first
+    np.testing.assert_array_equal(trials.subject[pair.trials[:, 0]], trials.subject[drawn.trials[:2, 0]])
+    shared = pair.trials.shape[1]
+    assert drawn.trials.shape[1] == min(clips or shared, shared)
+
+
+def test_as_many_viewers_as_there_are_and_all_of_them_in_time():
+    shown = {(subject, 1): [(clip, 300) for clip in "uvwx"] for subject in "abcde"}
+    trials = trial_set(shown)
+    sampler = PairSampler(trials, 100, viewers=3, clips=2)
+    drawn = [sampler.draw(np.random.default_rng(seed)) for seed in range(300)]
+    assert {one.trials.shape for one in drawn} == {(3, 2)} and sampler.mean_windows == 6
+    assert len({frozenset(trials.subject[one.trials[:, 0]]) for one in drawn}) == 10
+    assert len({frozenset(trials.stimulus[one.trials[0]]) for one in drawn}) == 6
+    everybody = PairSampler(trials, 100, viewers=9).draw(np.random.default_rng(0))
+    assert everybody.trials.shape == (5, 4)
+    apart = PairSampler(trials, 100, aligned=False, viewers=9).draw(np.random.default_rng(0))
+    assert len({tuple(row) for row in apart.starts}) == 5
+
+
 @pytest.fixture
 def samplers(prepared):
     other = {(f"p{n}", s): [f"v{k}" for k in range(2 + n % 2 * 3)] for n in range(4) for s in (1, 2)}
@@ -108,13 +143,24 @@ def samplers(prepared):
 
 def test_a_step_has_exactly_one_positive_per_window_and_groups_unique_across_datasets(samplers):
     batch = PretrainingSteps(samplers, 3, 10, seed=1, pairs_per_dataset=2)[1]
-    positives, softmax_over = find_positives(batch["group_ids"], batch["dataset_ids"], batch["stimulus_ids"])
+    positives, same_group = find_positives(batch["group_ids"], batch["dataset_ids"], batch["stimulus_ids"])
     assert (positives.sum(dim=1) == 1).all()
     assert len(batch["group_ids"].unique()) == 2 * 2 * 2
     for group in batch["group_ids"].unique():
         assert len(batch["dataset_ids"][batch["group_ids"] == group].unique()) == 1
     assert batch["input_values"].shape[1:] == (60, 600)
-    assert (softmax_over.sum(dim=1) + 1 >= 4).all()
+    assert (same_group.sum(dim=1) >= 2).all()
+
+
+def test_every_two_viewers_of_a_step_are_a_pair(samplers):
+    several = [PairSampler(one.trials, 600, viewers=3, clips=2) for one in samplers]
+    batch = PretrainingSteps(several, 3, 10, seed=1)[1]
+    with pytest.raises(ValueError, match="wanted exactly 1"):
+        find_positives(batch["group_ids"], batch["dataset_ids"], batch["stimulus_ids"])
+    positives, _ = find_positives(batch["group_ids"], batch["dataset_ids"], batch["stimulus_ids"], several=True)
+    for group, dataset in {*zip(batch["group_ids"].tolist(), batch["dataset_ids"].tolist(), strict=True)}:
+        others = len(batch["group_ids"][batch["dataset_ids"] == dataset].unique()) - 1
+        assert (positives[batch["group_ids"] == group].sum(dim=1) == others).all()
 
 
 def test_a_step_depends_only_on_its_number_and_the_seed(samplers):

@@ -42,6 +42,7 @@ CHANGED = {
     "contrastive_temperature": 0.2,
     "cda_weight": 1,
     "isa_weight": 0,
+    "isa_pairs": "all",
     "max_clusters": (7, 9),
     "token_samples": 50,
     "masked_weight": 2,

@@ -37,6 +37,18 @@ def batch_of(*datasets):
     return torch.tensor(groups), torch.tensor(sets), torch.tensor(stimuli)
 
 
+def viewers_of(*datasets):
+    """The same for groups of several subjects: dataset number d holds one for each (subjects, clips)."""
+    groups, sets, stimuli = [], [], []
+    for number, parts in enumerate(datasets):
+        for part, (subjects, clips) in enumerate(parts):
+            for subject in range(subjects):
+                groups += [900 - 100 * number - 10 * part - subject] * clips
+                sets += [70 - number] * clips
+                stimuli += [1000 * part + 3 * clip for clip in range(clips)]
+    return torch.tensor(groups), torch.tensor(sets), torch.tensor(stimuli)
+
+
 def sphere(ids, size=6, seed=0):
     return F.normalize(noise(len(ids[0]), size, seed=seed), dim=-1)
 
@@ -70,15 +82,16 @@ def nt_xent(embeddings, groups, stimuli, rows, tau):
 
 def slow_isa(embeddings, ids, tau):
     groups, sets, stimuli = (part.tolist() for part in ids)
-    loss, terms = 0.0, {}
+    loss, terms = 0.0, {row: [] for row in range(len(groups))}
     for dataset in set(sets):
         pairs = subject_pairs(groups, sets, stimuli, dataset)
         for pair in pairs:
             rows = [row for row in range(len(groups)) if groups[row] in pair]
             part = nt_xent(embeddings, groups, stimuli, rows, tau)
             loss += sum(part.values()) / len(rows) / len(pairs)
-            terms |= part
-    return loss, [terms[row] for row in range(len(groups))]
+            for row, term in part.items():
+                terms[row].append(term)
+    return loss, [sum(own) / len(own) for own in terms.values()]
 
 
 def slow_covariance(window, covariance):
@@ -130,6 +143,26 @@ def test_isa(datasets, tau):
     agree(terms, wanted_terms)
 
 
+@pytest.mark.parametrize(
+    "datasets", [[[(3, 2)]], [[(5, 1)]], [[(4, 3), (2, 5)]], [[(3, 4)], [(2, 2), (4, 2)]], [[(2, 3)], [(2, 2)]]]
+)
+def test_isa_of_several_viewers_is_that_of_all_their_pairs(datasets):
+    ids = viewers_of(*datasets)
+    embeddings = sphere(ids)
+    loss, terms = inter_subject_alignment(embeddings, *ids, TAU, several=True)
+    wanted, wanted_terms = slow_isa(embeddings, ids, TAU)
+    agree(loss, wanted)
+    agree(terms, wanted_terms)
+
+
+def test_several_viewers_must_not_see_a_clip_twice():
+    groups, sets, stimuli = viewers_of([(3, 3)])
+    with pytest.raises(ValueError, match="once in each"):
+        inter_subject_alignment(sphere((groups,)), groups, sets, stimuli // 6, TAU, several=True)
+    with pytest.raises(ValueError, match="0 positives, wanted 1 or more"):
+        inter_subject_alignment(sphere((groups,)), groups, sets, torch.arange(9), TAU, several=True)
+
+
 def test_isa_of_a_dataset_does_not_depend_on_the_others():
     ids = batch_of([2, 5], [3])
     embeddings = sphere(ids)
@@ -147,9 +180,9 @@ def test_isa_of_one_window_each_is_zero():
 
 def test_same_stimulus_number_in_two_datasets_is_no_positive():
     ids = batch_of([3], [3])
-    positives, softmax_over = find_positives(*ids)
-    assert not positives[:6, 6:].any() and not softmax_over[:6, 6:].any()
-    assert softmax_over.sum(dim=1).tolist() == [5] * 12
+    positives, same_group = find_positives(*ids)
+    assert not positives[:6, 6:].any() and not same_group[:6, 6:].any()
+    assert same_group.sum(dim=1).tolist() == [3] * 12
     assert [row.nonzero().item() for row in positives] == [3, 4, 5, 0, 1, 2, 9, 10, 11, 6, 7, 8]
 
 
