@@ -22,6 +22,7 @@ from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
 from mdjpt_hf.training.checkpoint import CheckpointFolder
 from mdjpt_hf.training.config import RUN_FILE, RunConfig
+from mdjpt_hf.training.departures import departures
 from mdjpt_hf.training.loop import Pretrainer, make_accelerator
 from mdjpt_hf.training.objectives import build_objective
 from mdjpt_hf.training.record import run_record
@@ -192,7 +193,7 @@ def _announce(config: RunConfig, trial_sets: list[TrialSet], trainer: Pretrainer
         subjects, held_out = len(np.unique(trials.subject)), trials.name in trainer.objective.held_out
         note = f", {config.held_out_subjects} of them held out" if held_out else ""
         say(f"  {trials.name}: {subjects} subjects{note}, {len(trials)} trials, {trials.hours:.1f} h")
-    for departure in config.departures:
+    for departure in departures(config):
         say(f"  differs from the paper: {departure}")
     windows = trainer.objective.windows_per_step
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
@@ -264,7 +265,7 @@ def _compare(config: RunConfig, output_dir: Path, model, untrained, unseen: Tria
     random_weights.load_state_dict(untrained)
     print(f"\ncomparing on {unseen.name}, a simulated corpus not trained on ...")
     record = compare(unseen, {"pre-trained": model.base_model.cpu(), "random weights": random_weights.base_model})
-    record = {"data": "simulated", "seed": config.seed, "departures": list(config.departures), **record}
+    record = {"data": "simulated", "seed": config.seed, "departures": list(departures(config)), **record}
     write_json(output_dir / "comparison.json", record)
     table = render(record)
     (output_dir / "comparison.md").write_text(table + "\n")

@@ -91,16 +91,16 @@ def pair_samplers(
         PairingError: If a dataset gives no pair.
     """
     length = config.model_config().window_samples
+    together = {"viewers": config.viewers, "clips": config.clips}
     training, held_out = {}, {}
     for trials in trial_sets:
-        parts = hold_out_subjects(trials, config.held_out_subjects, config.seed)
+        part, rest = hold_out_subjects(trials, config.held_out_subjects, config.seed)
         try:
-            samplers = [PairSampler(part, length, config.aligned_pairs, grid) for part in parts if part is not None]
+            training[trials.name] = PairSampler(part, length, config.aligned_pairs, grid, **together)
+            if rest is not None:
+                held_out[trials.name] = PairSampler(rest, length, config.aligned_pairs, grid)
         except PairingError:  # the subjects drawn, or those left, share nothing: none is held out
-            samplers = [PairSampler(trials, length, config.aligned_pairs, grid)]
-        training[trials.name] = samplers[0]
-        if len(samplers) == 2:
-            held_out[trials.name] = samplers[1]
+            training[trials.name] = PairSampler(trials, length, config.aligned_pairs, grid, **together)
     return training, held_out
 
 

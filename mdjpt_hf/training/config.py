@@ -39,12 +39,22 @@ _FREE_FIELDS = {
     "push_private",
     "push_licence",
 }
-#: Not part of the method either, though weights depend on them: which data, and how the work is arranged.
-_NOT_METHOD = {"seed", "leave_out", "simulation", "held_out_subjects", "num_threads", "recompute", "compile"} | {
+#: Nor part of the method, though weights depend on them: which data, and how the work is arranged.
+NOT_METHOD = _FREE_FIELDS | {
+    "objective",  # stands for all of its settings
+    "model",  # compared field by field, as the network has it
+    "masked",
+    "seed",
+    "leave_out",
+    "simulation",
+    "unseen_corpus",
+    "held_out_subjects",
+    "num_threads",
+    "recompute",
+    "compile",
     "steps_per_epoch",
     "eval_steps",
     "checkpoint_steps",
-    "departures",
 }
 #: Never written beside the weights: repeating a run from its record must not send anything anywhere.
 _UNSAVED_FIELDS = {"push_to_hub", "push_private", "push_licence"}
@@ -64,7 +74,6 @@ class RunConfig:
         model: `preset` of the objective's model configuration, and fields that replace its values.
         masked: Settings of masked prediction, see `MaskedSettings`.
         montage: How recorded channels become the 60 standard ones, see `channel_projection`.
-        departures: Where this differs from the paper and why; printed and stored with the results.
         simulation: Arguments of the simulated corpora, used when `data` is empty.
         unseen_corpus: The simulated corpus kept for the comparison at the end.
         comparison: Whether that comparison is made.
@@ -73,6 +82,9 @@ class RunConfig:
         datasets_per_step: How many datasets take part in a step, drawn anew for each; 0 for all of them, as in the
             paper. The cost of a step then does not grow with the number of datasets.
         pairs_per_dataset: Subject pairs of every dataset that takes part in a step, on each process.
+        viewers: Subjects of a dataset who are aligned at once, each two of them a pair: 2, as in the paper, or more,
+            from whose windows many more pairs are learnt.
+        clips: Of the stimuli they share, so many, drawn anew in every step; 0 for all of them, as in the paper.
         aligned_pairs: Whether both windows of a pair start at the same moment, as in the paper; False draws them apart
             within the same clip, to see what alignment in time does.
         held_out_subjects: Subjects per dataset never trained on, for pair retrieval; none where fewer than 4 would be
@@ -97,7 +109,6 @@ class RunConfig:
     model: dict[str, Any] = field(default_factory=lambda: {"preset": "tiny"})
     masked: dict[str, Any] = field(default_factory=dict)
     montage: str = "positions"
-    departures: tuple[str, ...] = ()
     simulation: dict[str, Any] = field(default_factory=dict)
     unseen_corpus: str = "sim-30"
     comparison: bool = True
@@ -108,6 +119,8 @@ class RunConfig:
     adam_betas: tuple[float, ...] = (0.9, 0.999)
     datasets_per_step: int = 0
     pairs_per_dataset: int = 1
+    viewers: int = 2
+    clips: int = 0
     aligned_pairs: bool = True
     held_out_subjects: int = 2
     mixed_precision: str = "no"
@@ -141,6 +154,8 @@ class RunConfig:
         self._require(len(betas) == 2 and all(0 <= beta < 1 for beta in betas), "adam_betas", "must be two in [0, 1)")
         self._require(self.keep_checkpoints >= 2, "keep_checkpoints", "must be at least 2, so that one can be damaged")
         self._require(self.datasets_per_step >= 0, "datasets_per_step", "must not be negative")
+        self._require(self.viewers >= 2, "viewers", "must be at least 2")
+        self._require(self.clips == 0 or self.clips >= 2, "clips", "must be 0, or at least 2: others are the negatives")
         self._require(self.objective in OBJECTIVES, "objective", f"must be one of {list(OBJECTIVES)}")
         self._require(self.mixed_precision in ("no", "bf16", "fp16"), "mixed_precision", "must be no, bf16 or fp16")
         self._require(self.held_out_subjects in (0, *range(2, 1000)), "held_out_subjects", "must be 0, or at least 2")
@@ -176,6 +191,8 @@ class RunConfig:
         """
         config_class = OBJECTIVES[self.objective][0]
         overrides = {name: value for name, value in self.model.items() if name != "preset"}
+        if self.viewers > 2 and config_class is configuration_mdjpt.MDJPTConfig:
+            overrides.setdefault("isa_pairs", "all")
         unknown = sorted(set(overrides) - {field.name for field in dataclasses.fields(config_class)})
         if unknown:
             raise ConfigurationError(
@@ -239,34 +256,16 @@ def load_run_config(source: str = "demo", **overrides: Any) -> RunConfig:
         source (`str`): `demo`, `paper`, or the path of a YAML file; also a run's own `run.yaml`.
         overrides: Fields to replace; None leaves the value as it is. `model` and `simulation` are merged.
 
-    Settings of the method that are replaced are named among the departures, whose other lines describe the source.
-
     Raises:
         ConfigurationError: If the source or a field is unknown, or a value is out of range.
     """
     content = _read(source)
-    before = dict(content)
+    content.pop("departures", None)  # runs of before had them typed by hand
     merge_settings(content, overrides)
     unknown = sorted(set(content) - {entry.name for entry in dataclasses.fields(RunConfig)})
     if unknown:
         raise ConfigurationError(f"unknown settings {unknown} in {source}", value=unknown, remedy="See RunConfig")
-    config = RunConfig(**content)
-    if replaced := _replaced(before, content):
-        line = f"given for this run, whatever the lines above say: {', '.join(replaced)}"
-        return dataclasses.replace(config, departures=(*config.departures, line))
-    return config
-
-
-def _replaced(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """`name=value` of every setting of the method that is not what it was."""
-    found, before = [], {**dataclasses.asdict(RunConfig()), **before}
-    for name in after.keys() - _FREE_FIELDS - _NOT_METHOD:
-        old, new = _as_yaml(before[name]), _as_yaml(after[name])
-        if isinstance(new, dict):
-            found += [f"{name}.{key}={value}" for key, value in new.items() if key not in old or old[key] != value]
-        elif new != old:
-            found.append(f"{name}={new}")
-    return sorted(found)
+    return RunConfig(**content)
 
 
 def merge_settings(settings: dict[str, Any], changes: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.data.facts import dataset_facts, energy, machine_facts, software_facts
 from mdjpt_hf.training.config import RunConfig
+from mdjpt_hf.training.departures import departures
 from mdjpt_hf.training.loop import Pretrainer
 
 
@@ -33,7 +34,7 @@ def run_record(config: RunConfig, trial_sets: list[TrialSet], trainer: Pretraine
         "steps": config.steps,
         "windows_per_step": round(float(trainer.objective.windows_per_step), 2),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "departures": list(config.departures),
+        "departures": list(departures(config)),
         "checkpoint": "the last step; nothing is chosen with labels",
         "datasets": [
             dataset_facts(trials, config.held_out_subjects if trials.name in trainer.objective.held_out else 0)
