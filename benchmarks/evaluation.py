@@ -21,7 +21,8 @@ from threadpoolctl import threadpool_limits
 
 from mdjpt_hf.evaluation.choices import honest
 from mdjpt_hf.evaluation.nulls import Labelling
-from mdjpt_hf.evaluation.readout import STRENGTHS, Neighbours, ridge
+from mdjpt_hf.evaluation.readout import Neighbours
+from mdjpt_hf.evaluation.ridge import STRENGTHS, ridge
 from mdjpt_hf.modeling.smoothing_mdjpt import lds_smooth, online_normalise
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))

@@ -8,7 +8,8 @@ from mdjpt_hf.evaluation.choices import Protocol
 from mdjpt_hf.evaluation.encoders import Encoder
 from mdjpt_hf.evaluation.nulls import Labelling
 from mdjpt_hf.evaluation.pool import Pool
-from mdjpt_hf.evaluation.readout import Answers, Fit, Neighbours, answer, mlp, prepare, ridge, ridge_values
+from mdjpt_hf.evaluation.readout import Answers, Fit, Neighbours, answer, mlp, prepare
+from mdjpt_hf.evaluation.ridge import ridge, ridge_values
 from mdjpt_hf.evaluation.splits import Split
 
 

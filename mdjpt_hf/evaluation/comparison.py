@@ -28,8 +28,8 @@ PROTOCOL = {
     "normalisation": "encoder: mdJPT by groups over each recording, masked EEG each window alone; "
     "all features: z-score per subject",
     "zero-shot": "cosine nearest neighbours among all windows of the corpus, own trial or own stimulus left out",
-    "few-shot": "logistic regression on 1/4 of the subjects, tested on the others, strength by two folds over the "
-    "training subjects; new stimuli: tested stimuli were not trained on either",
+    "few-shot": "ridge regression of the classes on 1/4 of the subjects, tested on the others, strength by two folds "
+    "over the training subjects; new stimuli: tested stimuli were not trained on either",
     "checkpoint": "the last step",
     "smoothing": "none",
     "intervals": "95 % percentile bootstrap over subjects",

@@ -10,13 +10,11 @@ labelling is the true one; the others are permutations over stimuli, which give 
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from mdjpt_hf.errors import SchemaError
 from mdjpt_hf.evaluation.features import LabelledWindows
+from mdjpt_hf.evaluation.ridge import ridge
 
-#: Regularisation strengths tried on the training subjects.
-STRENGTHS = (0.001, 0.01, 0.1)
 TRAINING_SHARE = 0.25
 
 
@@ -121,7 +119,8 @@ def _half_of_stimuli(windows: LabelledWindows, label: np.ndarray, rng: np.random
 def few_shot(
     features: np.ndarray, windows: LabelledWindows, labels: np.ndarray, splits: list[list[FewShotSplit]]
 ) -> np.ndarray:
-    """Multinomial logistic regression; its strength is chosen on the training subjects in two folds.
+    """Ridge regression of the classes, as `mdjpt evaluate` has it; its strength is chosen on the training subjects in
+    two folds.
 
     Args:
         features (`np.ndarray` of shape `(windows, size)`).
@@ -135,21 +134,17 @@ def few_shot(
     correct, tested = np.zeros(labels.shape), np.zeros(labels.shape)
     for number, (labelling, own) in enumerate(zip(labels, splits, strict=True)):
         for split in own:
-            head = _fit(features[split.train], labelling[split.train], windows.subject[split.train])
-            correct[number, split.test] += head.predict(features[split.test]) == labelling[split.test]
+            given = features[split.train], labelling[split.train], windows.subject[split.train]
+            correct[number, split.test] += _answer(*given, features[split.test]) == labelling[split.test]
             tested[number, split.test] += 1
     return np.divide(correct, tested, out=np.full(labels.shape, np.nan), where=tested > 0)
 
 
-def _fit(features: np.ndarray, label: np.ndarray, subject: np.ndarray) -> LogisticRegression:
-    names = np.unique(subject)
-    fold = np.isin(subject, names[::2])
-    scores = []
-    for strength in STRENGTHS:
-        held_in = [_head(strength).fit(features[part], label[part]) for part in (fold, ~fold)]
-        scores.append(held_in[0].score(features[~fold], label[~fold]) + held_in[1].score(features[fold], label[fold]))
-    return _head(STRENGTHS[int(np.argmax(scores))]).fit(features, label)
-
-
-def _head(strength: float) -> LogisticRegression:
-    return LogisticRegression(C=strength, max_iter=200, tol=1e-3)
+def _answer(features: np.ndarray, label: np.ndarray, subject: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Classes of the windows asked for, `(windows,)`."""
+    classes = int(label.max()) + 1
+    fold, hits = np.isin(subject, np.unique(subject)[::2]), 0
+    for part in (fold, ~fold):
+        answers = ridge(features[part], label[part], features[~part], classes)
+        hits = hits + (answers.argmax(axis=-1) == label[~part]).mean(axis=-1)
+    return ridge(features, label, asked, classes)[int(np.argmax(hits))].argmax(axis=-1)

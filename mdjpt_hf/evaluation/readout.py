@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.linalg import eigh
 from torch import nn
 
 from mdjpt_hf.errors import SplitError
@@ -21,8 +20,7 @@ from mdjpt_hf.evaluation.protocols import nearest_neighbours
 from mdjpt_hf.evaluation.splits import Split
 from mdjpt_hf.modeling.smoothing_mdjpt import lds_smooth, online_normalise
 
-#: Candidates of ridge regression, relative to the number of windows, of the network, and of neighbours.
-STRENGTHS = (0.1, 1.0, 10.0)
+#: Candidates of the network, and of neighbours.
 EPOCHS = 8
 NEIGHBOURS = (1, 5, 10, 20)
 
@@ -70,26 +68,6 @@ def _normalise(features: np.ndarray, own: np.ndarray, pool: Pool, protocol: Prot
 
 
 # --- heads ---------------------------------------------------------------------------------------------------------
-
-
-def ridge(train: np.ndarray, label: np.ndarray, others: np.ndarray, classes: int) -> np.ndarray:
-    """Ridge regression of the classes on standardised features, `(strengths, windows, classes)`."""
-    return ridge_values(train, np.eye(classes)[label], others)
-
-
-def ridge_values(train: np.ndarray, targets: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Ridge regression of `(windows, values)` on standardised features, `(strengths, windows, values)`."""
-    mean, spread = train.mean(axis=0), train.std(axis=0) + 1e-9
-    inputs = (train - mean) / spread
-    share = targets.mean(axis=0)
-    wide = inputs.shape[1] > len(inputs)  # the smaller of the two Gram matrices has the same solution
-    variances, axes = eigh(inputs @ inputs.T if wide else inputs.T @ inputs)
-    right = axes.T @ ((targets - share) if wide else inputs.T @ (targets - share))
-    answers = []
-    for strength in STRENGTHS:
-        solution = axes @ (right / (variances + strength * len(inputs))[:, None])
-        answers.append((others - mean) / spread @ (inputs.T @ solution if wide else solution) + share)
-    return np.stack(answers)
 
 
 def mlp(train: np.ndarray, label: np.ndarray, others: np.ndarray, classes: int, seed: int) -> np.ndarray:

@@ -79,6 +79,8 @@ class RunConfig:
         comparison: Whether that comparison is made.
         steps, steps_per_epoch: Optimiser steps in all, and per epoch.
         learning_rate, weight_decay, adam_betas: Of Adam; the decay is its L2 form.
+        decay_share: Of the steps, the last, in which the learning rate falls to 0 in a straight line; 0 keeps it, as in
+            the paper.
         datasets_per_step: How many datasets take part in a step, drawn anew for each; 0 for all of them, as in the
             paper. The cost of a step then does not grow with the number of datasets.
         pairs_per_dataset: Subject pairs of every dataset that takes part in a step, on each process.
@@ -117,6 +119,7 @@ class RunConfig:
     learning_rate: float = 5e-4
     weight_decay: float = 1e-4
     adam_betas: tuple[float, ...] = (0.9, 0.999)
+    decay_share: float = 0.0
     datasets_per_step: int = 0
     pairs_per_dataset: int = 1
     viewers: int = 2
@@ -154,6 +157,7 @@ class RunConfig:
         self._require(len(betas) == 2 and all(0 <= beta < 1 for beta in betas), "adam_betas", "must be two in [0, 1)")
         self._require(self.keep_checkpoints >= 2, "keep_checkpoints", "must be at least 2, so that one can be damaged")
         self._require(self.datasets_per_step >= 0, "datasets_per_step", "must not be negative")
+        self._require(0 <= self.decay_share <= 1, "decay_share", "must lie between 0 and 1")
         self._require(self.viewers >= 2, "viewers", "must be at least 2")
         self._require(self.clips == 0 or self.clips >= 2, "clips", "must be 0, or at least 2: others are the negatives")
         self._require(self.objective in OBJECTIVES, "objective", f"must be one of {list(OBJECTIVES)}")
@@ -202,6 +206,11 @@ class RunConfig:
             return config_class.preset(self.model.get("preset", "base"), package_version=__version__, **overrides)
         except Exception as error:  # strict dataclasses raise their own types
             raise ConfigurationError(f"model settings do not work: {error}", value=overrides) from error
+
+    def learning_rate_at(self, step: int) -> float:
+        """Of optimiser step `step`, from 1; a function of the number alone, so that a resumed run has the same."""
+        left, falling = self.steps + 1 - step, self.decay_share * self.steps
+        return self.learning_rate * min(1.0, left / falling) if falling else self.learning_rate
 
     def key(self, world_size: int, data: Sequence[str] = ()) -> str:
         """Hash of everything the final weights depend on.

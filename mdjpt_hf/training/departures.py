@@ -23,6 +23,7 @@ _WORDS = {
     "steps": "{new:,} steps instead of {old:,}",
     "learning_rate": "learning rate {new:g} instead of {old:g}",
     "weight_decay": "weight decay {new:g} instead of {old:g}",
+    "decay_share": "the learning rate falls to 0 over the last {new:.0%} of the steps instead of staying",
     "adam_betas": "Adam's betas {new[0]:g} and {new[1]:g} instead of {old[0]:g} and {old[1]:g}",
     "datasets_per_step": "{new} of the datasets in every step, drawn anew, instead of all",
     "pairs_per_dataset": "{new} draws of subjects of every dataset in a step instead of {old}",

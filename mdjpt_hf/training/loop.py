@@ -160,6 +160,8 @@ class Pretrainer:
         self._check_finite(step, output, batch)
         self.optimizer.zero_grad()
         self.accelerator.backward(output.loss)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate_at(step)
         self.optimizer.step()
         return output, batch
 

@@ -39,6 +39,14 @@ def test_runs_of_before_whose_departures_were_typed_open(tmp_path):
     assert load_run_config(str(tmp_path / "run.yaml")).steps == 9
 
 
+def test_the_learning_rate_stays_and_then_falls_to_nothing():
+    config = RunConfig(steps=100, learning_rate=1.0, decay_share=0.3)
+    assert [config.learning_rate_at(step) for step in (1, 50, 71)] == [1.0, 1.0, 1.0]
+    assert [round(config.learning_rate_at(step), 6) for step in (72, 86, 100)] == [0.966667, 0.5, 0.033333]
+    assert {RunConfig(steps=5, learning_rate=2.0).learning_rate_at(step) for step in range(1, 6)} == {2.0}
+    assert RunConfig(steps=4, learning_rate=1.0, decay_share=1.0).learning_rate_at(1) == 1.0
+
+
 def test_a_saved_run_reads_back_the_same(tmp_path):
     config = load_run_config("demo", seed=3, data=["x"])
     config.save(tmp_path)
@@ -54,6 +62,7 @@ def test_a_saved_run_reads_back_the_same(tmp_path):
         ({"mixed_precision": "int8"}, "mixed_precision must be"),
         ({"held_out_subjects": 1}, "held_out_subjects must be 0, or at least 2"),
         ({"model": {"preset": "huge"}}, "preset must be one of"),
+        ({"decay_share": 1.5}, "decay_share must lie between 0 and 1"),
         ({"viewers": 1}, "viewers must be at least 2, found 1"),
         ({"clips": 1}, "clips must be 0, or at least 2"),
         ({"seed": -1}, "seed must not be negative, found -1"),

@@ -21,6 +21,7 @@ def test_the_paper_departs_in_nothing_and_data_seed_and_upkeep_are_none():
         ({"learning_rate": 6e-3}, "learning rate 0.006 instead of 0.0005"),
         ({"adam_betas": [0.9, 0.98]}, "Adam's betas 0.9 and 0.98 instead of 0.9 and 0.999"),
         ({"datasets_per_step": 2}, "2 of the datasets in every step, drawn anew, instead of all"),
+        ({"decay_share": 0.3}, "the learning rate falls to 0 over the last 30% of the steps instead of staying"),
         ({"viewers": 8}, "8 subjects aligned at once, each two of them a pair, instead of 2"),
         ({"clips": 6}, "6 of the stimuli that they share in every step, drawn anew, instead of all"),
         ({"mixed_precision": "bf16"}, "mixed_precision bf16 instead of no"),
@@ -44,7 +45,7 @@ def test_no_setting_of_the_method_is_forgotten():
     for entry in dataclasses.fields(RunConfig):
         value = getattr(paper, entry.name)
         if entry.name not in NOT_METHOD and type(value) in (int, float):
-            other = dataclasses.replace(paper, **{entry.name: value * 2 + 2})
+            other = dataclasses.replace(paper, **{entry.name: 0.5 if entry.name == "decay_share" else value * 2 + 2})
             assert len(departures(other)) == 1, entry.name
 
 
