@@ -25,7 +25,14 @@ from mdjpt_hf.evaluation.comparison import Settings, compare
 from mdjpt_hf.evaluation.statistics import subject_bootstrap
 
 #: What the default was, as settings of today's program.
-BEFORE = ("viewers=2", "clips=0", "datasets_per_step=2", "learning_rate=3.0e-3", "model.contrastive_temperature=0.2")
+BEFORE = (
+    "viewers=2",
+    "clips=0",
+    "decay_share=0",
+    "datasets_per_step=2",
+    "learning_rate=3.0e-3",
+    "model.contrastive_temperature=0.2",
+)
 STEPS = 650  # of 64 windows, before and now
 ARMS = {"before": (BEFORE, STEPS), "a quarter": ((), STEPS // 4), "as many": ((), STEPS)}
 PROTOCOLS = ("zero-shot 10-NN, stimulus excluded", "few-shot, new stimuli")
