@@ -193,6 +193,8 @@ def _announce(config: RunConfig, trial_sets: list[TrialSet], trainer: Pretrainer
         subjects, held_out = len(np.unique(trials.subject)), trials.name in trainer.objective.held_out
         note = f", {config.held_out_subjects} of them held out" if held_out else ""
         say(f"  {trials.name}: {subjects} subjects{note}, {len(trials)} trials, {trials.hours:.1f} h")
+    for name, reason in trainer.objective.not_held_out.items():
+        say(f"  {name}: {reason}")
     for departure in departures(config):
         say(f"  differs from the paper: {departure}")
     windows = trainer.objective.windows_per_step

@@ -235,6 +235,8 @@ def test_what_a_run_leaves_behind(run, tmp_path):
     folder = tmp_path / "run"
     for line in ("one: 7 subjects, 2 of them held out", "two: 4 subjects, 12 trials", "parameters", "min an epoch"):
         assert line in finished.stdout
+    assert "two: no subjects are held out: fewer than 4 would be left" in finished.stdout
+    assert "one: no subjects" not in finished.stdout
     assert "held-out pair retrieval" in finished.stdout
     history = json.loads((folder / "history.json").read_text())
     logged = [entry for entry in history if "loss" in entry]

@@ -18,7 +18,12 @@ from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
 from mdjpt_hf.training.config import RunConfig
 from mdjpt_hf.training.figures import draw_losses
 from mdjpt_hf.training.objective import Meter, Objective
-from mdjpt_hf.training.retrieval import hold_out_subjects, retrieval_accuracy
+from mdjpt_hf.training.retrieval import MIN_SUBJECTS_LEFT, hold_out_subjects, retrieval_accuracy
+
+_WHY_NOT = (
+    f"no subjects are held out: fewer than {MIN_SUBJECTS_LEFT} would be left, or those drawn, or left, share no "
+    "stimuli; pair retrieval is not measured on it"
+)
 
 
 class AlignmentObjective(Objective):
@@ -37,6 +42,8 @@ class AlignmentObjective(Objective):
     def __init__(self, config: RunConfig, trial_sets: Sequence[TrialSet], accelerator: Accelerator, grid: int = 1):
         self.config = config
         samplers, self.samplers_held_out = pair_samplers(config, trial_sets, grid)
+        if config.held_out_subjects:
+            self.not_held_out = {name: _WHY_NOT for name in samplers if name not in self.samplers_held_out}
         self.names, self.held_out = list(samplers), list(self.samplers_held_out)
         self.plan: dict[str, Any] = {
             "samplers": list(samplers.values()),
@@ -79,7 +86,15 @@ class AlignmentObjective(Objective):
         return entry, f"held-out pair retrieval {accuracy:.3f} (chance {chance:.3f})"
 
     def draw(self, history: list[dict[str, Any]], folder: Path, title: str) -> None:
-        draw_losses(history, folder / "loss.png", title)
+        """Losses and retrieval, beside what guessing gives."""
+        guess = float(np.mean([math.log(2 * _clips(sampler) - 1) for sampler in self.steps.samplers]))
+        held_out = [1 / _clips(sampler) for sampler in self.samplers_held_out.values()]
+        draw_losses(history, folder / "loss.png", title, guess, float(np.mean(held_out)) if held_out else None)
+
+
+def _clips(sampler: PairSampler) -> int:
+    """Windows of one subject in a draw: a softmax is over those of two, less the window itself."""
+    return sampler.draw(np.random.default_rng(0)).trials.shape[1]
 
 
 def pair_samplers(

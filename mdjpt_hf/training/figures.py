@@ -7,15 +7,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def draw_losses(history: list[dict[str, Any]], path: Path, title: str) -> None:
-    """Losses and held-out pair retrieval over steps, as a PNG."""
+def draw_losses(history: list[dict[str, Any]], path: Path, title: str, guess: float, chance: float | None) -> None:
+    """Losses and held-out pair retrieval over steps, as a PNG.
+
+    Args:
+        guess: What a dataset's contrastive loss is where nothing is known. chance: The same of retrieval.
+    """
     figure = _empty_figure(10, 4)
     losses, retrieval = figure.subplots(1, 2)
     for name in _series_names(history, lambda name: name == "loss" or name.startswith("isa/")):
         steps, values = _series(history, name)
         losses.plot(steps, values, label=name, linewidth=2.2 if name == "loss" else 1.2)
+    losses.axhline(guess, color="0.4", linestyle="--", linewidth=1, label="guessing (isa)")
     losses.set(xlabel="step", ylabel="loss", title=title)
     losses.legend(fontsize="small")
+    if chance is not None:
+        retrieval.axhline(chance, color="0.4", linestyle="--", linewidth=1, label="guessing")
     for name in _series_names(history, lambda name: name.startswith("retrieval")):
         steps, values = _series(history, name)
         retrieval.plot(steps, values, "o-", label=name.removeprefix("retrieval/"), markersize=4)

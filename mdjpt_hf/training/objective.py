@@ -1,9 +1,10 @@
 """What a run learns, apart from how it is run: the loop asks an objective for everything that is its own."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -38,12 +39,14 @@ class Objective(ABC):
     Attributes:
         steps: Item `s` is the batch of global step `s` for this process; may be exchanged by [`start_round`].
         held_out: Names of the datasets that gave up subjects for evaluation.
+        not_held_out: Datasets that were asked for subjects and gave none, with the reason.
         windows_per_step: Expected windows of one global step.
     """
 
     steps: Dataset
     held_out: Sequence[str]
     windows_per_step: float
+    not_held_out: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def build_model(self) -> PreTrainedModel:
