@@ -30,8 +30,15 @@ _CHANGES = {
 }
 _CHANGES |= {"os.link": 2, "os.symlink": 2, "shutil.rmtree": 1, "shutil.move": 2, "shutil.copyfile": 2}
 #: Events that no reader of recordings needs.
-_NEVER = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty")
-_NEVER += ("socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo", "os.kill", "os.startfile")
+_NEVER = frozenset(
+    f"{module}.{name}"
+    for module, names in {
+        "os": ("system", "exec", "posix_spawn", "spawn", "fork", "forkpty", "kill", "startfile"),
+        "subprocess": ("Popen",),
+        "socket": ("connect", "bind", "sendto", "getaddrinfo"),
+    }.items()
+    for name in names
+)
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 

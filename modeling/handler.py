@@ -126,7 +126,7 @@ class EndpointHandler:
         values = channels * samples
         if channels > MAX_CHANNELS or values > MAX_VALUES or windows > MAX_WINDOWS or size > MAX_WINDOW_BYTES:
             raise RequestError(
-                f"a recording has at most {MAX_CHANNELS} channels, {MAX_VALUES:,} values and {MAX_WINDOWS:,} windows of "
+                f"a recording has at most {MAX_CHANNELS} channels, {MAX_VALUES:,} values and {MAX_WINDOWS:,} windows, "
                 f"together {MAX_WINDOW_BYTES:,} bytes; found {channels} channels, {values:,} values and {windows:,.0f} "
                 f"windows of {length:g} s, which are {size:,.0f} bytes",
                 samples,

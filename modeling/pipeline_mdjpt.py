@@ -130,7 +130,8 @@ class EEGEmotionPipeline(Pipeline):
 
     def preprocess(self, inputs: Any, **options: Any) -> dict[str, Any]:  # type: ignore[override]
         """Windows of one recording, still as arrays: long recordings move to the device batch by batch."""
-        path, notes, stated = "", [], {}
+        path, notes = "", list[str]()
+        stated: dict[str, Any] = {}
         if isinstance(inputs, str | os.PathLike):
             path = str(inputs)
             inputs, notes = self.read(inputs, options.pop("unit", None))

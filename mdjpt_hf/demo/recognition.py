@@ -51,7 +51,7 @@ class Recognition:
         return "label" not in self.result
 
 
-def recognise_uploads(recogniser: Any, files: Sequence[str], *options: Any) -> Recognition:
+def recognise_uploads(recogniser: Any, files: Sequence[str], smoothing: str = "none", **options: Any) -> Recognition:
     """[`recognise`] for files of strangers that together are one recording, each perhaps in a folder of its own.
 
     Raises:
@@ -60,7 +60,7 @@ def recognise_uploads(recogniser: Any, files: Sequence[str], *options: Any) -> R
     with tempfile.TemporaryDirectory() as folder:
         path = gather(files, Path(folder))
         try:
-            return recognise(recogniser, path, *options, foreign=True)
+            return recognise(recogniser, path, smoothing, foreign=True, **options)
         finally:
             recogniser.warm_up()
 
@@ -137,9 +137,8 @@ def gather(files: Sequence[str], folder: Path) -> Path:
         return copies[0]
     headers = [copy for copy in copies if copy.suffix.lower() in HEADERS]
     if len(headers) != 1:
-        names = ", ".join(copy.name for copy in copies)
         raise ValueError(
-            f"{names} are not one recording. Give one file, or a header ({', '.join(HEADERS)}) with the files it names"
+            f"{', '.join(names)} are not one recording. Give one file, or a header ({', '.join(HEADERS)}) with the files it names"
         )
     return headers[0]
 
@@ -148,6 +147,6 @@ def _excerpt(recording: Any, report: Any, shown: tuple[float, float]) -> tuple[n
     """The stretch as recorded: µV, names and rate of the electrodes that were used."""
     names = [name for name in report.ch_names if name in recording.ch_names]
     start, stop = (round(second * recording.sampling_rate) for second in shown)
-    rows = [recording.ch_names.index(name) for name in names]
-    signal = np.asarray(recording.signal[rows, start:stop], dtype=float)
+    electrodes = [recording.ch_names.index(name) for name in names]
+    signal = np.asarray(recording.signal[electrodes, start:stop], dtype=float)
     return signal - signal.mean(axis=1, keepdims=True), names, float(recording.sampling_rate)
