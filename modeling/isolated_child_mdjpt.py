@@ -25,14 +25,15 @@ from .confinement_mdjpt import (
     link_targets,
     lock_files,
 )
-from .exchange_mdjpt import pack, unpack
+from .exchange_mdjpt import Unpacker, pack
 
-_inside = False
+#: Stands for this process being one: there may be several copies of this file in it.
+_MARK = "mdjpt_reads_for_another_process"
 
 
 def inside() -> bool:
     """Whether this is such a process, which reads by itself."""
-    return _inside
+    return _MARK in sys.modules
 
 
 def serve(start: dict[str, Any]) -> None:
@@ -41,8 +42,8 @@ def serve(start: dict[str, Any]) -> None:
     Args:
         start: `packages` (name -> folders) whose own `__init__` is not run, and the `modules` to load beforehand.
     """
-    global _inside
-    _inside = True
+    sys.modules[_MARK] = types.ModuleType(_MARK)
+    sys.dont_write_bytecode = True
     replies = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)  # what a library prints is no reply
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
@@ -83,7 +84,7 @@ class _Server:
         limit_processor(seconds)
         self.watch.allow(self.bound or folder)
         try:
-            positional, named = unpack(arguments, self.out, find=_find)
+            positional, named = Unpacker(self.out, find=_find).value(arguments)
             value = _find(function)(*positional, **named)
             # a reader may have swallowed a refusal and gone on without the file it wanted
             if not self.watch.refused:
@@ -97,18 +98,21 @@ class _Server:
     def _described(self, error: Exception) -> dict[str, Any]:
         causes = list(_causes(error))
         kind = "error"
-        if self.watch.refused or any(isinstance(cause, ElsewhereError) for cause in causes):
+        if self.watch.refused or any(type(cause).__name__ == ElsewhereError.__name__ for cause in causes):
             kind = "elsewhere"
         elif self.bound and any(isinstance(cause, FileNotFoundError | PermissionError) for cause in causes):
             kind = "elsewhere"  # whether a file exists beyond the folder is nobody's business
         elif any(isinstance(cause, MemoryError) for cause in causes):
             kind = "memory"
-        value = getattr(error, "value", None)
+        try:
+            value = pack(getattr(error, "value", None), self.out)
+        except TypeError:
+            value = str(getattr(error, "value", None))[:1000]
         return {
             "kind": kind,
             "type": type(error).__name__,
             "message": str(error),
-            "value": value if value is None or isinstance(value, bool | int | str) else str(value)[:1000],
+            "value": value,
             "remedy": str(getattr(error, "remedy", "")),
             "path": getattr(error, "path", None),
         }

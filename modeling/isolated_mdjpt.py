@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import warnings
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from typing import Any
 
 from . import errors_mdjpt
 from .errors_mdjpt import MDJPTError, SignalError
-from .exchange_mdjpt import pack, unpack
+from .exchange_mdjpt import Unpacker, pack
 from .isolated_child_mdjpt import inside
 
 # The child gets nothing else: no tokens, no proxies.
@@ -171,15 +172,15 @@ class IsolatedReader:
             raise self._failed(path, died.text(self.limits), died.cause) from None
         try:
             if "error" in reply:
-                raise self._raised(path, reply["error"])
-            return unpack(reply["value"], child.out, self.classes, mapped=os.name == "posix")
+                raise self._raised(path, child, reply["error"])
+            return Unpacker(child.out, self.classes, mapped=os.name == "posix").value(reply["value"])
         finally:
             child.clear()
 
     def _failed(self, path: Path, message: str, value: Any, remedy: str = _REMEDY) -> MDJPTError:
         return self.failure(message, path=path.name if self.folder else path, value=value, remedy=remedy)
 
-    def _raised(self, path: Path, described: dict[str, Any]) -> MDJPTError:
+    def _raised(self, path: Path, child: "_Child", described: dict[str, Any]) -> MDJPTError:
         if described["kind"] == "elsewhere":
             where = "a file that was not uploaded" if self.folder else "a file outside its own folder"
             return self._failed(
@@ -192,7 +193,9 @@ class IsolatedReader:
         if kind is None:
             return self._failed(path, f"cannot be read ({described['type']}: {described['message'][:300]})", path.name)
         message, remedy = self._own_words(described["message"]), described["remedy"]
-        error = kind(message.removesuffix(f". {remedy}"), value=described["value"], remedy=remedy)
+        error = kind(
+            message.removesuffix(f". {remedy}"), value=Unpacker(child.out).value(described["value"]), remedy=remedy
+        )
         error.path = described["path"] and self._own_words(described["path"])
         return error
 
@@ -250,6 +253,7 @@ class _Child:
             cwd=self.place,
         )
         self.asked = False
+        _children.add(self)
         folder = os.path.dirname(os.path.abspath(__file__))
         path = [os.path.abspath(place) for place in sys.path if place and os.path.exists(place)]
         start = {"path": path, "folder": folder, "packages": dict(packages), "modules": list(modules)}
@@ -322,6 +326,15 @@ class _Child:
         stream.flush()  # type: ignore[union-attr]
 
 
+_children: "weakref.WeakSet[_Child]" = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    for child in list(_children):
+        child.end()
+
+
 _UNLIMITED = "this system sets no limit on the memory of a process that reads a file; its time is limited"
 
 # --- a spare child, started while nobody waits ------------------------------------------------------------------------
@@ -350,15 +363,6 @@ def keep_spare(modules: Sequence[str], packages: Mapping[str, Sequence[str]] | N
     with _spare_lock:
         if _spare is None or not _spare[1].is_usable():
             _spare = (kind, _Child(modules, packages or {}))
-
-
-@atexit.register
-def _end_spare() -> None:
-    global _spare
-    with _spare_lock:
-        if _spare is not None:
-            _spare[1].end()
-        _spare = None
 
 
 # --- recordings -------------------------------------------------------------------------------------------------------

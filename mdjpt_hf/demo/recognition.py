@@ -138,7 +138,8 @@ def gather(files: Sequence[str], folder: Path) -> Path:
     headers = [copy for copy in copies if copy.suffix.lower() in HEADERS]
     if len(headers) != 1:
         raise ValueError(
-            f"{', '.join(names)} are not one recording. Give one file, or a header ({', '.join(HEADERS)}) with the files it names"
+            f"{', '.join(names)} are not one recording. Give one file, "
+            f"or a header ({', '.join(HEADERS)}) with the files it names"
         )
     return headers[0]
 
