@@ -10,8 +10,7 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import mdjpt_hf
-from mdjpt_hf import errors
+import mdjpt_hf.errors
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling import montage_mdjpt, raw_mdjpt
 from mdjpt_hf.modeling.isolated_mdjpt import IsolatedReader, inside
@@ -48,9 +47,9 @@ def _only_reader() -> IsolatedReader:
     known = {**vars(montage_mdjpt), **vars(raw_mdjpt)}
     return IsolatedReader(
         modules=_MODULES,
-        packages={"mdjpt_hf": list(mdjpt_hf.__path__)},
+        packages={"mdjpt_hf": [str(Path(str(mdjpt_hf.errors.__file__)).parent)]},
         classes={name: kind for name, kind in known.items() if isinstance(kind, type) and is_dataclass(kind)},
-        errors=(errors,),
+        errors=(mdjpt_hf.errors,),
         failure=CorpusError,
     )
 

@@ -252,7 +252,7 @@ class _Child:
             env=environment,
             cwd=self.place,
         )
-        self.asked = False
+        self.asked, self.locked = False, False
         _children.add(self)
         folder = os.path.dirname(os.path.abspath(__file__))
         path = [os.path.abspath(place) for place in sys.path if place and os.path.exists(place)]
@@ -270,6 +270,7 @@ class _Child:
         reply = self.ask(
             {"confine": {"out": self.place, "folder": bound, "memory": memory, "file_bytes": limits.file_bytes}}, 120.0
         )
+        self.locked = bool(reply["locked"])
         if not reply["limited"]:
             warnings.warn(_UNLIMITED, stacklevel=5)
 
