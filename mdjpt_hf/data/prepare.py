@@ -32,6 +32,7 @@ from mdjpt_hf.data.storage import (
 from mdjpt_hf.data_scripts.base import CorpusBuilder, UnitReport
 from mdjpt_hf.errors import CorpusError, MDJPTError
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
+from mdjpt_hf.ownership import owned
 from mdjpt_hf.schema import Trial
 from mdjpt_hf.version import __version__
 
@@ -65,22 +66,32 @@ def prepare(
     Raises:
         CorpusError: If the source cannot be read, the disk is full, or `out` holds something else. Units finished
             before are kept, and the same call goes on with the next one.
+        InUseError: If another process prepares the same folder.
     """
     out = Path(out)
     metadata = json.loads(json.dumps(builder.metadata()))
     key = _key(metadata)
-    existing = _existing_key(out)
-    if existing == key:
-        report = json.loads((out / REPORT_FILE).read_text())
-        if skip_bad or not report.get("skipped"):  # what was skipped before is not passed over in silence now
-            return Prepared(out, False, report)
-    staging = out.parent / f".{out.name}.{key[:12]}.staging"
-    staging.mkdir(parents=True, exist_ok=True)
-    units = builder.units()
-    _build_missing(builder, units, staging, workers, progress, skip_bad)
-    report = _finish(staging, builder, units, metadata, key)
-    _swap_in(staging, out)
+    if found := _up_to_date(out, key, skip_bad):
+        return found
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with owned(out.parent / f".{out.name}.lock", out):
+        if found := _up_to_date(out, key, skip_bad):  # made by another process in the meantime
+            return found
+        staging = out.parent / f".{out.name}.{key[:12]}.staging"
+        staging.mkdir(exist_ok=True)
+        units = builder.units()
+        _build_missing(builder, units, staging, workers, progress, skip_bad)
+        report = _finish(staging, builder, units, metadata, key)
+        _swap_in(staging, out)
     return Prepared(out, True, report)
+
+
+def _up_to_date(out: Path, key: str, skip_bad: bool) -> Prepared | None:
+    if _existing_key(out) != key:
+        return None
+    report = json.loads((out / REPORT_FILE).read_text())
+    # what was skipped before is not passed over in silence now
+    return Prepared(out, False, report) if skip_bad or not report.get("skipped") else None
 
 
 def _key(metadata: dict[str, Any]) -> str:
