@@ -25,7 +25,8 @@ from mdjpt_hf.training.checkpoint import CheckpointFolder
 from mdjpt_hf.training.config import RUN_FILE, RunConfig
 from mdjpt_hf.training.loop import Pretrainer, make_accelerator
 from mdjpt_hf.training.objectives import build_objective
-from mdjpt_hf.training.record import run_record
+from mdjpt_hf.training.record import run_record, training_datasets
+from mdjpt_hf.training.stopping import Stopped
 
 CHECKPOINTS, LOGS, SIMULATED_DATA = "checkpoints", "logs", "data"
 
@@ -40,7 +41,8 @@ def pretrain(config: RunConfig, resume: bool = False) -> Path:
     Raises:
         ConfigurationError: If settings, data and processes do not go together, or another process writes the folder.
         CorpusError, PairingError: If the data cannot be read or paired.
-        CheckpointError: If the folder holds a run with other settings.
+        CheckpointError: If the folder holds a run with other settings, no checkpoint is whole, or the disk is full.
+        Stopped: After SIGTERM or Ctrl-C, once a checkpoint is saved; it ends the program with the signal's status.
     """
     started = time.perf_counter()
     config.model_config()  # refuses bad settings before a folder is taken
@@ -50,6 +52,11 @@ def pretrain(config: RunConfig, resume: bool = False) -> Path:
     output_dir = _output_dir(config, resume, accelerator)
     try:
         return _pretrain(config, resume, accelerator, output_dir, given, started)
+    except Stopped as stopped:
+        accelerator.print(f"\n{stopped.message}")
+        raise
+    except OSError as error:
+        raise _disk_error(error, output_dir) from error
     finally:
         _give_back(output_dir)
 
@@ -69,10 +76,11 @@ def _pretrain(
     checkpoints = CheckpointFolder(output_dir / CHECKPOINTS, key, config.keep_checkpoints)
     trainer = Pretrainer(config, accelerator, objective, model, checkpoints)
     _announce(config, trial_sets, trainer)
+    datasets = training_datasets(config, trial_sets, trainer)
     model = trainer.train(resume)
     if accelerator.is_main_process:
         _save(config, output_dir, model, trainer)
-        write_json(output_dir / RECORD_FILE, run_record(config, trial_sets, trainer, time.perf_counter() - started))
+        write_json(output_dir / RECORD_FILE, run_record(config, datasets, trainer, time.perf_counter() - started))
         if unseen is not None and config.comparison:
             _compare(config, output_dir, model, untrained, unseen)
         accelerator.print(f"\n{output_dir} is ready after {(time.perf_counter() - started) / 60:.1f} min: ")
@@ -92,6 +100,16 @@ def _output_dir(config: RunConfig, resume: bool, accelerator: Accelerator) -> Pa
     if isinstance(chosen[0], ConfigurationError):
         raise chosen[0]
     return Path(chosen[0])
+
+
+def _disk_error(error: OSError, folder: str | Path) -> ConfigurationError:
+    """What is full, read-only or gone; what was written before is whole."""
+    return ConfigurationError(
+        f"{error.strerror or error}; what was finished before is kept",
+        path=error.filename or folder,
+        value=error.errno,
+        remedy="Make room, or make the place writable and readable again, then repeat the command with --resume",
+    )
 
 
 #: Folders of runs of this process, which nobody else may write until they end.
@@ -117,6 +135,8 @@ def _choose_output_dir(config: RunConfig, resume: bool) -> str | ConfigurationEr
             folder = _take_free(config.name)
     except InUseError as error:
         return error
+    except OSError as error:
+        return _disk_error(error, config.output_dir or "outputs")
     if config.output_dir and not resume and _holds_run(folder):
         _give_back(folder)
         return ConfigurationError(

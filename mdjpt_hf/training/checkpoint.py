@@ -64,7 +64,7 @@ class CheckpointFolder:
             with contextlib.suppress(OSError):
                 self._remove_leftovers()
             raise CheckpointError(
-                f"step {checkpoint.step} cannot be written ({str(error).splitlines()[0]}); earlier checkpoints are whole",
+                f"step {checkpoint.step} cannot be written ({str(error)[:200]}); earlier checkpoints are whole",
                 path=self.folder,
                 value=checkpoint.step,
                 remedy="Free some space or choose another disk, then go on with --resume",
