@@ -2,9 +2,9 @@
 
 import csv
 from collections.abc import Iterator
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import mne
 import numpy as np
@@ -19,6 +19,7 @@ from mdjpt_hf.data_scripts.downloaded import (
     rescaled,
 )
 from mdjpt_hf.data_scripts.files import open_raw, read_recording
+from mdjpt_hf.data_scripts.isolation import isolated
 from mdjpt_hf.data_scripts.matlab import load_matlab
 from mdjpt_hf.data_scripts.pickles import load_pickle
 from mdjpt_hf.errors import CorpusError
@@ -136,16 +137,13 @@ class DEAP(DownloadedCorpus):
                 path=path,
                 remedy=f"Unpack metadata_csv.zip below {self.source}, or use the preprocessed files",
             )
-        # the status channel is always the last, but not always called so
-        reader = partial(mne.io.read_raw_bdf, stim_channel=-1)
-        raw, _ = open_raw(path, reader)
         shown = sorted(self._shown(subject).items(), key=lambda item: item[1][0])
-        onsets = _matching(_music_onsets(raw), np.array([start for _, (_, _, start) in shown]), path)
+        onsets = _matching(_music_onsets(path), np.array([start for _, (_, _, start) in shown]), path)
         trials = [
             MarkedTrial(_stimulus(video), place, -1, onset, _VIDEO, _ratings(values, path))
             for (video, (place, values, _)), onset in zip(shown, onsets, strict=True)
         ]
-        recording, notes = read_recording(path, reader=reader)
+        recording, notes = read_recording(path, reader=_read_bdf)
         return SourceRecording(
             path,
             0,
@@ -254,8 +252,15 @@ def _without_impossible(labels: np.ndarray, path: Path, report: UnitReport) -> n
     return np.column_stack([np.full((len(labels), 2), np.nan), labels[:, 2:]])
 
 
-def _music_onsets(raw: mne.io.BaseRaw) -> np.ndarray:
+def _read_bdf(path: Path, **arguments: Any) -> mne.io.BaseRaw:
+    """The status channel is always the last, but not always called so."""
+    return mne.io.read_raw_bdf(path, stim_channel=-1, **arguments)
+
+
+@isolated()
+def _music_onsets(path: Path) -> np.ndarray:
     """When videos start, in s. Some recorders set further bits, so only the low byte counts."""
+    raw, _ = open_raw(path, _read_bdf)
     codes = raw.get_data(picks=[len(raw.ch_names) - 1])[0].astype(np.int64) & 0xFF
     starts = np.flatnonzero((codes[1:] == _MUSIC_STARTS) & (codes[:-1] != _MUSIC_STARTS)) + 1
     return starts / raw.info["sfreq"]

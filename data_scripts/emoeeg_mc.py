@@ -20,6 +20,7 @@ from mdjpt_hf.data_scripts.downloaded import (
 )
 from mdjpt_hf.data_scripts.emoeeg_mc_order import CONTEXTS, TRIGGERS, Behaviour, read_behaviour, readme_order
 from mdjpt_hf.data_scripts.files import open_raw, read_recording
+from mdjpt_hf.data_scripts.isolation import isolated
 from mdjpt_hf.data_scripts.pickles import load_array
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import canonical_name
@@ -214,6 +215,13 @@ def _read_edf(path: Path, **arguments: Any) -> mne.io.BaseRaw:
     return raw
 
 
+@isolated()
+def _marks(path: Path) -> list[tuple[float, str]]:
+    """Onset in s and text of every annotation."""
+    raw, _ = open_raw(path, _read_edf)
+    return [(float(mark["onset"]), str(mark["description"])) for mark in raw.annotations]
+
+
 def _spans(subject: str, path: Path, report: UnitReport) -> list[_Span]:
     """The trials of one file, in order of time.
 
@@ -221,8 +229,7 @@ def _spans(subject: str, path: Path, report: UnitReport) -> list[_Span]:
     the rating begins. Further starts before the rating are events that were sent twice.
     """
     meaning = TRIGGERS.get(subject)
-    raw, _ = open_raw(path, _read_edf)
-    events = [(float(a["onset"]), _code(str(a["description"]))) for a in raw.annotations]
+    events = [(onset, _code(text)) for onset, text in _marks(path)]
     if meaning is None or not any(code in meaning for _, code in events):
         codes = sorted({code for _, code in events if code is not None})
         raise CorpusError(

@@ -9,7 +9,9 @@ from typing import Any
 
 import mne
 
+from mdjpt_hf.data_scripts.isolation import isolated
 from mdjpt_hf.errors import CorpusError, MDJPTError, located
+from mdjpt_hf.modeling.opening_mdjpt import refuse_elsewhere, refuse_outside_links
 from mdjpt_hf.modeling.raw_mdjpt import Recording, read_raw
 
 # what MNE warns of when a file ends before its header says so
@@ -18,6 +20,7 @@ _ASCII = re.compile(rb"DataFormat\s*=\s*ASCII", re.IGNORECASE)
 _POINTER_MARKS = (b"/annex/objects/", b"version https://git-lfs")
 
 
+@isolated()
 def read_recording(
     path: Path, unit: str | None = None, reader: Callable[..., mne.io.BaseRaw] = mne.io.read_raw
 ) -> tuple[Recording, list[str]]:
@@ -26,10 +29,11 @@ def read_recording(
     Args:
         path: The file, in any format MNE knows.
         unit: What the values really are, where the header is wrong.
-        reader: The MNE function for its format; found by the file's name by default.
+        reader: The function of a module that opens its format; found by the file's name by default.
 
     Raises:
-        CorpusError: If it is a pointer, truncated, foreign, or cut into epochs.
+        CorpusError: If it is a pointer, truncated, foreign, or cut into epochs; if its reader does not survive it, or
+            it points to a file outside its folder.
         MDJPTError: What `read_raw` raises, with the file in front.
     """
     raw, notes = open_raw(path, reader)
@@ -38,13 +42,15 @@ def read_recording(
 
 
 def open_raw(path: Path, reader: Callable[..., mne.io.BaseRaw] = mne.io.read_raw) -> tuple[mne.io.BaseRaw, list[str]]:
-    """A recording opened by MNE, its samples still on disk, and what MNE warned of.
+    """A recording opened by MNE in this process, its samples still on disk, and what MNE warned of.
 
     Raises:
         CorpusError: If it is a pointer, truncated, foreign, or cut into epochs.
     """
     refuse_pointers(path)
+    refuse_outside_links(path)
     raw, notes = _watched(path, lambda: reader(path, preload=False, verbose="WARNING"))
+    refuse_elsewhere(raw.filenames, path.parent)
     _refuse_partial_sample(path, raw)
     return raw, notes
 

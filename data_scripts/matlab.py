@@ -12,7 +12,9 @@ import numpy as np
 import scipy.io
 
 from mdjpt_hf.data_scripts.files import refuse_pointers
+from mdjpt_hf.data_scripts.isolation import isolated
 from mdjpt_hf.errors import CorpusError
+from mdjpt_hf.modeling.opening_mdjpt import refuse_outside_links
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
@@ -29,16 +31,22 @@ def load_matlab(path: Path, wanted: Callable[[str], bool] | None = None) -> dict
         Name -> array, at least two-dimensional, with MATLAB's axes and the stored type.
 
     Raises:
-        CorpusError: If it is a pointer, truncated, or not a MATLAB file; if it is of version 7.3 and holds structs or
-            cells.
+        CorpusError: If it is a pointer, truncated, or not a MATLAB file; if its reader does not survive it; if it is
+            of version 7.3 and holds structs or cells.
     """
-    if is_version_73(path):
-        return _load_73(path, wanted)
     names = [name for name in matlab_names(path) if wanted is None or wanted(name)]
+    return _load_named(path, names)
+
+
+@isolated()
+def _load_named(path: Path, names: list[str]) -> dict[str, np.ndarray]:
+    if is_version_73(path):
+        return _load_73(path, names)
     content = _with_scipy(path, lambda: scipy.io.loadmat(path, variable_names=names, appendmat=False))
     return {name: content[name] for name in names}
 
 
+@isolated()
 def matlab_names(path: Path) -> list[str]:
     """Names of the variables of a MATLAB file, in the order of the file.
 
@@ -47,7 +55,7 @@ def matlab_names(path: Path) -> list[str]:
     """
     if is_version_73(path):
         with _open_73(path) as content:
-            return [name for name in content if not name.startswith("#")]
+            return [name for name in content if not name.startswith("#")]  # "#refs#" holds the content of cells
     return [name for name, _, _ in _with_scipy(path, lambda: scipy.io.whosmat(path, appendmat=False))]
 
 
@@ -81,6 +89,7 @@ def _with_scipy(path: Path, action: Callable[[], Any]) -> Any:
 
 def _open_73(path: Path) -> Any:
     try:
+        refuse_outside_links(path)
         return h5py.File(path, "r")
     except OSError as error:
         raise CorpusError(
@@ -88,12 +97,10 @@ def _open_73(path: Path) -> Any:
         ) from error
 
 
-def _load_73(path: Path, wanted: Callable[[str], bool] | None) -> dict[str, np.ndarray]:
+def _load_73(path: Path, names: list[str]) -> dict[str, np.ndarray]:
     result = {}
     with _open_73(path) as content:
-        for name in content:
-            if name.startswith("#") or not (wanted is None or wanted(name)):  # "#refs#" holds the content of cells
-                continue
+        for name in names:
             # groups are structs, and cells are references to other places of the file
             if not hasattr(content[name], "dtype") or content[name].dtype.kind == "O":
                 raise CorpusError(

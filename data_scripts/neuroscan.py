@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from mdjpt_hf.data_scripts.files import refuse_pointers
+from mdjpt_hf.data_scripts.isolation import isolated
 from mdjpt_hf.errors import CorpusError, MontageError, located
 from mdjpt_hf.modeling.montage_mdjpt import select_channels
 
@@ -47,6 +48,7 @@ class NeuroscanRecording:
     notes: list[str] = field(default_factory=list)
 
 
+@isolated(NeuroscanRecording)
 def read_neuroscan(path: Path) -> NeuroscanRecording:
     """Read a Neuroscan recording.
 

@@ -14,6 +14,7 @@ from typing import IO, Any, ClassVar
 
 import numpy as np
 
+from mdjpt_hf.data_scripts.isolation import isolated
 from mdjpt_hf.errors import CorpusError
 
 # a plain number, text or object; records, subarrays and dates have no place in a corpus
@@ -21,6 +22,7 @@ _PLAIN_TYPE = re.compile(r"[<>=|]?(b1|[iu][1248]|f[248]|c(8|16)|[SUa]\d+|O8?|\?)
 _ARRAY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
+@isolated()
 def load_pickle(path: Path) -> Any:
     """The arrays, numbers, texts and plain containers in a pickle, written by Python 2 or 3.
 
@@ -33,6 +35,7 @@ def load_pickle(path: Path) -> Any:
         return _read(path, lambda: _ArrayUnpickler(path, file).load())
 
 
+@isolated()
 def load_array(path: Path) -> Any:
     """The array in a `.npy` file; where it holds a single pickled object, such as a dictionary, that object.
 

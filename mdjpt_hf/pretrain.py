@@ -20,12 +20,14 @@ from mdjpt_hf.data.facts import RECORD_FILE
 from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
+from mdjpt_hf.ownership import InUseError, Ownership, take
 from mdjpt_hf.training.checkpoint import CheckpointFolder
 from mdjpt_hf.training.config import RUN_FILE, RunConfig
 from mdjpt_hf.training.departures import departures
 from mdjpt_hf.training.loop import Pretrainer, make_accelerator
 from mdjpt_hf.training.objectives import build_objective
-from mdjpt_hf.training.record import run_record
+from mdjpt_hf.training.record import run_record, training_datasets
+from mdjpt_hf.training.stopping import Stopped
 
 CHECKPOINTS, LOGS, SIMULATED_DATA = "checkpoints", "logs", "data"
 
@@ -38,9 +40,10 @@ def pretrain(config: RunConfig, resume: bool = False) -> Path:
         resume (`bool`): Go on from the newest complete checkpoint in the output folder; without one, start.
 
     Raises:
-        ConfigurationError: If settings, data and processes do not go together.
+        ConfigurationError: If settings, data and processes do not go together, or another process writes the folder.
         CorpusError, PairingError: If the data cannot be read or paired.
-        CheckpointError: If the folder holds a run with other settings.
+        CheckpointError: If the folder holds a run with other settings, no checkpoint is whole, or the disk is full.
+        Stopped: After SIGTERM or Ctrl-C, once a checkpoint is saved; it ends the program with the signal's status.
     """
     started = time.perf_counter()
     config.model_config()  # refuses bad settings before a folder is taken
@@ -48,6 +51,20 @@ def pretrain(config: RunConfig, resume: bool = False) -> Path:
     given = _given_data(config) if config.data else []  # and bad data
     accelerator = make_accelerator(config, config.output_dir or "outputs")
     output_dir = _output_dir(config, resume, accelerator)
+    try:
+        return _pretrain(config, resume, accelerator, output_dir, given, started)
+    except Stopped as stopped:
+        accelerator.print(f"\n{stopped.message}")
+        raise
+    except OSError as error:
+        raise _disk_error(error, output_dir) from error
+    finally:
+        _give_back(output_dir)
+
+
+def _pretrain(
+    config: RunConfig, resume: bool, accelerator: Accelerator, output_dir: Path, given: list[TrialSet], started: float
+) -> Path:
     # Not set_directories(), which keeps the folder of logs chosen before the run's own was known.
     accelerator.project_configuration.logging_dir = str(output_dir)
     accelerator.init_trackers(LOGS)
@@ -60,10 +77,11 @@ def pretrain(config: RunConfig, resume: bool = False) -> Path:
     checkpoints = CheckpointFolder(output_dir / CHECKPOINTS, key, config.keep_checkpoints)
     trainer = Pretrainer(config, accelerator, objective, model, checkpoints)
     _announce(config, trial_sets, trainer)
+    datasets = training_datasets(config, trial_sets, trainer)
     model = trainer.train(resume)
     if accelerator.is_main_process:
         _save(config, output_dir, model, trainer)
-        write_json(output_dir / RECORD_FILE, run_record(config, trial_sets, trainer, time.perf_counter() - started))
+        write_json(output_dir / RECORD_FILE, run_record(config, datasets, trainer, time.perf_counter() - started))
         if unseen is not None and config.comparison:
             _compare(config, output_dir, model, untrained, unseen)
         accelerator.print(f"\n{output_dir} is ready after {(time.perf_counter() - started) / 60:.1f} min: ")
@@ -85,23 +103,71 @@ def _output_dir(config: RunConfig, resume: bool, accelerator: Accelerator) -> Pa
     return Path(chosen[0])
 
 
+def _disk_error(error: OSError, folder: str | Path) -> ConfigurationError:
+    """What is full, read-only or gone; what was written before is whole."""
+    return ConfigurationError(
+        f"{error.strerror or error}; what was finished before is kept",
+        path=error.filename or folder,
+        value=error.errno,
+        remedy="Make room, or make the place writable and readable again, then repeat the command with --resume",
+    )
+
+
+#: Folders of runs of this process, which nobody else may write until they end.
+_owned: dict[str, Ownership] = {}
+
+#: Seconds to wait for a run that is resumed while its processes are still ending.
+_ENDING = 30.0
+
+
+def _give_back(folder: Path) -> None:
+    if ownership := _owned.pop(str(folder), None):
+        ownership.give_back()
+
+
 def _choose_output_dir(config: RunConfig, resume: bool) -> str | ConfigurationError:
-    if config.output_dir:
-        folder = Path(config.output_dir)
-        if not resume and _holds_run(folder):
-            return ConfigurationError(
-                "already holds a run",
-                path=folder,
-                remedy="Add --resume to go on with it, or choose another folder",
-            )
-    else:
-        taken = [folder for folder in _numbered(Path("outputs"), config.name) if _holds_run(folder)]
-        free = next(folder for folder in _numbered(Path("outputs"), config.name, None) if not _holds_run(folder))
-        folder = taken[-1] if resume and taken else free
-    folder.mkdir(parents=True, exist_ok=True)
+    """A folder of which this process is the owner from now on."""
+    taken = [folder for folder in _numbered(Path("outputs"), config.name) if _holds_run(folder)]
+    try:
+        if config.output_dir or (resume and taken):
+            folder = Path(config.output_dir) if config.output_dir else taken[-1]
+            _take(folder, _ENDING if resume else 0.0)
+        else:
+            folder = _take_free(config.name)
+    except InUseError as error:
+        return error
+    except OSError as error:
+        return _disk_error(error, config.output_dir or "outputs")
+    if config.output_dir and not resume and _holds_run(folder):
+        _give_back(folder)
+        return ConfigurationError(
+            "already holds a run",
+            path=folder,
+            remedy="Add --resume to go on with it, or choose another folder",
+        )
     if not _holds_run(folder):  # a run that is resumed keeps its record until it is known to be the same one
         config.save(folder)
     return str(folder)
+
+
+def _take(folder: Path, wait: float = 0.0) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    _owned[str(folder)] = take(folder / ".lock", folder, wait)
+
+
+def _take_free(name: str) -> Path:
+    """The first folder of a name that holds no run and that nobody is about to use."""
+    for folder in _numbered(Path("outputs"), name, None):
+        if _holds_run(folder):
+            continue
+        try:
+            _take(folder)
+        except InUseError:
+            continue
+        if not _holds_run(folder):
+            return folder
+        _give_back(folder)  # another run has come and gone in between
+    raise AssertionError("numbers do not end")
 
 
 def _numbered(parent: Path, name: str, count: int | None = 1000):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mdjpt_hf.errors import ConfigurationError, SignalError
+from mdjpt_hf.errors import ConfigurationError, MDJPTError, SignalError, located
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
 from mdjpt_hf.modeling.smoothing_mdjpt import OnlineNormaliser
 
@@ -90,14 +90,21 @@ class StreamingEncoder:
     def push(self, samples: Any) -> list[StreamedWindow]:
         """Take in samples, and encode every window that is complete by now.
 
+        Samples of the right shape are always taken, and the clock goes on, whatever is raised: a window that cannot be
+        used is lost, and the next ones are encoded again once the cause is out of what they look at. Samples that hold
+        NaN or infinity are a gap: nothing before it is looked at by windows after it.
+
         Args:
-            samples (array of shape `(channels, samples)`): Any number of them, following those before without a gap.
+            samples (array of shape `(channels, samples)`): Any number of them, following those before. For samples a
+                device has dropped push NaN, so that the clock stays right.
 
         Returns:
             None, one or several windows, in order.
 
         Raises:
-            SignalError: If the shape does not fit, or a value is not finite.
+            SignalError: If the shape does not fit; nothing is taken then.
+            MDJPTError: If a window cannot be used. The message names the stretches that are lost, and the attribute
+                `windows` holds those of this call that were encoded.
         """
         samples = np.asarray(samples, dtype=float)
         if samples.ndim != 2 or len(samples) != len(self.ch_names):
@@ -106,26 +113,56 @@ class StreamingEncoder:
                 value=samples.shape,
                 remedy="Push (channels, samples) in the order of ch_names",
             )
-        if not np.isfinite(samples).all():
-            raise SignalError(
-                "samples hold NaN or infinity",
-                value=float("nan"),
-                remedy="Repair gaps before pushing; nothing was taken",
-            )
-        found = []
-        while samples.shape[1]:
-            taken = min(samples.shape[1], self._next - self._pushed)
-            self._buffer = np.concatenate([self._buffer, samples[:, :taken]], axis=1)[:, -self.context :]
-            self._pushed, samples = self._pushed + taken, samples[:, taken:]
-            if self._pushed == self._next:
-                found.append(self._encode())
-                self._next += self.stride
+        found: list[StreamedWindow] = []
+        failures: list[tuple[float, Exception]] = []
+        try:
+            while samples.shape[1]:
+                samples = self._take(samples)
+                if self._pushed == self._next:
+                    self._next += self.stride
+                    try:
+                        found.append(self._encode())
+                    except Exception as error:  # told when all samples are taken
+                        failures.append((self._pushed / self.sampling_rate, error))
+        finally:  # an interruption, which is nobody's error, loses the windows of this call and no more
+            while samples.shape[1]:
+                samples = self._take(samples)
+                self._next += self.stride if self._pushed == self._next else 0
+        if failures:
+            raise self._lost(failures, found) from failures[0][1]
         return found
+
+    def _take(self, samples: np.ndarray) -> np.ndarray:
+        """Take samples up to the end of the next window; the rest of them."""
+        taken = min(samples.shape[1], self._next - self._pushed)
+        self._buffer = np.concatenate([self._buffer, samples[:, :taken]], axis=1)[:, -self.context :]
+        self._pushed += taken
+        return samples[:, taken:]
+
+    def _lost(self, failures: list[tuple[float, Exception]], found: list[StreamedWindow]) -> Exception:
+        """The first error, with the stretches of all windows that are lost in front."""
+        length = self.window / self.sampling_rate
+        stretches = ", ".join(f"{end - length:g} to {end:g} s" for end, _ in failures)
+        error = failures[0][1]
+        if isinstance(error, MDJPTError):
+            error = located(error, f"lost the window from {stretches}")
+        else:
+            error.add_note(f"lost the window from {stretches}")
+        error.windows = found  # type: ignore[attr-defined]
+        return error
 
     @torch.no_grad()
     def _encode(self) -> StreamedWindow:
         """The window that ends with the last sample pushed."""
-        windows = last_window(self.extractor, self._buffer, **self._stated(self.unit))
+        gaps = np.flatnonzero(~np.isfinite(self._buffer).all(axis=0))
+        past = self._buffer[:, gaps[-1] + 1 if len(gaps) else 0 :]
+        if past.shape[1] < self.window:
+            raise SignalError(
+                "samples hold NaN or infinity",
+                value=float("nan"),
+                remedy="Nothing is wrong with windows from a window's length after the gap on",
+            )
+        windows = last_window(self.extractor, past, **self._stated(self.unit))
         encoder = self.model.base_model
         features = encoder(torch.from_numpy(windows).to(encoder.device)).pooler_output.float().cpu().numpy()
         if self.normaliser is not None:

@@ -10,7 +10,7 @@ from transformers.feature_extraction_utils import BatchFeature, FeatureExtractio
 
 from .errors_mdjpt import MDJPTError, MontageError, SamplingRateError, SignalError
 from .montage_mdjpt import STANDARD_CHANNELS, channel_projection, select_channels, silence_electrode
-from .raw_mdjpt import Recording, is_raw, read_raw, stated_bads
+from .raw_mdjpt import Recording, is_raw, is_recording, read_raw, stated_bads
 from .signal_mdjpt import (
     HIGH_CUTOFF,
     LOW_CUTOFF,
@@ -132,7 +132,8 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         """Extract the windows of one recording or of a list of recordings.
 
         Args:
-            signal_or_raw: An `mne.io.Raw`, an array `(channels, samples)`, or a list of either.
+            signal_or_raw: An `mne.io.Raw`, an array `(channels, samples)`, a `raw_mdjpt.Recording` (names, rate, unit
+                and bad channels are its own then), or a list of these.
             ch_names: Names of the array's channels; for a list of arrays one list of names, or one per array.
             sampling_rate: Hz of the array; for a list of arrays one number, or one per array.
             unit: "uV", "mV" or "V". Arrays are taken as µV if nothing is said, an `mne.io.Raw` as V.
@@ -254,6 +255,8 @@ def _join(
 def _as_recording(
     source: Any, ch_names: Sequence[str] | None, rate: float | None, unit: str | None, bads: Iterable[str]
 ) -> Recording:
+    if is_recording(source):
+        return source
     if not is_raw(source):
         return _from_array(source, ch_names, rate, unit or "uV", bads)
     if ch_names is not None and list(ch_names) != list(source.ch_names):
@@ -302,7 +305,9 @@ def _as_array(source: Any) -> np.ndarray:
 
 
 def _is_list_of_recordings(source: Any) -> bool:
-    return isinstance(source, list | tuple) and any(is_raw(item) or getattr(item, "ndim", 0) == 2 for item in source)
+    return isinstance(source, list | tuple) and any(
+        is_raw(item) or is_recording(item) or getattr(item, "ndim", 0) == 2 for item in source
+    )
 
 
 def _per_recording(ch_names: Any, rate: Any, count: int, several: bool) -> tuple[list, list]:

@@ -12,12 +12,13 @@ cannot be served gets `{"error": {"type", "message", "value", "remedy"}}`, never
 
 import base64
 import binascii
+import math
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import mne
 import numpy as np
 from transformers import pipeline
 
@@ -29,15 +30,22 @@ MAX_VALUES = 64_000_000
 MAX_CHANNELS = 512
 MAX_FILE_BYTES = 256 * 2**20
 MAX_RECORDINGS = 64
-#: Windows of one recording; each takes 150 kB.
+MAX_NAME = 100
+#: Windows of one recording, and what all of them take as 60 channels in float32: 4,000 windows of 5 s.
 MAX_WINDOWS = 4_000
+MAX_WINDOW_BYTES = 600_000_000
+#: Windows x samples the model sees at a time: 128 windows of 5 s. A larger batch is taken in several.
+MAX_BATCH_SAMPLES = 80_000
+#: What answering the largest request takes at most, on top of the model and of the request as the server hands it over.
+#: Requests that come at the same time are answered one after the other.
+PEAK_BYTES = 3 * 2**30
 
 #: Parameter -> what it may be, in words and as a test.
 PARAMETERS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "smoothing": ("none, causal or lds", lambda value: value in ("none", "causal", "lds")),
     "top_k": ("a whole number from 1 on", lambda value: _is_whole(value, 1, 10_000)),
     "batch_size": ("a whole number from 1 to 1024", lambda value: _is_whole(value, 1, 1024)),
-    "window_seconds": ("seconds, at most 600", lambda value: _is_number(value, 600)),
+    "window_seconds": ("seconds, at most 60", lambda value: _is_number(value, 60)),
     "stride_seconds": ("seconds, at most 600", lambda value: _is_number(value, 600)),
 }
 
@@ -69,6 +77,8 @@ class EndpointHandler:
         self.pipeline: Any = pipeline(task=TASK, model=path, trust_remote_code=True)  # type: ignore[call-overload]
         if not self.pipeline.has_trained_head:
             raise RequestError("the model has no emotion head", path, "Fine-tune it first")
+        self._turn = threading.Lock()
+        self.pipeline.warm_up()
 
     def __call__(self, data: dict[str, Any]) -> Any:
         """Answer one request.
@@ -87,37 +97,42 @@ class EndpointHandler:
             return {"error": _described(RequestError("the request could not be served", type(error).__name__))}
 
     def _answer(self, item: Any, parameters: dict[str, Any]) -> dict[str, Any]:
-        if "edf" not in item:
-            signal = _signal(item)
-            channels, samples = signal["signal"].shape
-            self._check_size(channels, samples, signal["sampling_rate"], parameters)
-            return self.pipeline(signal, **parameters)
-        content, suffix = _file(item["edf"])
+        with self._turn:
+            if "edf" not in item:
+                signal = _signal(item)
+                return self.pipeline(signal, **self._checked(signal["signal"], signal["sampling_rate"], parameters))
+            try:
+                recording, notes = self._read(*_file(item["edf"]))
+            finally:
+                self.pipeline.warm_up()
+            answer = self.pipeline(recording, **self._checked(recording.signal, recording.sampling_rate, parameters))
+            return {**answer, "notes": [*notes, *answer["notes"]]}
+
+    def _read(self, content: bytes, suffix: str) -> tuple[Any, list[str]]:
+        """What the process that reads strangers' files makes of one; it sees a folder with nothing else in it."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "recording").with_suffix(suffix)
             path.write_bytes(content)
-            try:
-                raw = mne.io.read_raw(path, preload=False, verbose="ERROR")
-                self._check_size(len(raw.ch_names), raw.n_times, raw.info["sfreq"], parameters)
-                return self.pipeline(raw, **parameters)
-            except ValueError as error:
-                raise RequestError(
-                    str(error).replace(str(path), "the file").replace(str(path.resolve()), "the file"),
-                    getattr(error, "value", None),
-                    getattr(error, "remedy", ""),
-                ) from error
+            return self.pipeline.read(path, foreign=True)
 
-    def _check_size(self, channels: int, samples: int, rate: float, parameters: dict[str, Any]) -> None:
-        """Refuse what would take more memory than a request may, before it takes any."""
-        stride = parameters.get("stride_seconds") or self.pipeline.feature_extractor.stride_seconds
+    def _checked(self, signal: np.ndarray, rate: float, parameters: dict[str, Any]) -> dict[str, Any]:
+        """The parameters, with a batch that fits; what would take too much memory is refused before it takes any."""
+        extractor = self.pipeline.feature_extractor
+        stride = parameters.get("stride_seconds") or extractor.stride_seconds
+        length = parameters.get("window_seconds") or extractor.window_seconds
+        (channels, samples), window = signal.shape, math.ceil(length * extractor.sampling_rate)
         windows = samples / rate / stride
-        if channels > MAX_CHANNELS or channels * samples > MAX_VALUES or windows > MAX_WINDOWS:
+        size = windows * window * 60 * 4
+        values = channels * samples
+        if channels > MAX_CHANNELS or values > MAX_VALUES or windows > MAX_WINDOWS or size > MAX_WINDOW_BYTES:
             raise RequestError(
-                f"a recording has at most {MAX_CHANNELS} channels, {MAX_VALUES:,} values and {MAX_WINDOWS:,} windows; "
-                f"found {channels} channels, {channels * samples:,} values and {windows:,.0f} windows",
+                f"a recording has at most {MAX_CHANNELS} channels, {MAX_VALUES:,} values and {MAX_WINDOWS:,} windows, "
+                f"together {MAX_WINDOW_BYTES:,} bytes; found {channels} channels, {values:,} values and {windows:,.0f} "
+                f"windows of {length:g} s, which are {size:,.0f} bytes",
                 samples,
-                "Send a shorter recording, or a larger stride_seconds",
+                "Send a shorter recording, a larger stride_seconds or a smaller window_seconds",
             )
+        return {**parameters, "batch_size": min(parameters.get("batch_size", 32), max(1, MAX_BATCH_SAMPLES // window))}
 
 
 def _request(data: Any) -> tuple[Any, dict[str, Any]]:
@@ -168,8 +183,10 @@ def _signal(item: dict[str, Any]) -> dict[str, Any]:
     rows, names, rate = item["signal"], item["ch_names"], item["sampling_rate"]
     if not isinstance(rows, list) or not rows or not all(isinstance(row, list) for row in rows):
         raise RequestError("signal must be a list of channels, each a list of samples", type(rows).__name__)
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise RequestError("ch_names must be a list of names", str(names)[:100])
+    if not isinstance(names, list) or not all(isinstance(name, str) and len(name) <= MAX_NAME for name in names):
+        raise RequestError(f"ch_names must be a list of names, each of at most {MAX_NAME} letters", str(names)[:100])
+    if len(names) > MAX_CHANNELS:
+        raise RequestError(f"at most {MAX_CHANNELS} channels, found {len(names)} ch_names", len(names))
     if not _is_number(rate, 1e6):
         raise RequestError("sampling_rate must be a positive number of Hz", str(rate)[:100])
     if not isinstance(item.get("unit", "uV"), str):
@@ -185,15 +202,22 @@ def _signal(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _numbers(rows: list[list[Any]]) -> np.ndarray:
-    try:
-        signal = np.array(rows)
-    except ValueError as error:
-        raise RequestError("channels must be of equal length", str(error)[:200]) from error
-    if signal.ndim != 2 or signal.dtype.kind not in "iuf":  # text, truth values, numbers beyond 64 bits
-        raise RequestError("channels must be numbers and of equal length", str(signal.dtype))
-    signal = signal.astype(np.float32)
-    if not np.isfinite(signal).all():
-        raise RequestError("the signal holds values that are not finite", remedy="Cut them out")
+    """`(channels, samples)`. Kinds are looked at first: NumPy would turn every number beside one text into a text."""
+    if len({len(row) for row in rows}) > 1 or any(isinstance(row[0], list) for row in rows if row):
+        raise RequestError("channels must be of equal length", remedy="Send as many samples for every channel")
+    signal = np.empty((len(rows), len(rows[0])), dtype=np.float32)
+    for index, row in enumerate(rows):
+        kinds = set(map(type, row))
+        if not kinds <= {int, float}:
+            names = ", ".join(sorted(kind.__name__ for kind in kinds - {int, float}))
+            raise RequestError("channels must be numbers and of equal length", names)
+        try:
+            values = np.fromiter(row, np.float64, len(row))
+        except OverflowError as error:
+            raise RequestError("channels must be numbers of at most 64 bits", index) from error
+        if not (np.abs(values) <= np.finfo(np.float32).max).all():  # NaN compares false
+            raise RequestError("the signal holds values that are not finite", index, "Cut them out")
+        signal[index] = values
     return signal
 
 
@@ -218,9 +242,11 @@ def _file(text: Any) -> tuple[bytes, str]:
 
 def _described(error: ValueError) -> dict[str, Any]:
     value = getattr(error, "value", None)
+    if isinstance(value, int) and abs(value) > 2**63:  # too long for many a reader of JSON
+        value = "a very large number"
     return {
         "type": type(error).__name__,
-        "message": str(error),
-        "value": value if value is None or isinstance(value, str | int | bool) else str(value),
+        "message": str(error)[:2000],  # it may repeat what was sent
+        "value": value if value is None or isinstance(value, int | bool) else str(value)[:1000],
         "remedy": getattr(error, "remedy", ""),
     }

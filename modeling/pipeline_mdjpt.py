@@ -1,7 +1,6 @@
 """Emotion over time from a recording: `pipeline("eeg-emotion-recognition", model=..., trust_remote_code=True)`."""
 
 import os
-import warnings
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,9 @@ import torch
 from transformers.pipelines import Pipeline
 
 from .errors_mdjpt import ConfigurationError, MDJPTError, SignalError, located
+from .isolated_mdjpt import STRANGERS, Limits
+from .opening_mdjpt import read_file, warm_up
+from .raw_mdjpt import Recording
 from .smoothing_mdjpt import lds_smooth
 
 TASK = "eeg-emotion-recognition"
@@ -49,7 +51,7 @@ class EEGEmotionPipeline(Pipeline):
         """Recognise emotion in one recording or in each of a list.
 
         Args:
-            inputs: A path to a recording in any format that MNE opens, an `mne.io.Raw`, an array
+            inputs: A path to a recording in any format that MNE opens, what `read` gave, an `mne.io.Raw`, an array
                 `(channels, samples)` with `ch_names` and `sampling_rate` as keywords, a dict of `signal`, `ch_names`,
                 `sampling_rate` and, optionally, `unit`, or a list of any of these.
             batch_size: Windows that the model sees at a time.
@@ -104,19 +106,42 @@ class EEGEmotionPipeline(Pipeline):
         preprocess, forward, postprocess = ({k: v for k, v in kwargs.items() if k in stage} for stage in stages)
         return preprocess, forward, postprocess
 
+    def read(
+        self, path: str | os.PathLike, unit: str | None = None, foreign: bool = False
+    ) -> tuple[Recording, list[str]]:
+        """The scalp EEG of a file, and notes on it; the pipeline takes it like any other recording.
+
+        A file is read in a process of its own, which can read nothing but the folder the file lies in.
+
+        Args:
+            path: In any format that MNE opens.
+            unit: What the values really are, where the file's header is wrong.
+            foreign: It comes from somebody else: reading may take 4 GiB and three minutes.
+
+        Raises:
+            MDJPTError: If the file cannot be read or used, or takes too much.
+        """
+        return read_file(path, unit, STRANGERS if foreign else Limits())
+
+    @staticmethod
+    def warm_up() -> None:
+        """Let the process that will read the next file stand ready; for servers, before every file."""
+        warm_up()
+
     def preprocess(self, inputs: Any, **options: Any) -> dict[str, Any]:  # type: ignore[override]
         """Windows of one recording, still as arrays: long recordings move to the device batch by batch."""
-        source, stated, notes = _recording(inputs)
+        path, notes = "", list[str]()
+        stated: dict[str, Any] = {}
+        if isinstance(inputs, str | os.PathLike):
+            path = str(inputs)
+            inputs, notes = self.read(inputs, options.pop("unit", None))
+        elif isinstance(inputs, dict):
+            inputs, stated = _stated_recording(inputs)
         windows = options.get("window_seconds") or self.feature_extractor.window_seconds
-        path = str(inputs) if isinstance(inputs, str | os.PathLike) else ""
         try:
-            found = self.feature_extractor(source, **{**options, **stated})
+            found = self.feature_extractor(inputs, **{**options, **stated})
         except MDJPTError as error:
             raise located(error, path) from error
-        except Exception as error:  # samples of a file are read only now, and a damaged one raises anything at all
-            if not path:
-                raise
-            raise _unreadable(path, error) from error
         return {
             "input_values": found["input_values"],
             "onsets": found["window_onsets"],
@@ -175,45 +200,16 @@ class EEGEmotionPipeline(Pipeline):
         return {**scores[0], "scores": scores[:top_k]}
 
 
-def _recording(inputs: Any) -> tuple[Any, dict[str, Any], list[str]]:
-    """What the extractor takes, what was stated with it, and what opening it told."""
-    if isinstance(inputs, dict):
-        stated = dict(inputs)
-        if "signal" not in stated or set(stated) - _STATED:
-            raise SignalError(
-                f"a recording given as a dict needs 'signal', found {sorted(map(str, stated))}",
-                value=sorted(map(str, stated)),
-                remedy=f"Give {', '.join(sorted(_STATED))}",
-            )
-        return np.asarray(stated.pop("signal")), stated, []
-    if isinstance(inputs, str | os.PathLike):
-        return _open(inputs)
-    return inputs, {}, []
-
-
-def _open(path: str | os.PathLike) -> tuple[Any, dict[str, Any], list[str]]:
-    try:
-        import mne
-    except ImportError as error:
-        raise MDJPTError("opening files needs MNE", path=path, remedy="pip install mne, or give an array") from error
-    if not os.path.exists(path):
-        raise SignalError("there is no such file", path=path, value=str(path), remedy="Check the path")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            raw = mne.io.read_raw(path, preload=False, verbose="WARNING")
-        except Exception as error:  # readers of foreign formats raise anything at all
-            raise _unreadable(path, error) from error
-    return raw, {}, [f"MNE warns: {warning.message}" for warning in caught]
-
-
-def _unreadable(path: str | os.PathLike, error: Exception) -> SignalError:
-    return SignalError(
-        f"MNE cannot read this file ({type(error).__name__}: {str(error)[:200]})",
-        path=path,
-        value=type(error).__name__,
-        remedy="Check that it is complete and of the format its name says, or convert it to EDF or FIF",
-    )
+def _stated_recording(inputs: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
+    """The signal of a recording given as a dict, and what was stated with it."""
+    stated = dict(inputs)
+    if "signal" not in stated or set(stated) - _STATED:
+        raise SignalError(
+            f"a recording given as a dict needs 'signal', found {sorted(map(str, stated))}",
+            value=sorted(map(str, stated)),
+            remedy=f"Give {', '.join(sorted(_STATED))}",
+        )
+    return np.asarray(stated.pop("signal")), stated
 
 
 __all__ = ["CUSTOM_PIPELINES", "TASK", "EEGEmotionPipeline"]

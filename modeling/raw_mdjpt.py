@@ -44,6 +44,11 @@ def is_raw(thing: Any) -> bool:
     return all(hasattr(thing, name) for name in ("get_data", "info", "ch_names"))
 
 
+def is_recording(thing: Any) -> bool:
+    """Whether `thing` is a [`Recording`], whichever copy of this file made it."""
+    return all(hasattr(thing, name) for name in ("signal", "selection", "bad_spans"))
+
+
 def read_raw(raw: Any, unit: str | None = None, bads: Iterable[str] = ()) -> Recording:
     """Take the scalp EEG out of an `mne.io.Raw`.
 

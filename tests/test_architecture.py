@@ -18,9 +18,17 @@ ALLOWED = {
     "mdjpt_hf/errors.py": ("mdjpt_hf.modeling",),
     "mdjpt_hf/schema.py": ("mdjpt_hf.errors", "mdjpt_hf.modeling"),
     "mdjpt_hf/artefacts.py": (),
+    "mdjpt_hf/ownership.py": ("mdjpt_hf.errors",),
     "mdjpt_hf/preprocessing.py": ("mdjpt_hf.errors", "mdjpt_hf.schema", "mdjpt_hf.modeling", "mdjpt_hf.artefacts"),
 }
-_BASE = ("mdjpt_hf.errors", "mdjpt_hf.schema", "mdjpt_hf.version", "mdjpt_hf.modeling", "mdjpt_hf.preprocessing")
+_BASE = (
+    "mdjpt_hf.errors",
+    "mdjpt_hf.ownership",
+    "mdjpt_hf.schema",
+    "mdjpt_hf.version",
+    "mdjpt_hf.modeling",
+    "mdjpt_hf.preprocessing",
+)
 ALLOWED["data_scripts"] = (*_BASE, "mdjpt_hf.data_scripts")
 ALLOWED["mdjpt_hf/data"] = (*ALLOWED["data_scripts"], "mdjpt_hf.data")
 ALLOWED["mdjpt_hf/clustering"] = (*_BASE, "mdjpt_hf.data", "mdjpt_hf.clustering")

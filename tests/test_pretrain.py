@@ -2,7 +2,11 @@
 
 import hashlib
 import json
+import os
+import pickle
 import random
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -11,13 +15,14 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+import torch
 import yaml
 from safetensors.torch import load_file
 
 from mdjpt_hf.data.corpora import open_corpora
-from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.errors import ConfigurationError, CorpusError
 from mdjpt_hf.pretrain import _given_data, _simulated_data
-from mdjpt_hf.training import loop
+from mdjpt_hf.training import loop, stopping
 from mdjpt_hf.training.alignment import pair_samplers
 from mdjpt_hf.training.config import RunConfig, load_run_config
 
@@ -75,13 +80,15 @@ def run(prepared, tmp_path):
     for name, settings in (("mdjpt", SETTINGS), ("masked", MASKED), ("mdjpt+masked", JOINT)):
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump({**settings, "data": data}))
 
-    def start(output: str, *options: str, objective: str = "mdjpt", processes: int = 1, wait: bool = True):
+    def start(output: str, *options: str, objective: str = "mdjpt", processes: int = 1, wait: bool = True, **more):
         launcher = [sys.executable]
         if processes > 1:
             launcher += ["-m", "torch.distributed.run", "--nproc_per_node", str(processes), "--master_port", _port()]
         script = [str(ROOT / "pretrain.py"), "--config", str(tmp_path / f"{objective}.yaml")]
         command = [*launcher, *script, "--output-dir", str(tmp_path / output), *options]
-        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        process = subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more
+        )
         if not wait:
             return process
         output_text = process.communicate(timeout=300)[0]
@@ -92,6 +99,10 @@ def run(prepared, tmp_path):
 
 def _port() -> str:
     return str(random.SystemRandom().randint(20000, 60000))
+
+
+def newest_step(folder: Path) -> int:
+    return max((int(path.name[5:]) for path in (folder / "checkpoints").glob("step-*")), default=0)
 
 
 def weights(folder: Path) -> str:
@@ -302,3 +313,85 @@ def test_the_default_run_compares_on_a_simulated_corpus_it_never_saw(tmp_path):
     for row in record["results"].values():
         assert set(row) == {"pre-trained", "random weights", "DE"}
         assert all(scores["null"]["low"] <= scores["null"]["high"] for scores in row.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "workers"), [(signal.SIGTERM, 2), (signal.SIGINT, 0)])
+def test_a_run_that_is_told_to_stop_saves_its_last_step_first(run, tmp_path, number, workers):
+    """The signal goes to every process of the group, as clusters and keyboards send it."""
+    options = ("--num-workers", str(workers), "--set", "checkpoint_steps=1000", "--set", "steps=300")
+    process = run("told", *options, wait=False, start_new_session=True)
+    for line in process.stdout:
+        if "step 10:" in line:
+            break
+    os.killpg(process.pid, number)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 128 + number, output
+    stopped = newest_step(tmp_path / "told")
+    assert 10 <= stopped < 300 and f"stopped by {number.name} after step {stopped}; go on with --resume" in output
+    resumed = run("told", "--resume", *options[:4], "--set", "steps=300")
+    assert resumed.returncode == 0 and f"resumed after step {stopped}" in resumed.stdout, resumed.stdout
+
+
+@pytest.mark.slow
+def test_processes_whose_launcher_was_killed_save_and_end(run, tmp_path):
+    options = ("--set", "checkpoint_steps=1000", "--set", "steps=3000")
+    process = run("orphans", *options, processes=2, wait=False)
+    orphans = []
+    while len(orphans) < 2 or not (tmp_path / "orphans" / "run.yaml").exists():
+        assert process.poll() is None
+        orphans = psutil.Process(process.pid).children(recursive=True)
+        time.sleep(0.05)
+    for line in process.stdout:
+        if "step 10:" in line:
+            break
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    _, alive = psutil.wait_procs(orphans, timeout=30)
+    assert not alive and newest_step(tmp_path / "orphans") >= 10
+
+
+def test_a_first_checkpoint_comes_early_and_all_processes_agree(monkeypatch):
+    clock = iter([0.0, 59.0, 61.0, 61.0, 400.0, 662.0])
+    monkeypatch.setattr(stopping.time, "monotonic", lambda: next(clock))
+    alone = SimpleNamespace(num_processes=1)
+    requests = stopping.StopRequests()
+    assert [requests.agreed(alone), requests.agreed(alone)] == [(0, False), (0, True)]
+    requests.saved()
+    assert [requests.agreed(alone), requests.agreed(alone)] == [(0, False), (0, True)]
+    others = SimpleNamespace(
+        num_processes=2, device="cpu", gather=lambda mine: torch.cat([mine, torch.tensor([int(signal.SIGTERM)])])
+    )
+    monkeypatch.setattr(stopping.time, "monotonic", lambda: 0.0)
+    assert requests.agreed(others) == (signal.SIGTERM, False)
+
+
+def test_what_may_be_broken_off_is_broken_off_at_once_and_the_rest_is_not():
+    done = []
+    with stopping.StopRequests() as requests:
+        signal.raise_signal(signal.SIGTERM)
+        done.append("a step")
+        requests.signal = 0
+        with requests.interruptible():
+            signal.raise_signal(signal.SIGTERM)
+            done.append("never")
+        assert requests.signal == signal.SIGTERM
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert done == ["a step"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_learning_rate_that_cannot_be_one_is_refused(rate):
+    with pytest.raises(ConfigurationError, match="learning_rate must be a positive number"):
+        RunConfig(learning_rate=rate)
+
+
+def test_a_corpus_that_has_gone_is_named(prepared):
+    folder = prepared("one")
+    (trials,) = open_corpora([folder])
+    copy = pickle.loads(pickle.dumps(trials))  # as a data worker gets it
+    shutil.rmtree(folder)
+    with pytest.raises(CorpusError, match="one: cannot be opened"):
+        copy.signal(0)

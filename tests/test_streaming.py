@@ -1,6 +1,7 @@
 """A live signal gives what the same signal gives offline, from the past alone."""
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -9,7 +10,7 @@ from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForSequenceClassification, MDJPTModel
 from mdjpt_hf.modeling.smoothing_mdjpt import OnlineNormaliser, online_normalise
-from mdjpt_hf.streaming import StreamingEncoder
+from mdjpt_hf.streaming import StreamedWindow, StreamingEncoder
 
 NAMES, RATE = ["Fp1", "Fp2", "F3", "F4", "Cz", "Pz", "O1", "O2", "T7"], 256.0
 SIZES = {"hidden_size": 8, "num_attention_heads": 2, "feature_size": 4, "id2label": {0: "low", 1: "high"}}
@@ -90,7 +91,7 @@ def test_one_window_at_a_time_is_online_normalisation():
         OnlineNormaliser(mean, -variance)
 
 
-def test_what_cannot_be_used_is_refused_and_nothing_is_taken(classifier, signal):
+def test_what_cannot_be_used_is_refused(classifier, signal):
     extractor = MDJPTFeatureExtractor()
     with pytest.raises(ConfigurationError, match="context_seconds is 4"):
         StreamingEncoder(classifier, extractor, NAMES, RATE, context_seconds=4)
@@ -104,6 +105,74 @@ def test_what_cannot_be_used_is_refused_and_nothing_is_taken(classifier, signal)
         stream.push(signal[:3])
     broken = signal[:, :1280].copy()
     broken[2, 7] = np.nan
-    with pytest.raises(SignalError, match="NaN"):
+    with pytest.raises(SignalError, match="lost the window from 0 to 5 s: samples hold NaN"):
         stream.push(broken)
-    assert len(stream.push(signal[:, :1280])) == 1
+    assert [window.end for window in stream.push(signal[:, :1280])] == [7.0, 9.0]  # the clock went on
+
+
+def rhythm(seconds, start=0.0):
+    """The same signal at the same second, however it is asked for."""
+    return np.random.default_rng(round(start)).normal(0, 15, (len(NAMES), round(seconds * RATE)))
+
+
+@pytest.mark.parametrize("fault", ["amplitude", "inf", "nan"])
+@pytest.mark.parametrize("chunk", [1.0, 7.0])
+def test_a_stream_recovers_and_says_what_it_has_lost(classifier, fault, chunk):
+    """A cap is off from 10 to 16 s; every window that does not look there is that of a stream that begins later."""
+    signal = np.random.default_rng(0).normal(0, 15, (len(NAMES), round(42 * RATE)))
+    off = slice(round(10 * RATE), round(16 * RATE))
+    signal[:, off] = {"amplitude": signal[:, off] * 1e6, "inf": np.inf, "nan": np.nan}[fault]
+    stream = StreamingEncoder(classifier, MDJPTFeatureExtractor(), NAMES, RATE, context_seconds=6.0)
+    found, lost = [], []
+    for start in range(0, signal.shape[1], round(chunk * RATE)):
+        try:
+            found += stream.push(signal[:, start : start + round(chunk * RATE)])
+        except MDJPTError as error:
+            found += error.windows
+            lost.append(str(error))
+    ends = [window.end for window in found]
+    assert ends[:3] == [5.0, 7.0, 9.0] and ends[-1] == 41.0 and {*range(23, 42, 2)} <= set(ends)
+    assert all("lost the window from" in text for text in lost) and "to 11 s" in lost[0]
+    for end in set(range(5, 42, 2)) - set(ends):
+        assert any(f" to {end} s" in text for text in lost)
+    later = StreamingEncoder(classifier, MDJPTFeatureExtractor(), NAMES, RATE, context_seconds=6.0)
+    again = [window for window in later.push(signal[:, round(24 * RATE) :]) if window.end == 17.0]
+    np.testing.assert_allclose(again[0].features, found[-1].features, atol=1e-5)
+
+
+def test_a_fault_of_the_network_or_a_ctrl_c_leaves_the_stream_usable(classifier, signal, monkeypatch):
+    stream = StreamingEncoder(classifier, MDJPTFeatureExtractor(), NAMES, RATE)
+    for fault in (RuntimeError("out of memory"), KeyboardInterrupt()):
+
+        def fail(*args, fault=fault, **kwargs):
+            raise fault
+
+        with monkeypatch.context() as patch:
+            patch.setattr("mdjpt_hf.streaming.last_window", fail)
+            with pytest.raises(type(fault)):
+                stream.push(signal[:, : round(8 * RATE)])
+    assert [window.end for window in stream.push(signal[:, : round(4 * RATE)])] == [17.0, 19.0]
+
+
+@pytest.mark.slow
+def test_eight_hours_of_a_stream_take_no_more_memory_than_one(classifier):
+    """The network is left out: what a stream keeps is what is looked at."""
+    stream = StreamingEncoder(classifier, MDJPTFeatureExtractor(), NAMES, RATE)
+    stream._encode = lambda: StreamedWindow(0.0, stream._pushed / RATE, np.zeros(1), None)
+    second, seen = rhythm(1), []
+    for number in range(8 * 3600):
+        windows = stream.push(second)
+        assert bool(windows) == (number >= 4 and number % 2 == 0)
+        if number in (3600, 8 * 3600 - 1):
+            seen.append(psutil.Process().memory_info().rss)
+    assert seen[1] - seen[0] < 20 * 2**20 and stream._buffer.shape[1] == round(15 * RATE)
+
+
+def test_windows_of_a_long_stream_are_encoded_in_flat_memory(classifier):
+    stream = StreamingEncoder(classifier, MDJPTFeatureExtractor(), NAMES, RATE, context_seconds=6.0)
+    seen = []
+    for number in range(60):
+        stream.push(rhythm(2, number))
+        if number in (20, 59):
+            seen.append(psutil.Process().memory_info().rss)
+    assert seen[1] - seen[0] < 20 * 2**20

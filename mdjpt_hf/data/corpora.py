@@ -74,7 +74,7 @@ class TrialSet:
     @property
     def _signals(self) -> "_MappedSignals":
         if self._mapped is None:
-            self._mapped = _MappedSignals(load_from_disk(str(self.folder)).data.column("signal"))
+            self._mapped = _MappedSignals(_load(self.folder).data.column("signal"))
         return self._mapped
 
     @cached_property
@@ -203,15 +203,19 @@ def _prepared_folders(path: Path) -> list[Path]:
     return inner
 
 
-def _open(folder: Path, montage: str) -> list[TrialSet]:
+def _load(folder: Path) -> Any:
     try:
-        dataset = load_from_disk(str(folder))
+        return load_from_disk(str(folder))
     except Exception as error:  # Arrow and datasets raise many types for damaged files
         raise CorpusError(
             f"cannot be opened: {error}",
             path=folder,
             remedy="Delete the folder and prepare it again with `mdjpt data prepare`",
         ) from error
+
+
+def _open(folder: Path, montage: str) -> list[TrialSet]:
+    dataset = _load(folder)
     missing = sorted(set(TRIAL_FEATURES) - set(dataset.column_names))
     if missing or isinstance(dataset, dict):
         raise CorpusError(f"lacks the columns {missing}", path=folder, remedy="Prepare it with `mdjpt data prepare`")

@@ -9,8 +9,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -31,6 +32,7 @@ from mdjpt_hf.data.storage import (
 from mdjpt_hf.data_scripts.base import CorpusBuilder, UnitReport
 from mdjpt_hf.errors import CorpusError, MDJPTError
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
+from mdjpt_hf.ownership import owned
 from mdjpt_hf.schema import Trial
 from mdjpt_hf.version import __version__
 
@@ -64,22 +66,32 @@ def prepare(
     Raises:
         CorpusError: If the source cannot be read, the disk is full, or `out` holds something else. Units finished
             before are kept, and the same call goes on with the next one.
+        InUseError: If another process prepares the same folder.
     """
     out = Path(out)
     metadata = json.loads(json.dumps(builder.metadata()))
     key = _key(metadata)
-    existing = _existing_key(out)
-    if existing == key:
-        report = json.loads((out / REPORT_FILE).read_text())
-        if skip_bad or not report.get("skipped"):  # what was skipped before is not passed over in silence now
-            return Prepared(out, False, report)
-    staging = out.parent / f".{out.name}.{key[:12]}.staging"
-    staging.mkdir(parents=True, exist_ok=True)
-    units = builder.units()
-    _build_missing(builder, units, staging, workers, progress, skip_bad)
-    report = _finish(staging, builder, units, metadata, key)
-    _swap_in(staging, out)
+    if found := _up_to_date(out, key, skip_bad):
+        return found
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with owned(out.parent / f".{out.name}.lock", out):
+        if found := _up_to_date(out, key, skip_bad):  # made by another process in the meantime
+            return found
+        staging = out.parent / f".{out.name}.{key[:12]}.staging"
+        staging.mkdir(exist_ok=True)
+        units = builder.units()
+        _build_missing(builder, units, staging, workers, progress, skip_bad)
+        report = _finish(staging, builder, units, metadata, key)
+        _swap_in(staging, out)
     return Prepared(out, True, report)
+
+
+def _up_to_date(out: Path, key: str, skip_bad: bool) -> Prepared | None:
+    if _existing_key(out) != key:
+        return None
+    report = json.loads((out / REPORT_FILE).read_text())
+    # what was skipped before is not passed over in silence now
+    return Prepared(out, False, report) if skip_bad or not report.get("skipped") else None
 
 
 def _key(metadata: dict[str, Any]) -> str:
@@ -116,19 +128,53 @@ def _is_done(staging: Path, index: int, skip_bad: bool) -> bool:
 
 
 def _run(builder, units, missing, staging, workers, skip_bad) -> Iterator[str]:
-    if workers <= 1 or len(missing) <= 1:
+    if workers <= 1:
         for index in missing:
             yield build_unit(builder, units[index], index, staging, skip_bad)
         return
+    waiting = list(missing)
+    while waiting:
+        for index in _side_by_side(builder, units, waiting, staging, workers, skip_bad):
+            waiting.remove(index)
+            yield units[index]
+        # A worker has died and taken the others with it. One of the first was its end: alone, they show which.
+        for index in waiting[: workers + 1]:
+            if not list(_side_by_side(builder, units, [index], staging, 1, skip_bad)):
+                _note_death(staging, units[index], index, skip_bad)
+            waiting.remove(index)
+            yield units[index]
+
+
+def _side_by_side(builder, units, missing, staging, workers, skip_bad) -> Iterator[int]:
+    """Indices of the units as they are finished; ends early if a worker dies."""
     # A fresh interpreter per worker: forking after numerical libraries have started threads can hang.
     with ProcessPoolExecutor(min(workers, len(missing)), mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(build_unit, builder, units[index], index, staging, skip_bad) for index in missing]
+        futures = {pool.submit(build_unit, builder, units[i], i, staging, skip_bad): i for i in missing}
         try:
             for future in as_completed(futures):
-                yield future.result()
+                future.result()
+                yield futures[future]
+        except BrokenProcessPool:
+            return
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)  # units under way finish and are kept
             raise
+
+
+def _note_death(staging: Path, unit: str, index: int, skip_bad: bool) -> None:
+    """A unit whose worker died: skipped like any other that cannot be read.
+
+    Raises:
+        CorpusError: If none may be skipped.
+    """
+    error = CorpusError(
+        f"the process that read unit {unit!r} died, perhaps for want of memory; what was finished before is kept",
+        value=unit,
+        remedy="Give it more memory with fewer --workers, or leave the unit out with --skip-bad",
+    )
+    if not skip_bad:
+        raise error
+    _write_unit(staging, index, UnitReport(unit), skipped=str(error))
 
 
 def build_unit(builder: CorpusBuilder, unit: str, index: int, staging: Path, skip_bad: bool = False) -> str:
@@ -155,17 +201,29 @@ def build_unit(builder: CorpusBuilder, unit: str, index: int, staging: Path, ski
             value=unit,
             remedy="Free some space and run the same command again; it goes on with this unit",
         ) from error
+    _write_unit(staging, index, report, rows, recordings, skipped)
+    return unit
+
+
+def _write_unit(
+    staging: Path,
+    index: int,
+    report: UnitReport,
+    rows: Sequence[dict[str, Any]] = (),
+    recordings: Sequence[dict[str, Any]] = (),
+    skipped: str = "",
+) -> None:
+    """The small file that says a unit is done, or why it was skipped."""
     content = {
-        "unit": unit,
+        "unit": report.unit,
         "skipped": skipped,
         "notes": report.notes,
         "rejected": report.rejected,
         "trials": [_summary(row) for row in rows],
-        "recordings": recordings,
-        "sha256": "" if skipped else file_hash(shard),
+        "recordings": list(recordings),
+        "sha256": "" if skipped else file_hash(_shard_file(staging, index)),
     }
     write_json(_unit_file(staging, index), content)
-    return unit
 
 
 def _summary(row: dict[str, Any]) -> dict[str, Any]:

@@ -53,7 +53,10 @@ def build_app(model: str, examples: Sequence[str] = (), recogniser: Any = None) 
     def read(files: list[str] | None, smoothing: str, progress: gr.Progress = gr.Progress()):  # noqa: B008
         try:
             found = recognise_uploads(
-                recogniser, files or [], SMOOTHING[smoothing], lambda share, what: progress(share, desc=what)
+                recogniser,
+                files or [],
+                SMOOTHING[smoothing],
+                progress=lambda share, what: progress(share, desc=what),
             )
         except ValueError as error:  # what the recording lacks, in the extractor's own words
             return f"### This recording cannot be read\n\n{_escaped(str(error))}", None, None, None, "", None

@@ -1,6 +1,5 @@
 """From uploaded files to everything the page shows."""
 
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -8,15 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import mne
 import numpy as np
 
 from .evidence import channel_evidence
 
 #: Windows of which evidence is shown: those with the highest score for the recording's label.
 EVIDENCE_WINDOWS = 8
-
-_NAMED_FILE = re.compile(r"^\s*(?:DataFile|MarkerFile)\s*=(.*)$", re.MULTILINE | re.IGNORECASE)
 
 #: Suffixes that open a recording which consists of several files, likeliest first.
 HEADERS = (".vhdr", ".ahdr", ".set")
@@ -55,7 +51,7 @@ class Recognition:
         return "label" not in self.result
 
 
-def recognise_uploads(recogniser: Any, files: Sequence[str], *options: Any) -> Recognition:
+def recognise_uploads(recogniser: Any, files: Sequence[str], smoothing: str = "none", **options: Any) -> Recognition:
     """[`recognise`] for files of strangers that together are one recording, each perhaps in a folder of its own.
 
     Raises:
@@ -63,8 +59,10 @@ def recognise_uploads(recogniser: Any, files: Sequence[str], *options: Any) -> R
     """
     with tempfile.TemporaryDirectory() as folder:
         path = gather(files, Path(folder))
-        refuse_foreign_files(path)
-        return recognise(recogniser, path, *options)
+        try:
+            return recognise(recogniser, path, smoothing, foreign=True, **options)
+        finally:
+            recogniser.warm_up()
 
 
 def recognise(
@@ -72,6 +70,7 @@ def recognise(
     path: Path,
     smoothing: str = "none",
     progress: Callable[[float, str], Any] = lambda share, what: None,
+    foreign: bool = False,
 ) -> Recognition:
     """Recognise emotion in a recording.
 
@@ -80,12 +79,15 @@ def recognise(
         path: Of the recording.
         smoothing: Of the pipeline.
         progress: Called with the share that is done and what is being done.
+        foreign: The file is a stranger's; its folder holds nothing but what belongs to it.
 
     Raises:
         ValueError: Of the pipeline's kinds, if the recording cannot be used.
     """
     progress(0.05, "cleaning the recording")
-    inputs = recogniser.preprocess(str(path))
+    recording, notes = recogniser.read(path, foreign=foreign)
+    inputs = recogniser.preprocess(recording)
+    inputs["notes"] = [*notes, *inputs["notes"]]
     progress(0.3, f"encoding {len(inputs['onsets'])} windows")
     outputs = recogniser.forward(inputs, windows_at_once=32, smoothing=smoothing)
     result = recogniser.postprocess(outputs)
@@ -102,7 +104,7 @@ def recognise(
     )
     start = float(inputs["onsets"][scores[:, label].argmax()])
     shown = (start, start + inputs["duration"])
-    signal, names, rate = _excerpt(path, inputs["report"], shown)
+    signal, names, rate = _excerpt(recording, inputs["report"], shown)
     return Recognition(
         name=path.name,
         signal=signal,
@@ -127,44 +129,25 @@ def gather(files: Sequence[str], folder: Path) -> Path:
     """
     if not files:
         raise ValueError("No file was given. Drop a recording, or pick an example")
+    names = [Path(file).name for file in files]
+    if len(set(names)) < len(names):
+        raise ValueError(f"Two files are called {max(names, key=names.count)}. Give the files of one recording")
     copies = [Path(shutil.copy(file, folder)) for file in files]
     if len(copies) == 1:
         return copies[0]
     headers = [copy for copy in copies if copy.suffix.lower() in HEADERS]
     if len(headers) != 1:
-        names = ", ".join(copy.name for copy in copies)
         raise ValueError(
-            f"{names} are not one recording. Give one file, or a header ({', '.join(HEADERS)}) with the files it names"
+            f"{', '.join(names)} are not one recording. Give one file, "
+            f"or a header ({', '.join(HEADERS)}) with the files it names"
         )
     return headers[0]
 
 
-def refuse_foreign_files(path: Path) -> None:
-    """Headers name further files: those must have been uploaded too, or a header could ask for any file at all.
-
-    Raises:
-        ValueError: If one lies elsewhere.
-    """
-    if path.suffix.lower() in (".vhdr", ".ahdr"):
-        named = [match.strip() for match in _NAMED_FILE.findall(path.read_text(encoding="latin-1"))]
-    else:
-        named = []
-    try:
-        opened = mne.io.read_raw(path, preload=False, verbose="ERROR").filenames if not named else ()
-    except Exception:  # what cannot be opened is refused later, in the extractor's words
-        opened = ()
-    folder = path.parent.resolve()
-    if any({"/", "\\"} & set(name) for name in named) or any(Path(name).resolve().parent != folder for name in opened):
-        raise ValueError(
-            f"{path.name} points to a file that was not uploaded. Drop it together with the files it names"
-        )
-
-
-def _excerpt(path: Path, report: Any, shown: tuple[float, float]) -> tuple[np.ndarray, list[str], float]:
+def _excerpt(recording: Any, report: Any, shown: tuple[float, float]) -> tuple[np.ndarray, list[str], float]:
     """The stretch as recorded: µV, names and rate of the electrodes that were used."""
-    raw = mne.io.read_raw(path, preload=False, verbose="ERROR")
-    recorded = {report.renamed.get(name, name): name for name in raw.ch_names}
-    names = [name for name in report.ch_names if name in recorded]
-    start, stop = (round(second * raw.info["sfreq"]) for second in shown)
-    signal = raw.get_data([recorded[name] for name in names], start, min(stop, raw.n_times)) * 1e6
-    return signal - signal.mean(axis=1, keepdims=True), names, float(raw.info["sfreq"])
+    names = [name for name in report.ch_names if name in recording.ch_names]
+    start, stop = (round(second * recording.sampling_rate) for second in shown)
+    electrodes = [recording.ch_names.index(name) for name in names]
+    signal = np.asarray(recording.signal[electrodes, start:stop], dtype=float)
+    return signal - signal.mean(axis=1, keepdims=True), names, float(recording.sampling_rate)

@@ -1,24 +1,27 @@
 """Checkpoints that are complete or absent: written aside, synced, renamed, and verified before they are used."""
 
+import contextlib
+import hashlib
 import json
 import os
 import shutil
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from mdjpt_hf.data.storage import file_hash
 from mdjpt_hf.errors import CheckpointError
+from mdjpt_hf.ownership import owned
 
 WEIGHTS_FILE = "model.safetensors"
 OPTIMIZER_FILE = "optimizer.pt"
 OBJECTIVE_FILE = "objective.safetensors"  # only where the objective has tensors of its own
-STATE_FILE = "state.json"  # written last: names the other files' hashes
+STATE_FILE = "state.json"  # written last: names the other files' hashes, and its own
 
 
 @dataclass
@@ -46,8 +49,28 @@ class CheckpointFolder:
         self.folder, self.key, self.keep = folder, key, keep
 
     def save(self, checkpoint: Checkpoint) -> Path:
-        """Write a checkpoint and remove the oldest; a crash at any moment leaves the earlier ones usable."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Write a checkpoint and remove the oldest; a crash at any moment leaves the earlier ones usable.
+
+        Processes that save into one folder do so one after the other.
+
+        Raises:
+            CheckpointError: If the disk is full, read-only or gone; the earlier checkpoints stay whole.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with owned(self.folder.with_name(f".{self.folder.name}.lock"), self.folder, wait=600.0):
+                return self._save(checkpoint)
+        except (OSError, RuntimeError, SafetensorError) as error:  # PyTorch and safetensors have their own words
+            with contextlib.suppress(OSError):
+                self._remove_leftovers()
+            raise CheckpointError(
+                f"step {checkpoint.step} cannot be written ({str(error)[:200]}); earlier checkpoints are whole",
+                path=self.folder,
+                value=checkpoint.step,
+                remedy="Free some space or choose another disk, then go on with --resume",
+            ) from error
+
+    def _save(self, checkpoint: Checkpoint) -> Path:
         self._remove_leftovers()
         temporary = self.folder / f".step-{checkpoint.step:08d}.partial"
         temporary.mkdir()
@@ -64,7 +87,7 @@ class CheckpointFolder:
             "objective": checkpoint.facts,
             "sha256": {name: file_hash(temporary / name) for name in files},
         }
-        (temporary / STATE_FILE).write_text(json.dumps(state))
+        (temporary / STATE_FILE).write_text(json.dumps({**state, "digest": _hash(state)}))
         for name in (*files, STATE_FILE, ""):
             _sync(temporary / name)
         final = self.folder / f"step-{checkpoint.step:08d}"
@@ -76,22 +99,35 @@ class CheckpointFolder:
         return final
 
     def load_newest(self) -> Checkpoint | None:
-        """The newest complete checkpoint, or None where there is none; damaged ones are passed over with a warning.
+        """The newest complete checkpoint, or None where none was ever finished; damaged ones are passed over with a
+        warning.
 
         Raises:
-            CheckpointError: If the newest readable checkpoint belongs to a run with other settings.
+            CheckpointError: If the newest readable checkpoint belongs to a run with other settings, or there are
+                checkpoints and none of them is whole.
         """
-        for folder in reversed(self._folders()):
+        folders = self._folders()
+        for folder in reversed(folders):
             try:
                 return self._load(folder)
-            except (OSError, ValueError, KeyError, RuntimeError, UnpicklingError) as error:
-                if isinstance(error, CheckpointError):
-                    raise
-                warnings.warn(f"{folder} is damaged ({error}); using the one before it", stacklevel=2)
+            except CheckpointError:
+                raise
+            except Exception as error:  # safetensors, pickles and JSON each have their own errors
+                before = "; using the one before it" if folder != folders[0] else ""
+                warnings.warn(f"{folder} is damaged ({type(error).__name__}: {error}){before}", stacklevel=2)
+        if folders:
+            raise CheckpointError(
+                f"none of the {len(folders)} checkpoints is whole, so there is nothing to go on with",
+                path=self.folder,
+                value=[folder.name for folder in folders],
+                remedy="Restore one from a copy, or start a new run in another --output-dir",
+            )
         return None
 
     def _load(self, folder: Path) -> Checkpoint:
         state = json.loads((folder / STATE_FILE).read_text())
+        if state.pop("digest") != _hash(state):
+            raise ValueError(f"{STATE_FILE} does not match its hash")
         if state["key"] != self.key:
             raise CheckpointError(
                 "was written by a run with other settings or another number of processes",
@@ -112,6 +148,11 @@ class CheckpointFolder:
     def _remove_leftovers(self) -> None:
         for leftover in self.folder.glob(".step-*.partial"):
             shutil.rmtree(leftover)
+
+
+def _hash(state: dict[str, Any]) -> str:
+    """Of what a state says, however it is spaced."""
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
 def _save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:

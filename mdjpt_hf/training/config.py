@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -153,6 +154,8 @@ class RunConfig:
             "checkpoint_steps",
         ):
             self._require(getattr(self, name) >= 1, name, "must be at least 1")
+        self._require(0 < self.learning_rate < math.inf, "learning_rate", "must be a positive number")
+        self._require(0 <= self.weight_decay < math.inf, "weight_decay", "must be a number, not negative")
         betas = self.adam_betas
         self._require(len(betas) == 2 and all(0 <= beta < 1 for beta in betas), "adam_betas", "must be two in [0, 1)")
         self._require(self.keep_checkpoints >= 2, "keep_checkpoints", "must be at least 2, so that one can be damaged")

@@ -22,6 +22,7 @@ from mdjpt_hf.training.checkpoint import Checkpoint, CheckpointFolder
 from mdjpt_hf.training.config import RunConfig
 from mdjpt_hf.training.memory import give_back_large_blocks, keep_freed_memory
 from mdjpt_hf.training.objective import Meter, Objective, ObjectiveState
+from mdjpt_hf.training.stopping import Stopped, StopRequests, ignore_stop_signals
 
 
 def make_accelerator(config: RunConfig, logging_dir: str) -> Accelerator:
@@ -102,21 +103,40 @@ class Pretrainer:
 
         Args:
             resume (`bool`): Go on from the newest complete checkpoint; from the start where there is none.
+
+        Raises:
+            Stopped: After SIGTERM, a first Ctrl-C, or the end of the launcher; the last step is saved then.
+            CheckpointError: If no checkpoint is whole, or none can be written.
+            MDJPTError: If loss or weights are not finite, or a data worker dies.
         """
         done = self._restore() if resume else 0
-        meter = self.objective.meter()
+        self._saved = done
         bar = tqdm(total=self.config.steps, initial=done, desc="pretrain", unit="step", disable=not self._is_main)
-        with bar:
-            for number, steps in enumerate(self.objective.rounds()):
-                if done < steps.stop:
-                    self._start_round(number, resumed=done > steps.start)
-                    if done == 0:
-                        self._evaluate(0)
-                    for step, batch in enumerate(self._loader(done, steps.stop), start=done + 1):
-                        meter.add(*self._step(step, batch))
-                        self._after_step(step, meter, bar)
-                    done = steps.stop
+        try:
+            with bar, StopRequests() as self.requests:
+                self._train(done, bar)
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise MDJPTError(
+                f"a data worker died ({str(error).splitlines()[0]}); checkpoints are whole",
+                remedy="Give it more memory, or fewer --num-workers, and go on with --resume",
+            ) from error
         return self.accelerator.unwrap_model(self.model)
+
+    def _train(self, done: int, bar: tqdm) -> None:
+        meter = self.objective.meter()
+        for number, steps in enumerate(self.objective.rounds()):
+            if done < steps.stop:
+                if done != self._saved:  # a new round may take long and changes the model step by step
+                    self._save(done)
+                self._start_round(number, resumed=done > steps.start)
+                if done == 0:
+                    self._evaluate(0)
+                for step, batch in enumerate(self._loader(done, steps.stop), start=done + 1):
+                    meter.add(*self._step(step, batch))
+                    self._after_step(step, meter, bar)
+                done = steps.stop
 
     def _start_round(self, number: int, resumed: bool) -> None:
         model = self.accelerator.unwrap_model(self.model)
@@ -134,6 +154,7 @@ class Pretrainer:
             sampler=range(first, last),
             num_workers=self.config.num_workers,
             pin_memory=self.accelerator.device.type == "cuda",
+            worker_init_fn=ignore_stop_signals,
         )
 
     def rehearse(self) -> tuple[float, int]:
@@ -172,8 +193,11 @@ class Pretrainer:
             self._log({"step": step, **meter.close(self.accelerator)}, bar)
         if step % config.eval_steps == 0 or last:
             self._evaluate(step)
-        if step % config.checkpoint_steps == 0 or last:
+        number, overdue = self.requests.agreed(self.accelerator)
+        if step % config.checkpoint_steps == 0 or last or number or overdue:
             self._save(step)
+        if number:
+            raise Stopped(number, step)
 
     def _log(self, entry: dict[str, Any], bar: tqdm) -> None:
         self.history.append(entry)
@@ -183,8 +207,10 @@ class Pretrainer:
 
     def _evaluate(self, step: int) -> None:
         """Scores on held-out subjects, by the main process while the others wait."""
+        scores = None
         if self._is_main:
-            scores = self.objective.evaluate(self.accelerator.unwrap_model(self.model))
+            with self.requests.interruptible():
+                scores = self.objective.evaluate(self.accelerator.unwrap_model(self.model))
             if scores is not None:
                 entry, line = scores
                 self.history.append({"step": step, **entry})
@@ -201,6 +227,8 @@ class Pretrainer:
                 Checkpoint(step, weights, self.optimizer.state_dict(), self.history, state.tensors, state.facts)
             )
         self.accelerator.wait_for_everyone()
+        self._saved = step
+        self.requests.saved()
 
     def _check_weights(self, step: int, weights: dict[str, torch.Tensor]) -> None:
         """A finite loss can still have had an infinite gradient; such weights must not replace good ones."""

@@ -11,12 +11,20 @@ from mdjpt_hf.training.departures import departures
 from mdjpt_hf.training.loop import Pretrainer
 
 
-def run_record(config: RunConfig, trial_sets: list[TrialSet], trainer: Pretrainer, seconds: float) -> dict[str, Any]:
+def training_datasets(config: RunConfig, trial_sets: list[TrialSet], trainer: Pretrainer) -> list[dict[str, Any]]:
+    """What is told of the datasets trained on; read before training, when the corpora are known to be there."""
+    held_out = trainer.objective.held_out
+    return [dataset_facts(trials, config.held_out_subjects if trials.name in held_out else 0) for trials in trial_sets]
+
+
+def run_record(
+    config: RunConfig, datasets: list[dict[str, Any]], trainer: Pretrainer, seconds: float
+) -> dict[str, Any]:
     """Everything a card says about how a checkpoint came to be. No path of this machine is in it.
 
     Args:
         config (`RunConfig`): The run.
-        trial_sets (`list[TrialSet]`): The datasets trained on.
+        datasets (`list[dict]`): From [`training_datasets`].
         trainer (`Pretrainer`): After its last step.
         seconds (`float`): Wall time of this process, data preparation included.
 
@@ -36,10 +44,7 @@ def run_record(config: RunConfig, trial_sets: list[TrialSet], trainer: Pretraine
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "departures": list(departures(config)),
         "checkpoint": "the last step; nothing is chosen with labels",
-        "datasets": [
-            dataset_facts(trials, config.held_out_subjects if trials.name in trainer.objective.held_out else 0)
-            for trials in trial_sets
-        ],
+        "datasets": datasets,
         "software": software_facts(),
         "machine": machine,
         "training_seconds": round(training, 1),

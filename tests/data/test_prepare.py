@@ -2,6 +2,8 @@
 
 import errno
 import hashlib
+import importlib
+import inspect
 import json
 import os
 import signal
@@ -202,3 +204,40 @@ def test_a_recording_in_several_stretches_is_scaled_as_a_whole(tmp_path, toy_cor
     (trials,) = open_corpora([folder])
     first = np.concatenate([trials.signal(0).ravel(), trials.signal(2).ravel()])
     np.testing.assert_allclose(trials.scales[[0, 2], 1], first.std(dtype=np.float64), rtol=1e-6)
+
+
+MORTAL = '''
+import os
+import signal
+from data_of_toys import ToyCorpus
+
+
+class Mortal(ToyCorpus):
+    """Reading one of its subjects ends the process that does it."""
+
+    def read_unit(self, unit, report):
+        if unit == "s1":
+            signal.raise_signal(signal.SIGKILL)
+        yield from super().read_unit(unit, report)
+'''
+
+
+@pytest.fixture
+def mortal(tmp_path, monkeypatch, toy_corpus):
+    """A corpus in modules of their own, which worker processes can import."""
+    conftest = Path(inspect.getfile(toy_corpus))
+    (tmp_path / "data_of_toys.py").write_text(conftest.read_text())
+    (tmp_path / "data_of_mortals.py").write_text(MORTAL)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield importlib.import_module("data_of_mortals").Mortal
+    for name in ("data_of_toys", "data_of_mortals"):
+        sys.modules.pop(name, None)
+
+
+def test_a_worker_that_dies_is_one_unit_that_was_skipped(tmp_path, mortal):
+    shown = {(f"s{number}", 1): ["clip0"] for number in range(4)}
+    with pytest.raises(CorpusError, match="read unit 's1' died"):
+        prepare(mortal(shown=shown), tmp_path / "toy", workers=2, progress=False)
+    prepared = prepare(mortal(shown=shown), tmp_path / "toy", workers=2, progress=False, skip_bad=True)
+    assert list(prepared.report["skipped"]) == ["s1"] and "died" in prepared.report["skipped"]["s1"]
+    assert set(load_from_disk(str(tmp_path / "toy"))["subject"]) == {"s0", "s2", "s3"}

@@ -1,11 +1,16 @@
 """Checkpoints: complete or absent, verified before use."""
 
+import errno
 import json
+import subprocess
+import sys
+import textwrap
 
 import pytest
 import torch
 
 from mdjpt_hf.errors import CheckpointError
+from mdjpt_hf.training import checkpoint as checkpoint_module
 from mdjpt_hf.training.checkpoint import OPTIMIZER_FILE, STATE_FILE, WEIGHTS_FILE, Checkpoint, CheckpointFolder
 
 
@@ -79,3 +84,55 @@ def test_code_in_an_optimizer_file_is_not_run(folder, tmp_path):
     with pytest.warns(UserWarning, match="is damaged"):
         assert folder.load_newest().step == 1
     assert not (tmp_path / "written-by-attacker").exists()
+
+
+@pytest.mark.parametrize("change", [{"step": 7}, {"key": "another"}, {"history": []}, {"sha256": {}}])
+def test_a_state_that_was_changed_is_damaged_though_it_is_good_json(folder, change):
+    folder.save(checkpoint(1))
+    path = folder.save(checkpoint(2)) / STATE_FILE
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.warns(UserWarning, match="step-00000002 is damaged .*does not match its hash.*the one before"):
+        assert folder.load_newest().step == 1
+
+
+def test_where_no_checkpoint_is_whole_nothing_begins_from_zero(folder):
+    for step in (1, 2):
+        (folder.save(checkpoint(step)) / STATE_FILE).write_text("{")
+    with (
+        pytest.warns(UserWarning, match="is damaged"),
+        pytest.raises(CheckpointError, match="none of the 2 checkpoints"),
+    ):
+        folder.load_newest()
+
+
+def test_a_full_disk_is_an_error_of_ours_and_leaves_the_earlier_one(folder, monkeypatch):
+    folder.save(checkpoint(1))
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for name in ("save_file", "file_hash", "_sync"):
+        with monkeypatch.context() as patch:
+            patch.setattr(checkpoint_module, name, full)
+            with pytest.raises(
+                CheckpointError, match=r"step 2 cannot be written .*No space left.*earlier .* are whole"
+            ):
+                folder.save(checkpoint(2))
+        assert not list(folder.folder.glob(".*")) and folder.load_newest().step == 1
+
+
+def test_two_processes_that_save_at_once_take_turns(tmp_path):
+    code = """
+        import sys, torch
+        from pathlib import Path
+        from mdjpt_hf.training.checkpoint import Checkpoint, CheckpointFolder
+        folder = CheckpointFolder(Path(sys.argv[1]), sys.argv[2], 2)
+        for step in range(1, 20):
+            folder.save(Checkpoint(step, {"w": torch.full((50, 50), float(step))}, {}, []))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "checkpoints")]
+    both = [subprocess.Popen([*command, key], stderr=subprocess.PIPE, text=True) for key in "ab"]
+    messages = [process.communicate(timeout=120)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], messages
+    states = [json.loads(path.read_text()) for path in (tmp_path / "checkpoints").glob("*/state.json")]
+    assert len(states) == 2 and all(state["step"] in (18, 19) for state in states)
