@@ -23,6 +23,7 @@ from mdjpt_hf.data_scripts.files import open_raw, read_recording
 from mdjpt_hf.data_scripts.pickles import load_array
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import canonical_name
+from mdjpt_hf.modeling.timeline_mdjpt import read_timeline
 
 CHANNELS = (
     *("Fp1", "Fpz", "Fp2", "AF7", "AF3", "AF4", "AF8", "F7", "F5", "F3", "F1", "Fz", "F2", "F4", "F6", "F8"),
@@ -184,16 +185,7 @@ def _raw(subject: str, files: Sequence[Path], behaviour: Behaviour, report: Unit
         trials = [marked for span, marked in zip(spans, shown, strict=True) if span.path == path and marked]
         if trials:
             recording, notes = read_recording(path, reader=_read_edf)
-            yield SourceRecording(
-                path,
-                0,
-                recording.signal,
-                recording.ch_names,
-                recording.sampling_rate,
-                trials,
-                recording.bads,
-                [*notes, *recording.selection.notes()],
-            )
+            yield SourceRecording.of_file(path, recording, trials, notes)
 
 
 @dataclass
@@ -222,7 +214,7 @@ def _spans(subject: str, path: Path, report: UnitReport) -> list[_Span]:
     """
     meaning = TRIGGERS.get(subject)
     raw, _ = open_raw(path, _read_edf)
-    events = [(float(a["onset"]), _code(str(a["description"]))) for a in raw.annotations]
+    events = [(mark.onset, _code(mark.text)) for mark in read_timeline(raw).marks]
     if meaning is None or not any(code in meaning for _, code in events):
         codes = sorted({code for _, code in events if code is not None})
         raise CorpusError(

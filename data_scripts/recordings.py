@@ -7,7 +7,7 @@ The table is CSV (or TSV) with a header; each line is one trial:
 | `file` | anything `mne.io.read_raw` opens (EDF, BDF, SET, FIF, CNT, VHDR, ...), relative to the source |
 | `subject`, `stimulus` | ids without personal data; a stimulus has the same id for everybody who saw it |
 | `session` | whole number, 0 if left out |
-| `onset`, `duration` | s from the start of the file; 0 and the rest of the file if left out |
+| `onset`, `duration` | s on the file's clock, as its own markers have it; 0 and the rest of the file if left out |
 | `trial` | position in the session from 0; if left out, the order of onsets when the session is one file |
 | `label` | name of the class |
 | `emotion`, `valence_class` | words of the common vocabulary (`mdjpt_hf.schema`) |
@@ -26,6 +26,7 @@ from mdjpt_hf.data_scripts.files import fingerprint, parts, read_recording
 from mdjpt_hf.data_scripts.recordings_table import TableRow, read_table
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.signal_mdjpt import microvolts_per
+from mdjpt_hf.modeling.stretches_mdjpt import Span
 from mdjpt_hf.preprocessing import Preprocessed, check_preset, preprocess, preset_settings
 from mdjpt_hf.schema import RATINGS, Trial
 
@@ -116,16 +117,19 @@ class Recordings(CorpusBuilder):
                 recording.bads,
                 where=str(self.source / file),
                 unit=recording.unit,
+                stretches=recording.stretches,
             )
-            notes += [*recording.selection.notes(), *prepared.notes]
+            notes += [*recording.notes, *recording.selection.notes(), *prepared.notes]
             report.notes += [line for note in notes if (line := f"{file}: {note}") not in report.notes]
             for row in (row for row in rows if (row.session, row.file) == (session, file)):
-                trial = self._trial(row, prepared)
-                start = round(row.onset * prepared.sampling_rate)
-                if prepared.is_silent(start, start + trial.signal.shape[1]):
-                    report.rejected.append(f"{file}: the trial of line {row.line} is silent: no channel varies")
+                span = self._span(row, prepared)
+                problem = span.broken
+                if not problem and prepared.is_silent(span.start, span.stop):
+                    problem = "is silent: no channel varies"
+                if problem:
+                    report.rejected.append(f"{file}: the trial of line {row.line} {problem}")
                     continue
-                yield trial
+                yield self._trial(row, prepared, span)
                 if any(row.overlaps(start, end) for start, end in recording.bad_spans):
                     report.notes.append(f"{file}: the trial of line {row.line} overlaps a stretch marked bad")
 
@@ -151,27 +155,29 @@ class Recordings(CorpusBuilder):
                 remedy="Correct the table, or give the folder of the recordings as source",
             )
 
-    def _trial(self, row: TableRow, prepared: Preprocessed) -> Trial:
-        rate, n_samples = prepared.sampling_rate, prepared.signal.shape[1]
-        start = round(row.onset * rate)
-        stop = n_samples if row.duration is None else start + round(row.duration * rate)
-        # resampling rounds the length up or down by less than one sample
-        if start >= min(stop, n_samples) or stop > n_samples + 1:
+    def _span(self, row: TableRow, prepared: Preprocessed) -> Span:
+        """Where a trial lies among the samples; it must end before the recording does."""
+        span = prepared.span(row.onset, row.duration)
+        if span.beyond:
+            end = prepared.end if row.duration is None else row.onset + row.duration
             raise CorpusError(
-                f"line {row.line}: the trial lasts from {row.onset:g} to {stop / rate:g} s, "
-                f"but {row.file} ends at {n_samples / rate:g} s",
+                f"line {row.line}: the trial lasts from {row.onset:g} to {end:g} s, "
+                f"but {row.file} ends at {prepared.end:g} s",
                 path=self.table,
                 value=(row.onset, row.duration),
                 remedy="Onset and duration are in seconds from the start of the file",
             )
+        return span
+
+    def _trial(self, row: TableRow, prepared: Preprocessed, span: Span) -> Trial:
         return Trial(
             dataset=self.name,
             subject=row.subject,
             session=row.session,
             trial=row.trial,
             stimulus=row.stimulus,
-            signal=prepared.signal[:, start:stop],
-            sampling_rate=rate,
+            signal=prepared.signal[:, span.start : span.stop],
+            sampling_rate=prepared.sampling_rate,
             ch_names=prepared.ch_names,
             label=self.label_names.index(row.label) if row.label else -1,
             label_name=row.label,

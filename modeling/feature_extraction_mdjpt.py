@@ -23,6 +23,7 @@ from .signal_mdjpt import (
     microvolts_per,
     robust_scale,
 )
+from .stretches_mdjpt import Stretch, mask_spans, time_of
 
 
 @dataclass
@@ -143,7 +144,8 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
 
         Returns:
             `input_values` float32 `(windows, 60, samples)`, `group_ids` int64 `(windows,)` (which recording
-            of the call), `window_onsets` float32 `(windows,)` in s; and the attribute `report`.
+            of the call), `window_onsets` float32 `(windows,)` in s on the recording's own clock, on which pauses
+            count; and the attribute `report`.
 
         Raises:
             MDJPTError: One of its kinds (montage, rate, unit, signal), each with value and remedy.
@@ -196,10 +198,12 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
             target=self.sampling_rate,
             band=(self.band[0], self.band[1]),
             unit=recording.unit,
+            stretches=recording.stretches,
         )
-        length = round(window_seconds * self.sampling_rate)
-        starts = cut_windows(cleaned.signal.shape[1], length, round(stride_seconds * self.sampling_rate))
-        usable = _usable_samples(recording.bad_spans, cleaned.signal.shape[1], self.sampling_rate)
+        rate, n_samples = self.sampling_rate, cleaned.signal.shape[1]
+        length = round(window_seconds * rate)
+        starts = _cut(cleaned.stretches, length, round(stride_seconds * rate))
+        usable = mask_spans(recording.bad_spans, cleaned.stretches, rate, n_samples)
         kept = np.array([start for start in starts if usable[start : start + length].all()], dtype=np.int64)
         _check_kept(kept, starts)
         mean, std = robust_scale(cleaned.signal if usable.all() else cleaned.signal[:, usable])
@@ -207,13 +211,14 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         projection = channel_projection(cleaned.ch_names, self.montage)
         projected = projection @ ((cleaned.signal - np.float32(mean)) / np.float32(std))
         windows = np.stack([projected[:, start : start + length] for start in kept])
-        return windows, (kept / self.sampling_rate).astype(np.float32), report
+        onsets = [time_of(start, cleaned.stretches, rate) for start in kept]
+        return windows, np.array(onsets, dtype=np.float32), report
 
     def _report(
         self, recording: Recording, cleaned: Cleaned, scale: tuple[float, float], counts: tuple[int, int]
     ) -> RecordingReport:
         missing = [name for name in STANDARD_CHANNELS if name not in cleaned.ch_names]
-        notes = [*recording.selection.notes(), *cleaned.notes]
+        notes = [*recording.notes, *recording.selection.notes(), *cleaned.notes]
         if missing:
             notes.append(f"{len(missing)} standard channels made from neighbours: {', '.join(missing)}")
         if counts[1]:
@@ -320,24 +325,26 @@ def _per_recording(ch_names: Any, rate: Any, count: int, several: bool) -> tuple
     return names, rates
 
 
-def _usable_samples(bad_spans: list[tuple[float, float]], n_samples: int, rate: float) -> np.ndarray:
-    """Mask `(n_samples,)`: False inside stretches marked bad; a mark without duration takes one sample."""
-    usable = np.ones(n_samples, dtype=bool)
-    for start, end in bad_spans:
-        first = int(np.floor(start * rate))
-        last = max(int(np.ceil(end * rate)), first + 1)
-        usable[max(first, 0) : max(last, 0)] = False  # a mark may lie before the first sample
-    return usable
+def _cut(stretches: Sequence[Stretch], length: int, stride: int) -> np.ndarray:
+    """First samples of all windows, none of which runs from one stretch into another."""
+    return np.concatenate([s.start + cut_windows(s.stop - s.start, length, stride) for s in stretches])
 
 
 def _check_length(recording: Recording, window_seconds: float) -> None:
-    seconds = recording.signal.shape[1] / recording.sampling_rate
+    longest = max(stretch.stop - stretch.start for stretch in recording.stretches)
+    seconds = longest / recording.sampling_rate
     if seconds < window_seconds - 1e-6:
+        what = "the recording lasts" if len(recording.stretches) == 1 else "the longest stretch without a break lasts"
         raise SignalError(
-            f"the recording lasts {seconds:.3g} s, one window {window_seconds:g} s",
+            f"{what} {_told_apart(seconds, window_seconds)} s, one window {window_seconds:g} s",
             value=seconds,
             remedy="Give a longer recording, or smaller window_seconds",
         )
+
+
+def _told_apart(seconds: float, limit: float) -> str:
+    """A duration in so many digits that it does not read like the limit it misses."""
+    return next((text for digits in range(3, 9) if (text := f"{seconds:.{digits}g}") != f"{limit:g}"), repr(seconds))
 
 
 def _check_kept(kept: np.ndarray, starts: np.ndarray) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 from .errors_mdjpt import MontageError, SignalError
 from .montage_mdjpt import ChannelSelection, canonical_name, select_channels
 from .signal_mdjpt import check_rate, microvolts_per
+from .stretches_mdjpt import Stretch, whole
+from .timeline_mdjpt import read_timeline
 
 _BLOCK_SECONDS = 60  # read at a time, so that a file on disk never stands in memory in float64
 
@@ -22,8 +24,10 @@ class Recording:
         sampling_rate: Hz.
         selection: Which channels were kept and their names.
         bads: Kept channels stated to be bad, by their standard names.
-        bad_spans: (start, end) in s of stretches marked bad.
+        bad_spans: (start, end) in s of stretches marked bad, on the file's clock.
         unit: The unit the values were taken to be in.
+        stretches: Parts of the signal without a break; all of it is one if nothing is said.
+        notes: What is odd about the recording, for people.
     """
 
     signal: np.ndarray
@@ -32,6 +36,11 @@ class Recording:
     bads: list[str] = field(default_factory=list)
     bad_spans: list[tuple[float, float]] = field(default_factory=list)
     unit: str = "uV"
+    stretches: list[Stretch] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.stretches = self.stretches or whole(self.signal.shape[1])
 
     @property
     def ch_names(self) -> list[str]:
@@ -66,13 +75,16 @@ def read_raw(raw: Any, unit: str | None = None, bads: Iterable[str] = ()) -> Rec
     rate = check_rate(raw.info["sfreq"])
     selection = select_channels(raw.ch_names, raw.get_channel_types())
     unit = unit or "V"
+    timeline = read_timeline(raw)
     return Recording(
         _read_signal(raw, selection.indices, microvolts_per(unit)),
         rate,
         selection,
         stated_bads([*raw.info["bads"], *bads], raw.ch_names, selection),
-        _bad_spans(raw),
+        timeline.bad_spans,
         unit,
+        timeline.stretches,
+        timeline.notes(),
     )
 
 
@@ -100,15 +112,3 @@ def _read_signal(raw: Any, indices: list[int], scale: float) -> np.ndarray:
         stop = min(start + block, n_samples)
         signal[:, start:stop] = raw.get_data(picks=indices, start=start, stop=stop) * scale
     return signal
-
-
-def _bad_spans(raw: Any) -> list[tuple[float, float]]:
-    """Stretches MNE calls bad: annotations whose text begins with "bad"."""
-    annotations = getattr(raw, "annotations", None) or []
-    # in a cropped recording the annotations' clock starts before the first sample
-    offset = raw.first_samp / raw.info["sfreq"]
-    return [
-        (float(a["onset"]) - offset, float(a["onset"]) - offset + float(a["duration"]))
-        for a in annotations
-        if str(a["description"]).lower().startswith("bad")
-    ]

@@ -26,6 +26,7 @@ from .filtering_mdjpt import (
     resampled_length,
 )
 from .montage_mdjpt import canonical_name
+from .stretches_mdjpt import Stretch, whole
 
 #: An average over fewer electrodes than this is no estimate of zero potential; such recordings keep their
 #: reference.
@@ -58,6 +59,7 @@ class Cleaned:
         bads: Channels that were bad, stated or found.
         interpolated: Those of them that were rebuilt from their neighbours; the others were removed.
         notes: What was done, for people.
+        stretches: Parts of the signal without a break between them; all of it is one if nothing is said.
     """
 
     signal: np.ndarray
@@ -66,6 +68,10 @@ class Cleaned:
     bads: list[str] = field(default_factory=list)
     interpolated: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    stretches: list[Stretch] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.stretches = self.stretches or whole(self.signal.shape[1])
 
 
 def clean(
@@ -76,8 +82,12 @@ def clean(
     target: float = TARGET_RATE,
     band: tuple[float, float] = (LOW_CUTOFF, HIGH_CUTOFF),
     unit: str = "uV",
+    stretches: Sequence[Stretch] | None = None,
 ) -> Cleaned:
     """Resample, band-pass, interpolate bad channels, and refer to the average, in this order.
+
+    Where the recording is broken, filters stop and start anew, and what lies between stretches, or is too short for
+    filters, is left out. Channels and unit are judged on everything together.
 
     Args:
         signal: `(channels, samples)` in µV, any real type.
@@ -87,6 +97,7 @@ def clean(
         target: Hz of the result.
         band: Edges of the band-pass in Hz, at most 47.
         unit: The unit the user stated, for the message if the amplitude is impossible.
+        stretches: Parts of the signal without a break; all of it by default.
 
     Raises:
         SignalError: On a wrong shape, NaN or infinite samples, less than 1 s, or too few good channels.
@@ -95,28 +106,47 @@ def clean(
         MontageError: If `bads` names a channel that is not there.
     """
     check_signal(signal, ch_names)
-    check_duration(signal.shape[1] / check_rate(rate))
-    cleaned = Cleaned(resample_and_filter(signal, float(rate), target, band), list(ch_names), target)
+    pieces, notes = filterable(stretches or whole(signal.shape[1]), check_rate(rate))
+    cleaned = Cleaned(
+        resample_and_filter(signal, float(rate), target, band, pieces),
+        list(ch_names),
+        target,
+        stretches=resampled_stretches(pieces, float(rate), target),
+    )
     if rate != target:
         cleaned.notes.append(f"resampled from {rate:g} to {target:g} Hz")
+    cleaned.notes += notes
     check_amplitude(recorded_channels(cleaned.signal), unit=unit, plausible=PLAUSIBLE_FILTERED)
     repair_channels(cleaned, channel_indices(bads, cleaned.ch_names))
     refer_to_average(cleaned)
     return cleaned
 
 
-def check_duration(seconds: float) -> None:
-    """Refuse what is too short for the filters.
+def filterable(stretches: Sequence[Stretch], rate: float) -> tuple[list[Stretch], list[str]]:
+    """Those stretches that are long enough for the filters, and a note on the others.
 
     Raises:
-        SignalError: Below 1 s.
+        SignalError: If none lasts 1 s.
     """
-    if seconds < 1:
+    kept = [stretch for stretch in stretches if stretch.stop - stretch.start >= rate]
+    if not kept:
+        seconds = max(stretch.stop - stretch.start for stretch in stretches) / rate
         raise SignalError(
-            f"filtering needs at least 1 s, found {seconds:.3g} s",
+            f"filtering needs at least 1 s, found {seconds:.3g} s" + " between two breaks" * (len(stretches) > 1),
             value=seconds,
             remedy="Give a longer stretch of the recording",
         )
+    left = len(stretches) - len(kept)
+    return kept, [f"left out {left} stretches between breaks that last less than 1 s"] if left else []
+
+
+def resampled_stretches(stretches: Sequence[Stretch], rate: float, target: float) -> list[Stretch]:
+    """Where stretches lie once each was brought to `target` Hz and they stand one after the other."""
+    ends = np.cumsum([resampled_length(stretch.stop - stretch.start, rate, target) for stretch in stretches]).tolist()
+    return [
+        Stretch(start, stop, stretch.onset)
+        for stretch, start, stop in zip(stretches, [0, *ends[:-1]], ends, strict=True)
+    ]
 
 
 def refer_to_average(cleaned: Cleaned) -> None:
@@ -133,12 +163,25 @@ def refer_to_average(cleaned: Cleaned) -> None:
         )
 
 
-def resample_and_filter(signal: np.ndarray, rate: float, target: float, band: tuple[float, float]) -> np.ndarray:
-    """`(channels, samples)` at `target` Hz, float32, within `band` (Hz), a few channels at a time."""
-    result = np.empty((signal.shape[0], resampled_length(signal.shape[1], rate, target)), dtype=np.float32)
+def resample_and_filter(
+    signal: np.ndarray,
+    rate: float,
+    target: float,
+    band: tuple[float, float],
+    stretches: Sequence[Stretch] | None = None,
+) -> np.ndarray:
+    """`(channels, samples)` at `target` Hz, float32, within `band` (Hz), a few channels at a time.
+
+    Stretches are filtered each by itself and stand one after the other in the result.
+    """
+    stretches = stretches or whole(signal.shape[1])
+    places = resampled_stretches(stretches, rate, target)
+    result = np.empty((signal.shape[0], places[-1].stop), dtype=np.float32)
     for start in range(0, signal.shape[0], _CHUNK):
         chunk = slice(start, start + _CHUNK)
-        result[chunk] = band_pass(resample(signal[chunk], rate, target), target, *band)
+        for stretch, place in zip(stretches, places, strict=True):
+            piece = resample(signal[chunk, stretch.start : stretch.stop], rate, target)
+            result[chunk, place.start : place.stop] = band_pass(piece, target, *band)
     return result
 
 

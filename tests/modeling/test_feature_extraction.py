@@ -11,9 +11,10 @@ import torch
 from transformers import AutoFeatureExtractor, BatchFeature
 
 from mdjpt_hf.errors import MDJPTError, MontageError, SamplingRateError, SignalError, UnitError
-from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor, _usable_samples
+from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
 from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS, channel_projection
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
+from mdjpt_hf.modeling.stretches_mdjpt import mask_spans, whole
 from mdjpt_hf.preprocessing import preprocess
 
 NAMES = ["Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2", "T7", "T8", "Cz", "AF7"]
@@ -215,9 +216,9 @@ def test_bads_in_any_spelling_for_every_recording(extractor, bads):
 
 
 def test_marks_before_the_first_sample_reject_nothing():
-    usable = _usable_samples([(-3.0, -1.0), (-1.0, 0.5), (2.0, 2.0), (9.0, 11.0)], 500, 100.0)
+    usable = mask_spans([(-3.0, -1.0), (-1.0, 0.5), (2.0, 2.0), (9.0, 11.0)], whole(500), 100.0, 500)
     assert np.flatnonzero(~usable).tolist() == [*range(50), 200]
-    assert _usable_samples([(-3.0, -1.0)], 500, 100.0).all()
+    assert mask_spans([(-3.0, -1.0)], whole(500), 100.0, 500).all()
 
 
 @pytest.mark.parametrize("tmin", [0.0, 3.0])
