@@ -22,7 +22,8 @@ from mdjpt_hf.data_scripts.files import fingerprint, refuse_pointers
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import select_channels
 from mdjpt_hf.modeling.raw_mdjpt import Recording
-from mdjpt_hf.modeling.stretches_mdjpt import Stretch, whole as unbroken
+from mdjpt_hf.modeling.stretches_mdjpt import Stretch
+from mdjpt_hf.modeling.stretches_mdjpt import whole as unbroken
 from mdjpt_hf.preprocessing import Preprocessed, check_preset, preprocess_session, preset_settings
 from mdjpt_hf.schema import Trial
 

@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mdjpt_hf.data_scripts.base import CorpusBuilder, CorpusFacts, UnitReport
-from mdjpt_hf.data_scripts.files import fingerprint, parts, read_recording
+from mdjpt_hf.data_scripts.files import fingerprints, read_recording
 from mdjpt_hf.data_scripts.recordings_table import TableRow, read_table
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.signal_mdjpt import microvolts_per
@@ -138,7 +138,7 @@ class Recordings(CorpusBuilder):
         files = [self.source / file for file in dict.fromkeys(row.file for row in self.rows)]
         return {
             "table": hashlib.sha256(self.table.read_bytes()).hexdigest(),
-            "files": [fingerprint(path, self.source) for file in files for path in parts(file)],
+            "files": [part for file in files for part in fingerprints(file, self.source)],
             "name": self.name,
             "unit": self.unit,
             "label_source": self.label_source,

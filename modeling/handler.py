@@ -81,9 +81,10 @@ class EndpointHandler:
             if isinstance(inputs, list):
                 return [self._answer(item, parameters) for item in inputs]
             return self._answer(inputs, parameters)
-        except ValueError as error:  # ours and the model's own errors, which all are ValueErrors
-            return {"error": _described(error)}
-        except Exception as error:  # nobody who calls can do anything about these; no detail of this machine is told
+        except Exception as error:
+            if _is_for_caller(error):
+                return {"error": _described(error)}
+            # nobody who calls can do anything about these; no detail of this machine is told
             return {"error": _described(RequestError("the request could not be served", type(error).__name__))}
 
     def _answer(self, item: Any, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -97,10 +98,12 @@ class EndpointHandler:
             path = Path(folder, "recording").with_suffix(suffix)
             path.write_bytes(content)
             try:
-                raw = mne.io.read_raw(path, preload=False, verbose="ERROR")
+                raw = _opened(path)
                 self._check_size(len(raw.ch_names), raw.n_times, raw.info["sfreq"], parameters)
-                return self.pipeline(raw, **parameters)
-            except ValueError as error:
+                return self.pipeline(path, **parameters)
+            except Exception as error:
+                if not _is_for_caller(error):
+                    raise
                 raise RequestError(
                     str(error).replace(str(path), "the file").replace(str(path.resolve()), "the file"),
                     getattr(error, "value", None),
@@ -216,7 +219,26 @@ def _file(text: Any) -> tuple[bytes, str]:
     raise RequestError("the file is neither EDF nor BDF", content[:8].hex(), "Convert the recording to EDF")
 
 
-def _described(error: ValueError) -> dict[str, Any]:
+def _opened(path: Path) -> Any:
+    try:
+        return mne.io.read_raw(path, preload=False, verbose="ERROR")
+    except Exception as error:  # readers of foreign formats raise anything at all
+        raise RequestError(
+            f"MNE cannot read this file ({type(error).__name__}: {str(error)[:200]})",
+            type(error).__name__,
+            "Check that it is complete and of the format that its first bytes say",
+        ) from error
+
+
+def _is_for_caller(error: Exception) -> bool:
+    """Whether an error says what the caller can do: ours and those of the model's code, known by name.
+
+    transformers loads every part of a checkpoint with its own copy of our exceptions, so classes are not the same.
+    """
+    return isinstance(error, RequestError) or any(kind.__name__ == "MDJPTError" for kind in type(error).__mro__)
+
+
+def _described(error: Exception) -> dict[str, Any]:
     value = getattr(error, "value", None)
     return {
         "type": type(error).__name__,

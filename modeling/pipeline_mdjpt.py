@@ -1,14 +1,16 @@
 """Emotion over time from a recording: `pipeline("eeg-emotion-recognition", model=..., trust_remote_code=True)`."""
 
 import os
-import warnings
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from transformers.pipelines import Pipeline
 
-from .errors_mdjpt import ConfigurationError, MDJPTError, SignalError, located
+from .errors_mdjpt import ConfigurationError, SignalError
+from .opening_mdjpt import open_file, watched
 from .smoothing_mdjpt import lds_smooth
 
 TASK = "eeg-emotion-recognition"
@@ -108,21 +110,13 @@ class EEGEmotionPipeline(Pipeline):
         """Windows of one recording, still as arrays: long recordings move to the device batch by batch."""
         source, stated, notes = _recording(inputs)
         windows = options.get("window_seconds") or self.feature_extractor.window_seconds
-        path = str(inputs) if isinstance(inputs, str | os.PathLike) else ""
-        try:
-            found = self.feature_extractor(source, **{**options, **stated})
-        except MDJPTError as error:
-            raise located(error, path) from error
-        except Exception as error:  # samples of a file are read only now, and a damaged one raises anything at all
-            if not path:
-                raise
-            raise _unreadable(path, error) from error
+        found, more = _extracted(inputs, lambda: self.feature_extractor(source, **{**options, **stated}))
         return {
             "input_values": found["input_values"],
             "onsets": found["window_onsets"],
             "duration": float(windows),
             "report": found.report,
-            "notes": notes + found.report.notes,
+            "notes": [*notes, *(note for note in more if note not in notes), *found.report.notes],
         }
 
     def _forward(  # type: ignore[override]
@@ -146,7 +140,14 @@ class EEGEmotionPipeline(Pipeline):
         if smoothing != "none":
             smoothed = lds_smooth(features.float().cpu().numpy(), causal=smoothing == "causal")
             features = torch.from_numpy(smoothed).to(features)
-        return head(features).float().cpu()
+        logits = head(features).float().cpu()
+        if not torch.isfinite(logits).all():
+            raise ConfigurationError(
+                "the model's scores are not numbers: its weights hold NaN or infinity, or overflow in this precision",
+                value=str(encoder.dtype),
+                remedy="Load the weights again, in float32",
+            )
+        return logits
 
     def postprocess(self, model_outputs: dict[str, Any], top_k: int | None = None) -> dict[str, Any]:  # type: ignore[override]
         """Scores as plain numbers, ready for JSON."""
@@ -187,33 +188,16 @@ def _recording(inputs: Any) -> tuple[Any, dict[str, Any], list[str]]:
             )
         return np.asarray(stated.pop("signal")), stated, []
     if isinstance(inputs, str | os.PathLike):
-        return _open(inputs)
+        raw, notes = open_file(Path(inputs))
+        return raw, {}, notes
     return inputs, {}, []
 
 
-def _open(path: str | os.PathLike) -> tuple[Any, dict[str, Any], list[str]]:
-    try:
-        import mne
-    except ImportError as error:
-        raise MDJPTError("opening files needs MNE", path=path, remedy="pip install mne, or give an array") from error
-    if not os.path.exists(path):
-        raise SignalError("there is no such file", path=path, value=str(path), remedy="Check the path")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            raw = mne.io.read_raw(path, preload=False, verbose="WARNING")
-        except Exception as error:  # readers of foreign formats raise anything at all
-            raise _unreadable(path, error) from error
-    return raw, {}, [f"MNE warns: {warning.message}" for warning in caught]
-
-
-def _unreadable(path: str | os.PathLike, error: Exception) -> SignalError:
-    return SignalError(
-        f"MNE cannot read this file ({type(error).__name__}: {str(error)[:200]})",
-        path=path,
-        value=type(error).__name__,
-        remedy="Check that it is complete and of the format its name says, or convert it to EDF or FIF",
-    )
+def _extracted(inputs: Any, extract: Callable[[], Any]) -> tuple[Any, list[str]]:
+    """What the extractor makes of a recording, and what MNE warned of: samples of a file are read only now."""
+    if isinstance(inputs, str | os.PathLike):
+        return watched(Path(inputs), extract)
+    return extract(), []
 
 
 __all__ = ["CUSTOM_PIPELINES", "TASK", "EEGEmotionPipeline"]

@@ -8,7 +8,7 @@ import numpy as np
 
 from .errors_mdjpt import MontageError, SignalError
 from .montage_mdjpt import ChannelSelection, canonical_name, select_channels
-from .signal_mdjpt import check_rate, microvolts_per
+from .stored_mdjpt import at_own_rate, band_notes, bipolar_channels, microvolt_scales, with_projectors
 from .stretches_mdjpt import Stretch, whole
 from .timeline_mdjpt import read_timeline
 
@@ -58,12 +58,13 @@ def read_raw(raw: Any, unit: str | None = None, bads: Iterable[str] = ()) -> Rec
 
     Args:
         raw: The recording; channels that are not typed eeg, or not known electrodes, are dropped.
-        unit: What the values really are, for files whose header is wrong; MNE promises "V".
+        unit: What the numbers in the file really are, where its header is wrong; MNE promises "V" for all else.
         bads: Names of bad channels, in addition to `raw.info["bads"]`.
 
     Raises:
         SignalError: If it is cut into epochs.
-        SamplingRateError: If the rate is below 94 Hz.
+        SamplingRateError: If the rate, or that of the EEG in a file of several, is below 94 Hz.
+        UnitError: If a channel's unit is no voltage.
         MontageError: If no channel is known, two are the same electrode, or a bad channel is not there.
     """
     if hasattr(raw, "drop_log") or not hasattr(raw, "n_times"):
@@ -72,20 +73,28 @@ def read_raw(raw: Any, unit: str | None = None, bads: Iterable[str] = ()) -> Rec
             value=type(raw).__name__,
             remedy="Give the continuous recording; filters and windows need it whole",
         )
-    rate = check_rate(raw.info["sfreq"])
-    selection = select_channels(raw.ch_names, raw.get_channel_types())
-    unit = unit or "V"
-    timeline = read_timeline(raw)
+    raw, notes = with_projectors(raw)
+    types = ["bipolar" if name in bipolar_channels(raw) else kind for name, kind in _typed(raw)]
+    selection = select_channels(raw.ch_names, types)
+    recorded = [raw.ch_names[index] for index in selection.indices]
+    marked = stated_bads([*raw.info["bads"], *bads], raw.ch_names, selection)
+    scales, more = microvolt_scales(raw, recorded, unit)
+    own, rate, others = at_own_rate(raw, selection.indices)
+    timeline = read_timeline(own)
     return Recording(
-        _read_signal(raw, selection.indices, microvolts_per(unit)),
+        _read_signal(own, [own.ch_names.index(name) for name in recorded], scales, whole=bool(others)),
         rate,
         selection,
-        stated_bads([*raw.info["bads"], *bads], raw.ch_names, selection),
+        marked,
         timeline.bad_spans,
-        unit,
+        unit or "V",
         timeline.stretches,
-        timeline.notes(),
+        [*timeline.notes(), *notes, *more, *others, *band_notes(raw)],
     )
+
+
+def _typed(raw: Any) -> list[tuple[str, str]]:
+    return list(zip(raw.ch_names, raw.get_channel_types(), strict=True))
 
 
 def stated_bads(bads: Iterable[str], recorded: Sequence[str], selection: ChannelSelection) -> list[str]:
@@ -105,10 +114,12 @@ def stated_bads(bads: Iterable[str], recorded: Sequence[str], selection: Channel
     return [name for name in selection.ch_names if name in wanted]
 
 
-def _read_signal(raw: Any, indices: list[int], scale: float) -> np.ndarray:
-    n_samples, block = int(raw.n_times), int(_BLOCK_SECONDS * raw.info["sfreq"])
+def _read_signal(raw: Any, indices: list[int], scales: np.ndarray, whole: bool = False) -> np.ndarray:
+    """`(channels, samples)` in µV, block by block; `whole` where MNE makes an edge at every block (mixed rates)."""
+    n_samples = int(raw.n_times)
+    block = n_samples if whole else int(_BLOCK_SECONDS * raw.info["sfreq"])
     signal = np.empty((len(indices), n_samples), dtype=np.float32)
     for start in range(0, n_samples, block):
         stop = min(start + block, n_samples)
-        signal[:, start:stop] = raw.get_data(picks=indices, start=start, stop=stop) * scale
+        signal[:, start:stop] = raw.get_data(picks=indices, start=start, stop=stop) * scales[:, None]
     return signal

@@ -13,7 +13,6 @@ import scipy.io
 
 from mdjpt_hf.data_scripts import builder_class
 from mdjpt_hf.data_scripts.base import UnitReport
-from mdjpt_hf.data_scripts.files import _refuse_partial_sample
 from mdjpt_hf.data_scripts.recordings import Recordings
 from mdjpt_hf.errors import (
     ConfigurationError,
@@ -21,10 +20,12 @@ from mdjpt_hf.errors import (
     MontageError,
     SamplingRateError,
     SchemaError,
+    SignalError,
     UnitError,
 )
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
 from mdjpt_hf.modeling.montage_mdjpt import channel_projection
+from mdjpt_hf.modeling.opening_mdjpt import _refuse_partial_sample
 from mdjpt_hf.modeling.signal_mdjpt import clean, robust_scale
 
 NAMES = ["Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2"]
@@ -235,7 +236,7 @@ def test_brainvision_in_text_is_not_truncated(tmp_path):
     raw = mne.io.read_raw(tmp_path / "x.vhdr", verbose="ERROR")
     width = 4 * len(NAMES)
     (tmp_path / "x.eeg").write_bytes(b"x" * (width * 9 + 1))
-    with pytest.raises(CorpusError, match="truncated within a sample"):
+    with pytest.raises(SignalError, match="truncated within a sample"):
         _refuse_partial_sample(tmp_path / "x.vhdr", raw)
     (tmp_path / "x.vhdr").write_text(header.replace("DataFormat=BINARY", "DataFormat=ASCII"), encoding="utf-8")
     _refuse_partial_sample(tmp_path / "x.vhdr", raw)

@@ -57,7 +57,9 @@ def test_edf_files_without_a_pause_have_one_stretch(tmp_path):
     plain = opened(write_edf(tmp_path / "plain.edf", noise(10), NAMES))
     started_late = opened(write_edf(tmp_path / "late.edf", noise(10), NAMES, starts=[k + 0.25 for k in range(10)]))
     no_clock = opened(write_edf(tmp_path / "zero.edf", noise(10), NAMES, starts=[0.0] * 10))
-    rounded = opened(write_edf(tmp_path / "rounded.edf", noise(10), NAMES, starts=[k + (k % 2) / 250 for k in range(10)]))
+    rounded = opened(
+        write_edf(tmp_path / "rounded.edf", noise(10), NAMES, starts=[k + (k % 2) / 250 for k in range(10)])
+    )
     for raw in (plain, started_late, no_clock, rounded):
         assert bounds(read_timeline(raw)) == [(0, 2500, 0.0)]
         assert read_timeline(raw).notes() == []
