@@ -24,7 +24,8 @@ import numpy as np
 from mdjpt_hf.data_scripts.base import CorpusBuilder, CorpusFacts, UnitReport
 from mdjpt_hf.data_scripts.files import fingerprints, read_recording
 from mdjpt_hf.data_scripts.recordings_table import TableRow, read_table
-from mdjpt_hf.errors import CorpusError
+from mdjpt_hf.errors import CorpusError, MontageError, located
+from mdjpt_hf.modeling.coverage_mdjpt import check_coverage
 from mdjpt_hf.modeling.signal_mdjpt import microvolts_per
 from mdjpt_hf.modeling.stretches_mdjpt import Span
 from mdjpt_hf.preprocessing import Preprocessed, check_preset, preprocess, preset_settings
@@ -119,6 +120,7 @@ class Recordings(CorpusBuilder):
                 unit=recording.unit,
                 stretches=recording.stretches,
             )
+            self._check_coverage(file, prepared)
             notes += [*recording.notes, *recording.selection.notes(), *prepared.notes]
             report.notes += [line for note in notes if (line := f"{file}: {note}") not in report.notes]
             for row in (row for row in rows if (row.session, row.file) == (session, file)):
@@ -144,6 +146,12 @@ class Recordings(CorpusBuilder):
             "label_source": self.label_source,
             "preprocessing": preset_settings(self.preprocessing),
         }
+
+    def _check_coverage(self, file: str, prepared: Preprocessed) -> None:
+        try:
+            check_coverage([name for name in prepared.ch_names if name not in prepared.interpolated])
+        except MontageError as error:
+            raise located(error, str(self.source / file)) from error
 
     def _check_exists(self, row: TableRow) -> None:
         path = self.source / row.file

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from mdjpt_hf.errors import ConfigurationError, MDJPTError, located
+from mdjpt_hf.modeling.bad_channels_mdjpt import find_bad_channels, is_flat, recorded_reference
 from mdjpt_hf.modeling.filtering_mdjpt import HIGH_CUTOFF, LOW_CUTOFF, TARGET_RATE, check_rate, resample
 from mdjpt_hf.modeling.signal_mdjpt import (
     PLAUSIBLE_FILTERED,
@@ -25,9 +26,6 @@ from mdjpt_hf.modeling.signal_mdjpt import (
     check_signal,
     clean,
     filterable,
-    find_bad_channels,
-    has_place,
-    is_flat,
     recorded_channels,
     refer_to_average,
     repair_channels,
@@ -35,6 +33,7 @@ from mdjpt_hf.modeling.signal_mdjpt import (
     resampled_stretches,
     settings,
 )
+from mdjpt_hf.modeling.splines_mdjpt import has_place
 from mdjpt_hf.modeling.stretches_mdjpt import Span, Stretch, find_span, whole
 
 #: Preset -> id.
@@ -59,6 +58,7 @@ class Preprocessed:
         notes: What was done, for the preparation report.
         id: Versioned id of the preset.
         stretches: Parts of the signal without a break between them; all of it is one if nothing is said.
+        interpolated: Channels that were rebuilt from the others.
     """
 
     signal: np.ndarray
@@ -67,6 +67,7 @@ class Preprocessed:
     notes: list[str] = field(default_factory=list)
     id: str = "none-1"
     stretches: list[Stretch] = field(default_factory=list)
+    interpolated: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.stretches = self.stretches or whole(self.signal.shape[1])
@@ -155,7 +156,10 @@ def preprocess_session(
         ]
     except MDJPTError as error:
         raise located(error, where) from error
-    return [Preprocessed(c.signal, c.ch_names, c.sampling_rate, c.notes, PRESETS[preset], c.stretches) for c in cleaned]
+    return [
+        Preprocessed(c.signal, c.ch_names, c.sampling_rate, c.notes, PRESETS[preset], c.stretches, c.interpolated)
+        for c in cleaned
+    ]
 
 
 def preset_settings(preset: str) -> dict[str, Any]:
@@ -223,14 +227,17 @@ def _paper(
         session.notes.append(f"resampled from {rate:g} to {TARGET_RATE:g} Hz")
     check_amplitude(recorded_channels(session.signal), unit=unit, plausible=PLAUSIBLE_FILTERED)
     unplaced = [index for index, name in enumerate(ch_names) if not has_place(name)]  # unknown to the classifier
-    bad = sorted({*channel_indices(bads, ch_names), *unplaced, *_unfit_for_components(session.signal, ch_names)})
+    stated = channel_indices(bads, ch_names)
+    bad = sorted({*stated, *unplaced, *_unfit_for_components(session.signal, ch_names, stated)})
     unbroken = [s[:, p.start : p.stop] for s, parts in zip(signals, pieces, strict=True) for p in parts]
     _remove_artefacts(session, unbroken, rate, bad)
     repair_channels(session, bad)
     refer_to_average(session)
     ends = np.cumsum([signal.shape[1] for signal in filtered])[:-1]
     return [
-        Preprocessed(part, session.ch_names, TARGET_RATE, session.notes + notes, PRESETS["paper"], places)
+        Preprocessed(
+            part, session.ch_names, TARGET_RATE, session.notes + notes, PRESETS["paper"], places, session.interpolated
+        )
         for part, notes, places in zip(
             np.split(session.signal, ends, axis=1),
             left,
@@ -240,11 +247,10 @@ def _paper(
     ]
 
 
-def _unfit_for_components(signal: np.ndarray, ch_names: list[str]) -> list[int]:
+def _unfit_for_components(signal: np.ndarray, ch_names: list[str], stated: list[int]) -> list[int]:
     """Channels that would spoil the decomposition: bad ones, except those where it finds the eyes."""
-    return [
-        index for index in find_bad_channels(signal) if ch_names[index] not in EYE_CHANNELS or is_flat(signal[index])
-    ]
+    found = [index for index in find_bad_channels(signal) if index != recorded_reference(signal, ch_names, stated)]
+    return [index for index in found if ch_names[index] not in EYE_CHANNELS or is_flat(signal[index])]
 
 
 def _remove_artefacts(session: Cleaned, stretches: Sequence[np.ndarray], rate: float, bad: list[int]) -> None:

@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 from transformers.feature_extraction_utils import BatchFeature, FeatureExtractionMixin
 
+from .coverage_mdjpt import FAR, Coverage, check_coverage
 from .errors_mdjpt import MDJPTError, MontageError, SamplingRateError, SignalError
 from .montage_mdjpt import STANDARD_CHANNELS, channel_projection, select_channels, silence_electrode
-from .raw_mdjpt import Recording, is_raw, read_raw, stated_bads
+from .raw_mdjpt import Recording, is_raw, read_raw, stated_bads, without_marked_gaps
 from .signal_mdjpt import (
     HIGH_CUTOFF,
     LOW_CUTOFF,
     TARGET_RATE,
     Cleaned,
     check_rate,
-    check_signal,
+    check_shape,
     clean,
     cut_windows,
     microvolts_per,
@@ -36,6 +37,7 @@ class RecordingReport:
         dropped: Recorded name -> why it was left out.
         bads: Bad channels, stated or found. interpolated: those of them rebuilt from their neighbours.
         missing: Standard channels the recording lacks; each is the mean of its nearest recorded neighbours.
+        coverage: How many electrodes were good, how many channels they stand in for, and over which distance.
         recorded_rate, sampling_rate: Hz, before and after.
         mean, std: µV; the one pair the whole recording was scaled with.
         windows: How many were kept. windows_rejected: how many overlapped stretches marked bad.
@@ -48,6 +50,7 @@ class RecordingReport:
     bads: list[str] = field(default_factory=list)
     interpolated: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    coverage: Coverage | None = None
     recorded_rate: float = 0.0
     sampling_rate: float = 0.0
     mean: float = 0.0
@@ -200,6 +203,7 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
             unit=recording.unit,
             stretches=recording.stretches,
         )
+        check_coverage(_recorded(cleaned))
         rate, n_samples = self.sampling_rate, cleaned.signal.shape[1]
         length = round(window_seconds * rate)
         starts = _cut(cleaned.stretches, length, round(stride_seconds * rate))
@@ -219,8 +223,14 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
     ) -> RecordingReport:
         missing = [name for name in STANDARD_CHANNELS if name not in cleaned.ch_names]
         notes = [*recording.notes, *recording.selection.notes(), *cleaned.notes]
+        coverage = check_coverage(_recorded(cleaned))
         if missing:
             notes.append(f"{len(missing)} standard channels made from neighbours: {', '.join(missing)}")
+        if coverage.far:
+            notes.append(
+                f"{coverage.far} standard channels lie farther than {FAR:g} cm from every electrode, "
+                f"{coverage.channel} {coverage.farthest:g} cm"
+            )
         if counts[1]:
             notes.append(f"{counts[1]} windows overlap stretches marked bad and were left out")
         return RecordingReport(
@@ -230,6 +240,7 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
             bads=cleaned.bads,
             interpolated=cleaned.interpolated,
             missing=missing,
+            coverage=coverage,
             recorded_rate=recording.sampling_rate,
             sampling_rate=self.sampling_rate,
             mean=scale[0],
@@ -238,6 +249,11 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
             windows_rejected=counts[1],
             notes=notes,
         )
+
+
+def _recorded(cleaned: Cleaned) -> list[str]:
+    """The electrodes that were good; those rebuilt from them tell nothing new."""
+    return [name for name in cleaned.ch_names if name not in cleaned.interpolated]
 
 
 def _join(
@@ -286,7 +302,7 @@ def _from_array(
             remedy="Give ch_names=[...], one place name per channel",
         )
     signal, rate = _as_array(source), check_rate(rate)
-    check_signal(signal, ch_names)
+    check_shape(signal, ch_names)
     selection = select_channels(ch_names)
     if len(selection.indices) < len(ch_names):
         signal = signal[selection.indices]
@@ -294,7 +310,7 @@ def _from_array(
     if scale != 1:
         kind = np.result_type(signal.dtype, np.float32)  # half precision ends at 65504
         signal = signal.astype(kind, copy=False) * kind.type(scale)
-    return Recording(signal, rate, selection, stated_bads(bads, ch_names, selection), [], unit)
+    return without_marked_gaps(Recording(signal, rate, selection, stated_bads(bads, ch_names, selection), [], unit))
 
 
 def _as_array(source: Any) -> np.ndarray:

@@ -159,7 +159,7 @@ def _renamed_header(path: Path, cause: str) -> tuple[str, str] | None:
         return None
     near = [file.name for file in sorted(path.parent.glob(f"{path.stem}.*")) if file != path]
     return (
-        f"the header still names {', '.join(missing)}, which is not beside it"
+        f"MNE cannot read this file: it still names {', '.join(missing)}, which is not beside it"
         + f" (found {', '.join(near)})" * bool(near),
         "BrainVision files cannot be renamed alone: give them their old names back, or correct DataFile and MarkerFile "
         "in the header",

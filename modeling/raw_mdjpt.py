@@ -9,7 +9,7 @@ import numpy as np
 from .errors_mdjpt import MontageError, SignalError
 from .montage_mdjpt import ChannelSelection, canonical_name, select_channels
 from .stored_mdjpt import at_own_rate, band_notes, bipolar_channels, microvolt_scales, with_projectors
-from .stretches_mdjpt import Stretch, whole
+from .stretches_mdjpt import Stretch, mask_spans, whole, without_samples
 from .timeline_mdjpt import read_timeline
 
 _BLOCK_SECONDS = 60  # read at a time, so that a file on disk never stands in memory in float64
@@ -81,7 +81,7 @@ def read_raw(raw: Any, unit: str | None = None, bads: Iterable[str] = ()) -> Rec
     scales, more = microvolt_scales(raw, recorded, unit)
     own, rate, others = at_own_rate(raw, selection.indices)
     timeline = read_timeline(own)
-    return Recording(
+    recording = Recording(
         _read_signal(own, [own.ch_names.index(name) for name in recorded], scales, whole=bool(others)),
         rate,
         selection,
@@ -91,6 +91,37 @@ def read_raw(raw: Any, unit: str | None = None, bads: Iterable[str] = ()) -> Rec
         timeline.stretches,
         [*timeline.notes(), *notes, *more, *others, *band_notes(raw)],
     )
+    return without_marked_gaps(recording)
+
+
+def without_marked_gaps(recording: Recording) -> Recording:
+    """The recording without samples that are no numbers, where the user said that the signal is bad anyway.
+
+    In a channel stated to be bad they become zeros, since it will be rebuilt; within a stretch marked bad the recording
+    is cut. Anywhere else they are left for the check of the signal, which refuses them.
+    """
+    signal, stated = recording.signal, [name in recording.bads for name in recording.ch_names]
+    missing = [np.flatnonzero(~np.isfinite(values)) for values in signal]
+    if not any(len(places) for places in missing):
+        return recording
+    recording.signal = signal = signal.copy()
+    rate, n_samples = recording.sampling_rate, signal.shape[1]
+    lost = np.zeros(n_samples, dtype=bool)
+    marked = ~mask_spans(recording.bad_spans, recording.stretches, rate, n_samples)
+    for values, places, is_stated in zip(signal, missing, stated, strict=True):
+        cut = places if is_stated else places[marked[places]]
+        values[cut] = 0
+        if not is_stated:
+            lost[cut] = True
+    repaired = [
+        name for name, places, is_bad in zip(recording.ch_names, missing, stated, strict=True) if is_bad and len(places)
+    ]
+    if repaired:
+        recording.notes.append(f"bad channels hold samples that are no numbers: {', '.join(repaired)}")
+    if lost.any():
+        recording.notes.append(f"cut out {lost.sum() / rate:.3g} s without samples, within stretches marked bad")
+        recording.stretches = without_samples(recording.stretches, ~lost, rate) or recording.stretches
+    return recording
 
 
 def _typed(raw: Any) -> list[tuple[str, str]]:

@@ -35,7 +35,7 @@ from mdjpt_hf.schema import Trial
 from mdjpt_hf.version import __version__
 
 #: Raised when rows would come out differently from the same sources, so that old folders are rebuilt.
-PREPARED_FORMAT = 1
+PREPARED_FORMAT = 2
 
 
 @dataclass
