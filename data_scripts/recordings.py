@@ -6,12 +6,15 @@ The table is CSV (or TSV) with a header; each line is one trial:
 |---|---|
 | `file` | anything `mne.io.read_raw` opens (EDF, BDF, SET, FIF, CNT, VHDR, ...), relative to the source |
 | `subject`, `stimulus` | ids without personal data; a stimulus has the same id for everybody who saw it |
-| `session` | whole number, 0 if left out |
-| `onset`, `duration` | s on the file's clock, as its own markers have it; 0 and the rest of the file if left out |
+| `session` | whole number, 0 if the column is left out |
+| `onset` | s on the file's clock, as its own markers have it; 0 if the column is left out |
+| `duration` | s, or `rest`: the rest of the file, as if the column is left out |
 | `trial` | position in the session from 0; if left out, the order of onsets when the session is one file |
 | `label` | name of the class |
 | `emotion`, `valence_class` | words of the common vocabulary (`mdjpt_hf.schema`) |
 | `valence`, `arousal`, `dominance`, `liking` | the subject's rating, rescaled to [0, 1] |
+
+`n/a`, `NA`, `nan` and the like mean "not known": no label, no rating; an error for who, what, where and when.
 """
 
 import hashlib

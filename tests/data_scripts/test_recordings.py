@@ -78,8 +78,14 @@ def write_set(path, signal, epochs=1):
     return path
 
 
+#: What a table must say in every line if it says it in one.
+DEFAULTS = {"onset": 0, "duration": "rest", "session": 0}
+
+
 def write_table(path, rows):
     columns = list(dict.fromkeys(column for row in rows for column in row))
+    defaults = {column: value for column, value in DEFAULTS.items() if column in columns}
+    rows = [defaults | row for row in rows]
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
@@ -419,6 +425,33 @@ def test_wrong_tables(folder, rows, message):
     with pytest.raises(CorpusError, match=message) as error:
         Recordings(write_table(folder / "t.csv", rows))
     assert error.value.path == str(folder / "t.csv") and error.value.remedy
+
+
+@pytest.mark.parametrize("word", ["n/a", "N/A", "nan", "NaN", "NA", "<NA>", "None", "null", "?", " n/a "])
+@pytest.mark.parametrize("column", ["file", "subject", "stimulus", "session", "onset", "duration"])
+def test_unknown_is_neither_zero_nor_a_name(folder, column, word):
+    good = row(session=1, onset=5, duration=3)
+    rows = [good, {**row(stimulus="b", session=1, onset=9, duration=3), column: word}]
+    with pytest.raises(CorpusError, match=f"t.csv: line 3: {column} is .* not known") as error:
+        Recordings(write_table(folder / "t.csv", rows))
+    assert error.value.value == word.strip() and column in error.value.remedy
+
+
+@pytest.mark.parametrize("column", ["session", "onset", "duration"])
+def test_an_empty_cell_is_unknown_where_others_have_one(folder, column):
+    rows = [row(session=1, onset=5, duration=3), {**row(stimulus="b", session=1, onset=9, duration=3), column: ""}]
+    with pytest.raises(CorpusError, match=f"line 3: {column} is empty, though other lines have one"):
+        Recordings(write_table(folder / "t.csv", rows))
+    alone = [{**row(duration=3, onset=0, session=1), column: ""}]
+    assert len(Recordings(write_table(folder / "t.csv", alone)).rows) == 1
+
+
+def test_unknown_labels_and_ratings_are_none(folder):
+    rows = [
+        row(label=word, valence=word, duration=1, onset=k, stimulus=f"c{k}") for k, word in enumerate(["NA", "", "n/a"])
+    ]
+    builder = Recordings(write_table(folder / "t.csv", rows))
+    assert builder.label_names == () and all(np.isnan(one.ratings["valence"]) for one in builder.rows)
 
 
 @pytest.mark.parametrize(
