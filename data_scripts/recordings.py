@@ -26,7 +26,8 @@ import numpy as np
 
 from mdjpt_hf.data_scripts.base import CorpusBuilder, CorpusFacts, UnitReport
 from mdjpt_hf.data_scripts.files import fingerprints, read_recording
-from mdjpt_hf.data_scripts.recordings_table import TableRow, read_table
+from mdjpt_hf.data_scripts.recordings_table import TableRow, check_overlaps, read_table, spelling_notes
+from mdjpt_hf.data_scripts.signatures import signature
 from mdjpt_hf.errors import CorpusError, MontageError, located
 from mdjpt_hf.modeling.coverage_mdjpt import check_coverage
 from mdjpt_hf.modeling.signal_mdjpt import microvolts_per
@@ -79,6 +80,7 @@ class Recordings(CorpusBuilder):
         self.label_names = tuple(sorted({row.label for row in self.rows if row.label}))
         for row in self.rows:
             self._check_exists(row)
+        check_overlaps(self.table, self.rows, self._identity)
 
     @property
     def facts(self) -> list[CorpusFacts]:
@@ -102,6 +104,18 @@ class Recordings(CorpusBuilder):
         """The subjects, in the order of the table."""
         return list(dict.fromkeys(row.subject for row in self.rows))
 
+    def notes(self) -> list[str]:
+        """Ids that may mean the same, and files that are listed under several people."""
+        people: dict[str, set[str]] = {}
+        for row in self.rows:
+            people.setdefault(row.file, set()).add(row.subject)
+        shared = [
+            f"{file} is listed under the subjects {', '.join(sorted(subjects))}"
+            for file, subjects in people.items()
+            if len(subjects) > 1
+        ]
+        return [*spelling_notes(self.rows), *shared]
+
     def read_unit(self, unit: str, report: UnitReport) -> Iterator[Trial]:
         """Yield the trials of one subject, session by session and file by file.
 
@@ -113,6 +127,7 @@ class Recordings(CorpusBuilder):
         # session by session: signals are scaled by what comes one after the other with the same identity
         for session, file in sorted(dict.fromkeys((row.session, row.file) for row in rows), key=lambda part: part[0]):
             recording, notes = read_recording(self.source / file, self.unit)
+            report.signatures[file] = signature(recording)
             prepared = preprocess(
                 recording.signal,
                 recording.ch_names,
@@ -149,6 +164,11 @@ class Recordings(CorpusBuilder):
             "label_source": self.label_source,
             "preprocessing": preset_settings(self.preprocessing),
         }
+
+    def _identity(self, file: str) -> Any:
+        """The same for every name of a file: other spellings and links."""
+        path = self.source / file
+        return (path.stat().st_dev, path.stat().st_ino) if path.exists() else path.absolute()
 
     def _check_coverage(self, file: str, prepared: Preprocessed) -> None:
         try:

@@ -1,6 +1,8 @@
 """The table of a user's own recordings, read and checked line by line."""
 
 import csv
+import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -75,7 +77,7 @@ def read_table(path: Path) -> list[TableRow]:
     rows = [_parse(line) for line in lines]
     _check_unique(path, rows)
     rows = _with_trials(path, rows)
-    _check_overlaps(path, rows)
+    check_overlaps(path, rows)
     return rows
 
 
@@ -222,22 +224,49 @@ def _check_unique(path: Path, rows: list[TableRow]) -> None:
             first[key(row)] = row.line
 
 
-def _check_overlaps(path: Path, rows: list[TableRow]) -> None:
-    """Refuse trials of one recording that share samples: a stretch of signal has one stimulus and one label."""
-    recordings = defaultdict(list)
+def check_overlaps(path: Path, rows: list[TableRow], identity: Callable[[str], Any] = os.path.normpath) -> None:
+    """Refuse trials of one file that share samples: a stretch of signal is one person's, with one stimulus and label.
+
+    Subject and session do not matter: under two ids, the same samples would stand on both sides of a split.
+
+    Args:
+        identity: What is the same for all spellings of a file.
+
+    Raises:
+        CorpusError: With both lines.
+    """
+    files = defaultdict(list)
     for row in rows:
-        recordings[row.file, row.subject, row.session].append(row)
-    for trials in recordings.values():
+        files[identity(row.file)].append(row)
+    for trials in files.values():
         trials.sort(key=lambda row: row.onset)
         for row, following in pairwise(trials):
             if row.duration is None or row.onset + row.duration > following.onset + 1e-6:
+                who = (
+                    "" if row.subject == following.subject else f" (subjects {row.subject!r} and {following.subject!r})"
+                )
                 raise CorpusError(
                     f"lines {row.line} and {following.line} overlap: {row.file} at {row.onset:g} s and "
-                    f"{following.onset:g} s",
+                    f"{following.onset:g} s{who}",
                     path=path,
                     value=(row.line, following.line),
-                    remedy="Give durations that end before the next onset",
+                    remedy="Give durations that end before the next onset, and every recording under one subject",
                 )
+
+
+def spelling_notes(rows: list[TableRow]) -> list[str]:
+    """Ids and labels that differ only in case, leading zeros or white space, and may mean the same."""
+    notes = []
+    for column in ("subject", "stimulus", "label"):
+        alike: dict[str, set[str]] = defaultdict(set)
+        for text in {str(getattr(row, column)) for row in rows}:
+            alike[re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"\s+", "", text).casefold())].add(text)
+        notes += [
+            f"{column} {' and '.join(map(repr, sorted(texts)))} differ in case, zeros or spaces only"
+            for texts in alike.values()
+            if len(texts) > 1
+        ]
+    return notes
 
 
 def _with_trials(path: Path, rows: list[TableRow]) -> list[TableRow]:

@@ -37,7 +37,7 @@ class EdfFile:
     Attributes:
         path: Of the file.
         labels, units, samples: Of every channel, annotations included: name, physical dimension, samples per record.
-        seconds: Length of a record. n_records: Whole records that the file holds, whatever its header says.
+        seconds: Length of a record. n_records: Whole records in the file. promised: What its header says, or -1.
         width: Bytes per sample. start: Bytes before the first record.
     """
 
@@ -47,6 +47,7 @@ class EdfFile:
     samples: tuple[int, ...]
     seconds: float
     n_records: int
+    promised: int
     width: int
     start: int
 
@@ -81,13 +82,13 @@ def read_edf_file(path: str | os.PathLike) -> EdfFile | None:
             table = file.read(_PER_CHANNEL * channels)
         columns = _columns(table, channels)
         samples = tuple(int(text) for text in columns["samples"])
-        start, seconds = int(fixed[184:192]), float(fixed[244:252])
+        start, promised, seconds = int(fixed[184:192]), int(fixed[236:244]), float(fixed[244:252])
         width = 3 if fixed[:1] == b"\xff" else 2
         n_records = (os.path.getsize(path) - start) // (width * sum(samples))
     except (OSError, ValueError, ZeroDivisionError):
         return None
     labels, units = tuple(columns["label"]), tuple(columns["unit"])
-    return EdfFile(os.fspath(path), labels, units, samples, seconds or 1.0, max(n_records, 0), width, start)
+    return EdfFile(os.fspath(path), labels, units, samples, seconds or 1.0, max(n_records, 0), promised, width, start)
 
 
 def _columns(table: bytes, channels: int) -> dict[str, list[str]]:

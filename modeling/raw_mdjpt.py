@@ -8,7 +8,7 @@ import numpy as np
 
 from .errors_mdjpt import MontageError, SignalError
 from .montage_mdjpt import ChannelSelection, canonical_name, select_channels
-from .stored_mdjpt import at_own_rate, band_notes, bipolar_channels, microvolt_scales, with_projectors
+from .stored_mdjpt import at_own_rate, bipolar_channels, microvolt_scales, remaining_notes, with_projectors
 from .stretches_mdjpt import Stretch, mask_spans, whole, without_samples
 from .timeline_mdjpt import read_timeline
 
@@ -89,7 +89,7 @@ def read_raw(raw: Any, unit: str | None = None, bads: Iterable[str] = ()) -> Rec
         timeline.bad_spans,
         unit or "V",
         timeline.stretches,
-        [*timeline.notes(), *notes, *more, *others, *band_notes(raw)],
+        [*timeline.notes(), *notes, *more, *others, *remaining_notes(raw)],
     )
     return without_marked_gaps(recording)
 

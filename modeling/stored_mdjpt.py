@@ -215,12 +215,14 @@ def bipolar_channels(raw: Any) -> set[str]:
     return {channel["ch_name"] for channel in raw.info["chs"] if int(channel["coil_type"]) == _BIPOLAR}
 
 
-def band_notes(raw: Any) -> list[str]:
-    """Notes where filters of the recorder took away part of the band that the model reads."""
+def remaining_notes(raw: Any) -> list[str]:
+    """Notes where the recorder's filters took away part of the model's band, or the file ends before it should."""
     highpass, lowpass = float(raw.info["highpass"] or 0), float(raw.info["lowpass"] or np.inf)
     notes = []
     if highpass > LOW_CUTOFF:
         notes.append(f"was high-passed at {highpass:g} Hz before: the model reads from {LOW_CUTOFF:g} Hz on")
     if lowpass < HIGH_CUTOFF:
         notes.append(f"was low-passed at {lowpass:g} Hz before: the model reads up to {HIGH_CUTOFF:g} Hz")
+    if (file := edf_behind(raw)) is not None and file.promised > file.n_records:
+        notes.append(f"the file is truncated: it holds {file.n_records} of {file.promised} records")
     return notes

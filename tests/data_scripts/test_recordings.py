@@ -11,6 +11,7 @@ import pybv
 import pytest
 import scipy.io
 
+from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.data_scripts import builder_class
 from mdjpt_hf.data_scripts.base import UnitReport
 from mdjpt_hf.data_scripts.recordings import Recordings
@@ -176,7 +177,7 @@ def test_identity_labels_and_ratings(folder):
         ),
         row(stimulus="a", onset=0, duration=4, label="happy", valence=0.9, arousal=1, extra="kept out"),
         row(stimulus="b", onset=5, duration=4),
-        row(stimulus="a", subject="s2", onset=1, duration=2, session=3),
+        row(stimulus="a", subject="s2", onset=17, duration=2, session=3),
     ]
     builder = Recordings(write_table(folder / "mine.csv", rows), name="own", label_source="self-report")
     trials, _ = read(builder)
@@ -444,6 +445,70 @@ def test_an_empty_cell_is_unknown_where_others_have_one(folder, column):
         Recordings(write_table(folder / "t.csv", rows))
     alone = [{**row(duration=3, onset=0, session=1), column: ""}]
     assert len(Recordings(write_table(folder / "t.csv", alone)).rows) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"subject": "01"},
+        {"subject": "Anna"},
+        {"subject": "s2"},
+        {"session": 2},
+        {"file": "./a.fif"},
+        {"file": "link.fif"},
+    ],
+)
+def test_the_same_stretch_belongs_to_one_person(folder, other):
+    (folder / "link.fif").symlink_to("a.fif")
+    rows = [
+        row(subject="1", session=1, onset=2, duration=5),
+        row(**{"subject": "1", "session": 1, "onset": 2.004, "duration": 5, "stimulus": "b"} | other),
+    ]
+    with pytest.raises(CorpusError, match="lines 2 and 3 overlap") as error:
+        Recordings(write_table(folder / "t.csv", rows))
+    assert "one subject" in error.value.remedy
+    rows[1]["onset"] = 7
+    assert len(Recordings(write_table(folder / "t.csv", rows)).rows) == 2
+
+
+def test_ids_that_only_spelling_tells_apart_are_named(folder):
+    rows = [
+        row(subject=subject, stimulus=stimulus, label=label, onset=onset, duration=1)
+        for subject, stimulus, label, onset in [
+            *(("1", "clip1", "Joy", 0), ("01", "clip01", "joy", 2), ("10", "clip10", "fear", 4)),
+            *(("Anna", "x", "fear", 6), ("anna", "y", "fear", 8)),
+        ]
+    ]
+    notes = " ".join(Recordings(write_table(folder / "t.csv", rows)).notes())
+    for words in (
+        "subject '01' and '1' differ",
+        "subject 'Anna' and 'anna'",
+        "'clip01' and 'clip1'",
+        "'Joy' and 'joy'",
+    ):
+        assert words in notes
+    assert "'10'" not in notes and "a.fif is listed under the subjects 01, 1, 10, Anna, anna" in notes
+    assert Recordings(write_table(folder / "t.csv", [row(subject="s1", stimulus="a10")])).notes() == []
+
+
+@pytest.mark.parametrize("format", ["copy", "fif", "edf"])
+def test_one_signal_under_two_names_is_refused(tmp_path, format):
+    """However it is stored: the samples are compared, not the names."""
+    write_edf(tmp_path / "a.edf", eeg(seed=1))
+    write_edf(tmp_path / "b.edf", eeg(seed=2))
+    raw = mne.io.read_raw(tmp_path / "a.edf", verbose="ERROR")
+    if format == "copy":
+        (tmp_path / "c.edf").write_bytes((tmp_path / "a.edf").read_bytes())
+    elif format == "fif":
+        raw.save(tmp_path / "c_raw.fif", verbose="ERROR")
+    else:
+        write_edf(tmp_path / "c.edf", raw.get_data() * 1e6 * 1.0001)  # other rounding
+    name = "c_raw.fif" if format == "fif" else "c.edf"
+    rows = [row("a.edf", "s1"), row("b.edf", "s2"), row(name, "s3")]
+    with pytest.raises(CorpusError, match=rf"files hold the same signal: a\.edf and {name}"):
+        prepare(Recordings(write_table(tmp_path / "t.csv", rows)), tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()
+    prepare(Recordings(write_table(tmp_path / "t.csv", rows[:2])), tmp_path / "out", progress=False)
 
 
 def test_unknown_labels_and_ratings_are_none(folder):
