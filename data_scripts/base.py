@@ -55,6 +55,8 @@ class UnitReport:
     unit: str
     notes: list[str] = field(default_factory=list)  # channels renamed, interpolated, dropped; rates; amplitudes
     rejected: list[str] = field(default_factory=list)  # trials left out, each with its reason
+    #: file -> what its signal is known by (`signatures`), where the same one could be there under another name
+    signatures: dict[str, list[list[float]]] = field(default_factory=dict)
 
 
 class CorpusBuilder(ABC):

@@ -23,6 +23,7 @@ from mdjpt_hf.data_scripts.isolation import isolated
 from mdjpt_hf.data_scripts.matlab import load_matlab
 from mdjpt_hf.data_scripts.pickles import load_pickle
 from mdjpt_hf.errors import CorpusError
+from mdjpt_hf.modeling.timeline_mdjpt import read_timeline
 
 #: The first 32 of 40 channels of the preprocessed files, which have one order for everybody. The original recordings
 #: come in two orders and carry their own names.
@@ -144,16 +145,7 @@ class DEAP(DownloadedCorpus):
             for (video, (place, values, _)), onset in zip(shown, onsets, strict=True)
         ]
         recording, notes = read_recording(path, reader=_read_bdf)
-        return SourceRecording(
-            path,
-            0,
-            recording.signal,
-            recording.ch_names,
-            recording.sampling_rate,
-            trials,
-            recording.bads,
-            [*notes, *recording.selection.notes()],
-        )
+        return SourceRecording.of_file(path, recording, trials, notes)
 
     @cached_property
     def _ratings_file(self) -> Path | None:
@@ -263,7 +255,8 @@ def _music_onsets(path: Path) -> np.ndarray:
     raw, _ = open_raw(path, _read_bdf)
     codes = raw.get_data(picks=[len(raw.ch_names) - 1])[0].astype(np.int64) & 0xFF
     starts = np.flatnonzero((codes[1:] == _MUSIC_STARTS) & (codes[:-1] != _MUSIC_STARTS)) + 1
-    return starts / raw.info["sfreq"]
+    timeline = read_timeline(raw)
+    return np.array([timeline.time_of(start) for start in starts.tolist()])
 
 
 def _matching(onsets: np.ndarray, noted: np.ndarray, path: Path) -> list[float]:

@@ -21,6 +21,9 @@ from mdjpt_hf.data_scripts.base import CorpusBuilder, CorpusFacts, UnitReport
 from mdjpt_hf.data_scripts.files import fingerprint, refuse_pointers
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import select_channels
+from mdjpt_hf.modeling.raw_mdjpt import Recording
+from mdjpt_hf.modeling.stretches_mdjpt import Stretch
+from mdjpt_hf.modeling.stretches_mdjpt import whole as unbroken
 from mdjpt_hf.preprocessing import Preprocessed, check_preset, preprocess_session, preset_settings
 from mdjpt_hf.schema import Trial
 
@@ -85,7 +88,7 @@ class MarkedTrial:
         stimulus: The same id for everybody who saw the same clip.
         trial: Position in the session from 0; -1 where unknown.
         label: Index into the corpus's classes, -1 where there is none.
-        onset, duration: s from the start of the recording; None means to its end.
+        onset, duration: s from the start of the recording, on the file's clock; None means to its end.
         ratings: The subject's own, in [0, 1], by the names of `schema.RATINGS`.
     """
 
@@ -110,6 +113,7 @@ class SourceRecording:
         trials: The trials in it.
         bads: Channels the owner says are bad.
         notes: What the reader did or noticed, for the preparation report.
+        stretches: Parts of the signal without a break, where the file tells of some.
     """
 
     file: Path
@@ -120,6 +124,24 @@ class SourceRecording:
     trials: list[MarkedTrial]
     bads: Sequence[str] = ()
     notes: Sequence[str] = ()
+    stretches: Sequence[Stretch] = ()
+
+    @classmethod
+    def of_file(
+        cls, file: Path, recording: Recording, trials: list[MarkedTrial], notes: Sequence[str]
+    ) -> "SourceRecording":
+        """What `read_recording` returned of a file that holds a subject's one session."""
+        return cls(
+            file,
+            0,
+            recording.signal,
+            recording.ch_names,
+            recording.sampling_rate,
+            trials,
+            recording.bads,
+            [*notes, *recording.notes, *recording.selection.notes()],
+            recording.stretches,
+        )
 
 
 class DownloadedCorpus(CorpusBuilder):
@@ -233,6 +255,7 @@ class DownloadedCorpus(CorpusBuilder):
             self.preprocessing,
             [name for name in selection.ch_names if name.lower() in {bad.lower() for bad in first.bads}],
             where=str(first.file),
+            stretches=[part.stretches or unbroken(part.signal.shape[1]) for part in session],
         )
         for recording, result in zip(session, prepared, strict=True):
             for note in [*recording.notes, *selection.notes(), *result.notes]:
@@ -244,17 +267,15 @@ class DownloadedCorpus(CorpusBuilder):
     def _cut(
         self, subject: str, recording: SourceRecording, prepared: Preprocessed, marked: MarkedTrial, report: UnitReport
     ) -> Iterator[Trial]:
-        rate, n_samples = prepared.sampling_rate, prepared.signal.shape[1]
-        start = round(marked.onset * rate)
-        stop = n_samples if marked.duration is None else start + round(marked.duration * rate)
-        name = f"{recording.file.name}: stimulus {marked.stimulus}"
-        if stop > n_samples + 1 or start >= n_samples:  # resampling rounds the length by less than one sample
-            report.rejected.append(
-                f"{name} lasts to {stop / rate:g} s, but the recording ends at {n_samples / rate:g} s"
-            )
-            return
-        if prepared.is_silent(start, stop):
-            report.rejected.append(f"{name} is silent: no channel varies")
+        span = prepared.span(marked.onset, marked.duration)
+        problem = span.broken
+        if span.beyond:
+            end = prepared.end if marked.duration is None else marked.onset + marked.duration
+            problem = f"lasts to {end:g} s, but the recording ends at {prepared.end:g} s"
+        elif not problem and prepared.is_silent(span.start, span.stop):
+            problem = "is silent: no channel varies"
+        if problem:
+            report.rejected.append(f"{recording.file.name}: stimulus {marked.stimulus} {problem}")
             return
         meaning = self.classes[marked.label] if marked.label >= 0 else EmotionClass("")
         yield Trial(
@@ -263,8 +284,8 @@ class DownloadedCorpus(CorpusBuilder):
             session=recording.session,
             trial=marked.trial,
             stimulus=marked.stimulus,
-            signal=prepared.signal[:, start:stop],
-            sampling_rate=rate,
+            signal=prepared.signal[:, span.start : span.stop],
+            sampling_rate=prepared.sampling_rate,
             ch_names=prepared.ch_names,
             label=marked.label,
             label_name=meaning.name,

@@ -24,6 +24,7 @@ from mdjpt_hf.data_scripts.isolation import isolated
 from mdjpt_hf.data_scripts.pickles import load_array
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import canonical_name
+from mdjpt_hf.modeling.timeline_mdjpt import read_timeline
 
 CHANNELS = (
     *("Fp1", "Fpz", "Fp2", "AF7", "AF3", "AF4", "AF8", "F7", "F5", "F3", "F1", "Fz", "F2", "F4", "F6", "F8"),
@@ -185,16 +186,7 @@ def _raw(subject: str, files: Sequence[Path], behaviour: Behaviour, report: Unit
         trials = [marked for span, marked in zip(spans, shown, strict=True) if span.path == path and marked]
         if trials:
             recording, notes = read_recording(path, reader=_read_edf)
-            yield SourceRecording(
-                path,
-                0,
-                recording.signal,
-                recording.ch_names,
-                recording.sampling_rate,
-                trials,
-                recording.bads,
-                [*notes, *recording.selection.notes()],
-            )
+            yield SourceRecording.of_file(path, recording, trials, notes)
 
 
 @dataclass
@@ -217,9 +209,9 @@ def _read_edf(path: Path, **arguments: Any) -> mne.io.BaseRaw:
 
 @isolated()
 def _marks(path: Path) -> list[tuple[float, str]]:
-    """Onset in s and text of every annotation."""
+    """Onset in s, on the file's clock, and text of every annotation."""
     raw, _ = open_raw(path, _read_edf)
-    return [(float(mark["onset"]), str(mark["description"])) for mark in raw.annotations]
+    return [(mark.onset, mark.text) for mark in read_timeline(raw).marks]
 
 
 def _spans(subject: str, path: Path, report: UnitReport) -> list[_Span]:

@@ -199,16 +199,7 @@ def _continuous(file: Path, clips: list[Shown]) -> SourceRecording:
     if unit == "uV":
         notes.append("the header gives no unit; values are taken as µV")
     trials = [_marked(shown, position) for position, shown in enumerate(clips)]
-    return SourceRecording(
-        file,
-        0,
-        recording.signal,
-        recording.ch_names,
-        recording.sampling_rate,
-        trials,
-        recording.bads,
-        [*notes, *recording.selection.notes()],
-    )
+    return SourceRecording.of_file(file, recording, trials, notes)
 
 
 def _true_unit(file: Path) -> str | None:

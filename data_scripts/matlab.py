@@ -14,7 +14,7 @@ import scipy.io
 from mdjpt_hf.data_scripts.files import refuse_pointers
 from mdjpt_hf.data_scripts.isolation import isolated
 from mdjpt_hf.errors import CorpusError
-from mdjpt_hf.modeling.opening_mdjpt import refuse_outside_links
+from mdjpt_hf.modeling.elsewhere_mdjpt import refuse_outside_links
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 

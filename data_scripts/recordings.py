@@ -6,12 +6,15 @@ The table is CSV (or TSV) with a header; each line is one trial:
 |---|---|
 | `file` | anything `mne.io.read_raw` opens (EDF, BDF, SET, FIF, CNT, VHDR, ...), relative to the source |
 | `subject`, `stimulus` | ids without personal data; a stimulus has the same id for everybody who saw it |
-| `session` | whole number, 0 if left out |
-| `onset`, `duration` | s from the start of the file; 0 and the rest of the file if left out |
+| `session` | whole number, 0 if the column is left out |
+| `onset` | s on the file's clock, as its own markers have it; 0 if the column is left out |
+| `duration` | s, or `rest`: the rest of the file, as if the column is left out |
 | `trial` | position in the session from 0; if left out, the order of onsets when the session is one file |
 | `label` | name of the class |
 | `emotion`, `valence_class` | words of the common vocabulary (`mdjpt_hf.schema`) |
 | `valence`, `arousal`, `dominance`, `liking` | the subject's rating, rescaled to [0, 1] |
+
+`n/a`, `NA`, `nan` and the like mean "not known": no label, no rating; an error for who, what, where and when.
 """
 
 import hashlib
@@ -22,10 +25,13 @@ from typing import Any, Literal
 import numpy as np
 
 from mdjpt_hf.data_scripts.base import CorpusBuilder, CorpusFacts, UnitReport
-from mdjpt_hf.data_scripts.files import fingerprint, parts, read_recording
-from mdjpt_hf.data_scripts.recordings_table import TableRow, read_table
-from mdjpt_hf.errors import CorpusError
+from mdjpt_hf.data_scripts.files import fingerprints, read_recording
+from mdjpt_hf.data_scripts.recordings_table import TableRow, check_overlaps, read_table, spelling_notes
+from mdjpt_hf.data_scripts.signatures import signature
+from mdjpt_hf.errors import CorpusError, MontageError, located
+from mdjpt_hf.modeling.coverage_mdjpt import check_coverage
 from mdjpt_hf.modeling.signal_mdjpt import microvolts_per
+from mdjpt_hf.modeling.stretches_mdjpt import Span
 from mdjpt_hf.preprocessing import Preprocessed, check_preset, preprocess, preset_settings
 from mdjpt_hf.schema import RATINGS, Trial
 
@@ -74,6 +80,7 @@ class Recordings(CorpusBuilder):
         self.label_names = tuple(sorted({row.label for row in self.rows if row.label}))
         for row in self.rows:
             self._check_exists(row)
+        check_overlaps(self.table, self.rows, self._identity)
 
     @property
     def facts(self) -> list[CorpusFacts]:
@@ -97,6 +104,18 @@ class Recordings(CorpusBuilder):
         """The subjects, in the order of the table."""
         return list(dict.fromkeys(row.subject for row in self.rows))
 
+    def notes(self) -> list[str]:
+        """Ids that may mean the same, and files that are listed under several people."""
+        people: dict[str, set[str]] = {}
+        for row in self.rows:
+            people.setdefault(row.file, set()).add(row.subject)
+        shared = [
+            f"{file} is listed under the subjects {', '.join(sorted(subjects))}"
+            for file, subjects in people.items()
+            if len(subjects) > 1
+        ]
+        return [*spelling_notes(self.rows), *shared]
+
     def read_unit(self, unit: str, report: UnitReport) -> Iterator[Trial]:
         """Yield the trials of one subject, session by session and file by file.
 
@@ -108,6 +127,7 @@ class Recordings(CorpusBuilder):
         # session by session: signals are scaled by what comes one after the other with the same identity
         for session, file in sorted(dict.fromkeys((row.session, row.file) for row in rows), key=lambda part: part[0]):
             recording, notes = read_recording(self.source / file, self.unit)
+            report.signatures[file] = signature(recording)
             prepared = preprocess(
                 recording.signal,
                 recording.ch_names,
@@ -116,16 +136,20 @@ class Recordings(CorpusBuilder):
                 recording.bads,
                 where=str(self.source / file),
                 unit=recording.unit,
+                stretches=recording.stretches,
             )
-            notes += [*recording.selection.notes(), *prepared.notes]
+            self._check_coverage(file, prepared)
+            notes += [*recording.notes, *recording.selection.notes(), *prepared.notes]
             report.notes += [line for note in notes if (line := f"{file}: {note}") not in report.notes]
             for row in (row for row in rows if (row.session, row.file) == (session, file)):
-                trial = self._trial(row, prepared)
-                start = round(row.onset * prepared.sampling_rate)
-                if prepared.is_silent(start, start + trial.signal.shape[1]):
-                    report.rejected.append(f"{file}: the trial of line {row.line} is silent: no channel varies")
+                span = self._span(row, prepared)
+                problem = span.broken
+                if not problem and prepared.is_silent(span.start, span.stop):
+                    problem = "is silent: no channel varies"
+                if problem:
+                    report.rejected.append(f"{file}: the trial of line {row.line} {problem}")
                     continue
-                yield trial
+                yield self._trial(row, prepared, span)
                 if any(row.overlaps(start, end) for start, end in recording.bad_spans):
                     report.notes.append(f"{file}: the trial of line {row.line} overlaps a stretch marked bad")
 
@@ -134,12 +158,23 @@ class Recordings(CorpusBuilder):
         files = [self.source / file for file in dict.fromkeys(row.file for row in self.rows)]
         return {
             "table": hashlib.sha256(self.table.read_bytes()).hexdigest(),
-            "files": [fingerprint(path, self.source) for file in files for path in parts(file)],
+            "files": [part for file in files for part in fingerprints(file, self.source)],
             "name": self.name,
             "unit": self.unit,
             "label_source": self.label_source,
             "preprocessing": preset_settings(self.preprocessing),
         }
+
+    def _identity(self, file: str) -> Any:
+        """The same for every name of a file: other spellings and links."""
+        path = self.source / file
+        return (path.stat().st_dev, path.stat().st_ino) if path.exists() else path.absolute()
+
+    def _check_coverage(self, file: str, prepared: Preprocessed) -> None:
+        try:
+            check_coverage([name for name in prepared.ch_names if name not in prepared.interpolated])
+        except MontageError as error:
+            raise located(error, str(self.source / file)) from error
 
     def _check_exists(self, row: TableRow) -> None:
         path = self.source / row.file
@@ -151,27 +186,29 @@ class Recordings(CorpusBuilder):
                 remedy="Correct the table, or give the folder of the recordings as source",
             )
 
-    def _trial(self, row: TableRow, prepared: Preprocessed) -> Trial:
-        rate, n_samples = prepared.sampling_rate, prepared.signal.shape[1]
-        start = round(row.onset * rate)
-        stop = n_samples if row.duration is None else start + round(row.duration * rate)
-        # resampling rounds the length up or down by less than one sample
-        if start >= min(stop, n_samples) or stop > n_samples + 1:
+    def _span(self, row: TableRow, prepared: Preprocessed) -> Span:
+        """Where a trial lies among the samples; it must end before the recording does."""
+        span = prepared.span(row.onset, row.duration)
+        if span.beyond:
+            end = prepared.end if row.duration is None else row.onset + row.duration
             raise CorpusError(
-                f"line {row.line}: the trial lasts from {row.onset:g} to {stop / rate:g} s, "
-                f"but {row.file} ends at {n_samples / rate:g} s",
+                f"line {row.line}: the trial lasts from {row.onset:g} to {end:g} s, "
+                f"but {row.file} ends at {prepared.end:g} s",
                 path=self.table,
                 value=(row.onset, row.duration),
                 remedy="Onset and duration are in seconds from the start of the file",
             )
+        return span
+
+    def _trial(self, row: TableRow, prepared: Preprocessed, span: Span) -> Trial:
         return Trial(
             dataset=self.name,
             subject=row.subject,
             session=row.session,
             trial=row.trial,
             stimulus=row.stimulus,
-            signal=prepared.signal[:, start:stop],
-            sampling_rate=rate,
+            signal=prepared.signal[:, span.start : span.stop],
+            sampling_rate=prepared.sampling_rate,
             ch_names=prepared.ch_names,
             label=self.label_names.index(row.label) if row.label else -1,
             label_name=row.label,

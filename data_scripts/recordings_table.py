@@ -1,6 +1,8 @@
 """The table of a user's own recordings, read and checked line by line."""
 
 import csv
+import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -14,6 +16,12 @@ from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.schema import EMOTIONS, RATINGS, VALENCE_CLASSES
 
 REQUIRED = ("file", "subject", "stimulus")
+#: Words with which programs say that a value is not known: pandas, R, BIDS, MATLAB, spreadsheets.
+UNKNOWN = ("n/a", "na", "nan", "<na>", "nat", "#n/a", "none", "null", "?", "-", "unknown", "missing")
+#: Those that mean the same in columns that may be empty, where `none` or `unknown` could be a class.
+_NO_VALUE = ("n/a", "na", "nan", "<na>", "#n/a", "null")
+#: In the column `duration`: to the end of the file, where other lines of the table have durations.
+REST = "rest"
 OPTIONAL = ("session", "trial", "onset", "duration", "label", "emotion", "valence_class", *RATINGS)
 
 
@@ -58,16 +66,18 @@ def read_table(path: Path) -> list[TableRow]:
             reader = csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ",", strict=True)
             _check_columns(path, [name.strip() for name in reader.fieldnames or []])
             reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
-            rows = [_parse(_Line(path, reader.line_num, values)) for values in reader if any(values.values())]
+            lines = [_Line(path, reader.line_num, values) for values in reader if any(values.values())]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CorpusError(
             f"the table cannot be read ({error})", path=path, remedy="Give a CSV file in UTF-8 with a header"
         ) from error
-    if not rows:
+    if not lines:
         raise CorpusError("the table has no trials", path=path, value=0, remedy="Write one line per trial")
+    _check_known(lines)
+    rows = [_parse(line) for line in lines]
     _check_unique(path, rows)
     rows = _with_trials(path, rows)
-    _check_overlaps(path, rows)
+    check_overlaps(path, rows)
     return rows
 
 
@@ -85,7 +95,7 @@ class _Line:
     def optional(self, column: str) -> str:
         """The text in a column, empty where it says that there is none."""
         text = self.text(column)
-        return "" if text.lower() in ("nan", "n/a") else text
+        return "" if text.lower() in _NO_VALUE else text
 
     def wrong(self, problem: str, value: Any, remedy: str) -> CorpusError:
         return CorpusError(f"line {self.number}: {problem}", path=self.path, value=value, remedy=remedy)
@@ -113,6 +123,36 @@ class _Line:
         if text and text not in vocabulary:
             raise self.wrong(f"unknown {column} {text!r}", text, f"Use one of {', '.join(vocabulary)}")
         return text or None
+
+
+def _check_known(lines: list[_Line]) -> None:
+    """Refuse what is not known where it is needed: it is neither a name nor zero.
+
+    A column that is empty in every line is one that was left out; one that has a value in some line needs one in all.
+    """
+    for line in lines:
+        for column in (*REQUIRED, *_NEEDED):
+            text = line.text(column)
+            if text.lower() in UNKNOWN:
+                raise line.wrong(
+                    f"{column} is {text!r}, which says that it is not known",
+                    text,
+                    f"Give the {column}, or take the line out"
+                    + "; leave the column out to do without" * (column in _NEEDED),
+                )
+    for column in _NEEDED:
+        empty = [line for line in lines if not line.text(column)]
+        if empty and len(empty) < len(lines):
+            raise empty[0].wrong(
+                f"{column} is empty, though other lines have one",
+                "",
+                f"Give it in every line ({_IF_EMPTY[column]}), or leave the column out",
+            )
+
+
+#: What a trial's place needs in every line, if in any, and what to write for the default.
+_IF_EMPTY = {"onset": "0 for the start of the file", "duration": f"{REST!r} for the rest of the file", "session": "0"}
+_NEEDED = tuple(_IF_EMPTY)
 
 
 def _check_columns(path: Path, columns: list[str]) -> None:
@@ -147,9 +187,9 @@ def _parse(line: _Line) -> TableRow:
     for column in REQUIRED:
         if not line.text(column):
             raise line.wrong(f"{column} is empty", "", f"Give a {column}")
-    duration = line.number_in("duration", None)
+    duration = None if line.text("duration").lower() == REST else line.number_in("duration", None)
     if duration == 0:
-        raise line.wrong("duration is 0", 0.0, "Leave it empty to take the rest of the file")
+        raise line.wrong("duration is 0", 0.0, f"Write {REST!r} to take the rest of the file")
     return TableRow(
         line=line.number,
         file=line.text("file"),
@@ -184,22 +224,49 @@ def _check_unique(path: Path, rows: list[TableRow]) -> None:
             first[key(row)] = row.line
 
 
-def _check_overlaps(path: Path, rows: list[TableRow]) -> None:
-    """Refuse trials of one recording that share samples: a stretch of signal has one stimulus and one label."""
-    recordings = defaultdict(list)
+def check_overlaps(path: Path, rows: list[TableRow], identity: Callable[[str], Any] = os.path.normpath) -> None:
+    """Refuse trials of one file that share samples: a stretch of signal is one person's, with one stimulus and label.
+
+    Subject and session do not matter: under two ids, the same samples would stand on both sides of a split.
+
+    Args:
+        identity: What is the same for all spellings of a file.
+
+    Raises:
+        CorpusError: With both lines.
+    """
+    files = defaultdict(list)
     for row in rows:
-        recordings[row.file, row.subject, row.session].append(row)
-    for trials in recordings.values():
+        files[identity(row.file)].append(row)
+    for trials in files.values():
         trials.sort(key=lambda row: row.onset)
         for row, following in pairwise(trials):
             if row.duration is None or row.onset + row.duration > following.onset + 1e-6:
+                who = (
+                    "" if row.subject == following.subject else f" (subjects {row.subject!r} and {following.subject!r})"
+                )
                 raise CorpusError(
                     f"lines {row.line} and {following.line} overlap: {row.file} at {row.onset:g} s and "
-                    f"{following.onset:g} s",
+                    f"{following.onset:g} s{who}",
                     path=path,
                     value=(row.line, following.line),
-                    remedy="Give durations that end before the next onset",
+                    remedy="Give durations that end before the next onset, and every recording under one subject",
                 )
+
+
+def spelling_notes(rows: list[TableRow]) -> list[str]:
+    """Ids and labels that differ only in case, leading zeros or white space, and may mean the same."""
+    notes = []
+    for column in ("subject", "stimulus", "label"):
+        alike: dict[str, set[str]] = defaultdict(set)
+        for text in {str(getattr(row, column)) for row in rows}:
+            alike[re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"\s+", "", text).casefold())].add(text)
+        notes += [
+            f"{column} {' and '.join(map(repr, sorted(texts)))} differ in case, zeros or spaces only"
+            for texts in alike.values()
+            if len(texts) > 1
+        ]
+    return notes
 
 
 def _with_trials(path: Path, rows: list[TableRow]) -> list[TableRow]:

@@ -51,7 +51,7 @@ class Components:
     def without_artefacts(self, signal: np.ndarray, rate: float) -> np.ndarray:
         """`(channels, samples)` µV in the order of `ch_names`: referred to their average, without the artefacts."""
         excluded = sorted({index for found in self.artefacts.values() for index in found})
-        raw = _raw(signal - signal.mean(axis=0), self.ch_names, rate)
+        raw = _raw([signal - signal.mean(axis=0)], self.ch_names, rate)
         self.ica.apply(raw, exclude=excluded, verbose="ERROR")
         return (raw.get_data() * 1e6).astype(np.float32)
 
@@ -61,18 +61,19 @@ class Components:
         return [f"removed {found} of {len(self.probabilities)} independent components"]
 
 
-def find_components(signal: np.ndarray, ch_names: Sequence[str], rate: float) -> Components:
+def find_components(stretches: Sequence[np.ndarray], ch_names: Sequence[str], rate: float) -> Components:
     """Decompose a recording and judge its components.
 
     Extended infomax on the average-referenced signal, fitted and judged between 1 and 100 Hz (or up to what the rate
     carries), as ICLabel was trained. The result is the same every time.
 
     Args:
-        signal: `(channels, samples)` in µV: good channels with known places, not band-passed yet.
+        stretches: Each `(channels, samples)` in µV: good channels with known places, not band-passed yet. MNE filters
+            and resamples each by itself.
         ch_names: Their names.
         rate: Hz.
     """
-    raw = _raw(signal, ch_names, rate)
+    raw = _raw(stretches, ch_names, rate)
     low, high = WIDE_BAND
     carried = high < 0.45 * rate
     with warnings.catch_warnings():
@@ -88,8 +89,8 @@ def find_components(signal: np.ndarray, ch_names: Sequence[str], rate: float) ->
     return Components(ica, list(ch_names), probabilities)
 
 
-def _raw(signal: np.ndarray, ch_names: Sequence[str], rate: float) -> mne.io.RawArray:
+def _raw(stretches: Sequence[np.ndarray], ch_names: Sequence[str], rate: float) -> mne.io.BaseRaw:
     info = mne.create_info(list(ch_names), rate, "eeg")
-    raw = mne.io.RawArray(signal * 1e-6, info, verbose="ERROR")
+    raw = mne.concatenate_raws([mne.io.RawArray(part * 1e-6, info, verbose="ERROR") for part in stretches])
     raw.set_montage("standard_1005", match_case=False, verbose="ERROR")
     return raw

@@ -336,12 +336,14 @@ def pretrain_main() -> None:
 
 
 def _run(program: Any) -> None:
-    from mdjpt_hf.errors import MDJPTError
+    from mdjpt_hf.modeling.errors_mdjpt import is_ours
     from mdjpt_hf.telemetry import switch_off_telemetry
 
     switch_off_telemetry()
     try:
         program()
-    except MDJPTError as error:
+    except ValueError as error:
+        if not is_ours(error):
+            raise
         typer.echo(f"{type(error).__name__}: {error}", err=True)
         sys.exit(1)

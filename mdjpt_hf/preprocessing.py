@@ -16,24 +16,25 @@ from typing import Any
 import numpy as np
 
 from mdjpt_hf.errors import ConfigurationError, MDJPTError, located
+from mdjpt_hf.modeling.bad_channels_mdjpt import find_bad_channels, is_flat, recorded_reference
 from mdjpt_hf.modeling.filtering_mdjpt import HIGH_CUTOFF, LOW_CUTOFF, TARGET_RATE, check_rate, resample
 from mdjpt_hf.modeling.signal_mdjpt import (
     PLAUSIBLE_FILTERED,
     Cleaned,
     channel_indices,
     check_amplitude,
-    check_duration,
     check_signal,
     clean,
-    find_bad_channels,
-    has_place,
-    is_flat,
+    filterable,
     recorded_channels,
     refer_to_average,
     repair_channels,
     resample_and_filter,
+    resampled_stretches,
     settings,
 )
+from mdjpt_hf.modeling.splines_mdjpt import has_place
+from mdjpt_hf.modeling.stretches_mdjpt import Span, Stretch, find_span, whole
 
 #: Preset -> id.
 PRESETS = {"none": "none-1", "basic": "basic-1", "paper": "paper-1"}
@@ -56,6 +57,8 @@ class Preprocessed:
         sampling_rate: Hz.
         notes: What was done, for the preparation report.
         id: Versioned id of the preset.
+        stretches: Parts of the signal without a break between them; all of it is one if nothing is said.
+        interpolated: Channels that were rebuilt from the others.
     """
 
     signal: np.ndarray
@@ -63,6 +66,24 @@ class Preprocessed:
     sampling_rate: float
     notes: list[str] = field(default_factory=list)
     id: str = "none-1"
+    stretches: list[Stretch] = field(default_factory=list)
+    interpolated: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.stretches = self.stretches or whole(self.signal.shape[1])
+
+    @property
+    def end(self) -> float:
+        """When the recording ends, in s on the file's clock."""
+        return max(stretch.end(self.sampling_rate) for stretch in self.stretches)
+
+    def span(self, onset: float, duration: float | None) -> Span:
+        """Where a trial lies among the samples.
+
+        Args:
+            onset, duration: s on the file's clock; None means to the end.
+        """
+        return find_span(onset, duration, self.stretches, self.sampling_rate)
 
     def is_silent(self, start: int, stop: int) -> bool:
         """Whether next to nothing was recorded from sample `start` to `stop`, measured against the whole recording."""
@@ -77,6 +98,7 @@ def preprocess(
     bads: Iterable[str] = (),
     where: str = "",
     unit: str = "uV",
+    stretches: Sequence[Stretch] | None = None,
 ) -> Preprocessed:
     """Preprocess one whole recording.
 
@@ -88,42 +110,56 @@ def preprocess(
         bads: Channels known to be bad; `none` keeps them and says so.
         where: Which recording, put in front of every error message.
         unit: The unit the recording was said to be in, for the message if the amplitude is impossible.
+        stretches: Parts of the signal without a break, where it has some; filters never run across.
 
     Raises:
         ConfigurationError: If the preset is unknown.
         MDJPTError: What `mdjpt_hf.modeling.signal_mdjpt.clean` raises, with `where` in front.
     """
-    return preprocess_session([signal], ch_names, sampling_rate, preset, bads, where, unit)[0]
+    breaks = None if stretches is None else [stretches]
+    return preprocess_session([signal], ch_names, sampling_rate, preset, bads, where, unit, breaks)[0]
 
 
 def preprocess_session(
-    stretches: Sequence[np.ndarray],
+    signals: Sequence[np.ndarray],
     ch_names: Sequence[str],
     sampling_rate: float,
     preset: str = "basic",
     bads: Iterable[str] = (),
     where: str = "",
     unit: str = "uV",
+    stretches: Sequence[Sequence[Stretch]] | None = None,
 ) -> list[Preprocessed]:
-    """Preprocess a session that was stored in several stretches, such as one array per trial.
+    """Preprocess a session that was stored in several signals, such as one array per trial.
 
-    Filters never run across stretches. `paper` needs long recordings, so channels and components are judged on all
-    stretches together.
+    Filters never run across signals, nor across stretches within one. `paper` needs long recordings, so channels and
+    components are judged on all signals together.
 
     Args:
-        stretches: Each `(channels, samples)` in µV.
+        signals: Each `(channels, samples)` in µV.
         ch_names, sampling_rate, preset, bads, where, unit: See [`preprocess`].
+        stretches: Of every signal, its parts without a break.
     """
     check_preset(preset)
+    breaks = stretches or [whole(signal.shape[-1]) for signal in signals]
     try:
         if preset == "none":
-            return [_resample_only(signal, list(ch_names), sampling_rate, list(bads)) for signal in stretches]
+            return [
+                _resample_only(signal, list(ch_names), sampling_rate, list(bads), parts)
+                for signal, parts in zip(signals, breaks, strict=True)
+            ]
         if preset == "paper":
-            return _paper(stretches, list(ch_names), float(sampling_rate), list(bads), unit)
-        cleaned = [clean(signal, ch_names, sampling_rate, bads=bads, unit=unit) for signal in stretches]
+            return _paper(signals, list(ch_names), float(sampling_rate), list(bads), unit, breaks)
+        cleaned = [
+            clean(signal, ch_names, sampling_rate, bads=bads, unit=unit, stretches=parts)
+            for signal, parts in zip(signals, breaks, strict=True)
+        ]
     except MDJPTError as error:
         raise located(error, where) from error
-    return [Preprocessed(c.signal, c.ch_names, c.sampling_rate, c.notes, PRESETS[preset]) for c in cleaned]
+    return [
+        Preprocessed(c.signal, c.ch_names, c.sampling_rate, c.notes, PRESETS[preset], c.stretches, c.interpolated)
+        for c in cleaned
+    ]
 
 
 def preset_settings(preset: str) -> dict[str, Any]:
@@ -153,43 +189,68 @@ def check_preset(preset: str) -> None:
         )
 
 
-def _resample_only(signal: np.ndarray, ch_names: list[str], rate: float, bads: list[str]) -> Preprocessed:
+def _resample_only(
+    signal: np.ndarray, ch_names: list[str], rate: float, bads: list[str], stretches: Sequence[Stretch]
+) -> Preprocessed:
     check_signal(signal, ch_names)
-    rows = [resample(values, rate).astype(np.float32) for values in signal]
+    rows = [
+        np.concatenate([resample(values[s.start : s.stop], rate).astype(np.float32) for s in stretches])
+        for values in signal
+    ]
     notes = [f"resampled from {rate:g} to {TARGET_RATE:g} Hz"] if rate != TARGET_RATE else []
     if bads:
         notes.append(f"kept the bad channels {', '.join(bads)}: this preset repairs nothing")
-    return Preprocessed(np.stack(rows), ch_names, TARGET_RATE, notes, PRESETS["none"])
+    places = resampled_stretches(stretches, rate, TARGET_RATE)
+    return Preprocessed(np.stack(rows), ch_names, TARGET_RATE, notes, PRESETS["none"], places)
 
 
 def _paper(
-    stretches: Sequence[np.ndarray], ch_names: list[str], rate: float, bads: list[str], unit: str
+    signals: Sequence[np.ndarray],
+    ch_names: list[str],
+    rate: float,
+    bads: list[str],
+    unit: str,
+    stretches: Sequence[Sequence[Stretch]],
 ) -> list[Preprocessed]:
-    for signal in stretches:
+    pieces, left = [], []
+    for signal, parts in zip(signals, stretches, strict=True):
         check_signal(signal, ch_names)
-        check_duration(signal.shape[1] / check_rate(rate))
-    filtered = [resample_and_filter(signal, rate, TARGET_RATE, (LOW_CUTOFF, HIGH_CUTOFF)) for signal in stretches]
+        kept, notes = filterable(parts, check_rate(rate))
+        pieces.append(kept)
+        left.append(notes)
+    filtered = [
+        resample_and_filter(signal, rate, TARGET_RATE, (LOW_CUTOFF, HIGH_CUTOFF), parts)
+        for signal, parts in zip(signals, pieces, strict=True)
+    ]
     session = Cleaned(np.concatenate(filtered, axis=1), ch_names, TARGET_RATE)
     if rate != TARGET_RATE:
         session.notes.append(f"resampled from {rate:g} to {TARGET_RATE:g} Hz")
     check_amplitude(recorded_channels(session.signal), unit=unit, plausible=PLAUSIBLE_FILTERED)
     unplaced = [index for index, name in enumerate(ch_names) if not has_place(name)]  # unknown to the classifier
-    bad = sorted({*channel_indices(bads, ch_names), *unplaced, *_unfit_for_components(session.signal, ch_names)})
-    _remove_artefacts(session, stretches, rate, bad)
+    stated = channel_indices(bads, ch_names)
+    bad = sorted({*stated, *unplaced, *_unfit_for_components(session.signal, ch_names, stated)})
+    unbroken = [s[:, p.start : p.stop] for s, parts in zip(signals, pieces, strict=True) for p in parts]
+    _remove_artefacts(session, unbroken, rate, bad)
     repair_channels(session, bad)
     refer_to_average(session)
     ends = np.cumsum([signal.shape[1] for signal in filtered])[:-1]
     return [
-        Preprocessed(part, session.ch_names, TARGET_RATE, session.notes, PRESETS["paper"])
-        for part in np.split(session.signal, ends, axis=1)
+        Preprocessed(
+            part, session.ch_names, TARGET_RATE, session.notes + notes, PRESETS["paper"], places, session.interpolated
+        )
+        for part, notes, places in zip(
+            np.split(session.signal, ends, axis=1),
+            left,
+            (resampled_stretches(parts, rate, TARGET_RATE) for parts in pieces),
+            strict=True,
+        )
     ]
 
 
-def _unfit_for_components(signal: np.ndarray, ch_names: list[str]) -> list[int]:
+def _unfit_for_components(signal: np.ndarray, ch_names: list[str], stated: list[int]) -> list[int]:
     """Channels that would spoil the decomposition: bad ones, except those where it finds the eyes."""
-    return [
-        index for index in find_bad_channels(signal) if ch_names[index] not in EYE_CHANNELS or is_flat(signal[index])
-    ]
+    found = [index for index in find_bad_channels(signal) if index != recorded_reference(signal, ch_names, stated)]
+    return [index for index in found if ch_names[index] not in EYE_CHANNELS or is_flat(signal[index])]
 
 
 def _remove_artefacts(session: Cleaned, stretches: Sequence[np.ndarray], rate: float, bad: list[int]) -> None:
@@ -200,7 +261,7 @@ def _remove_artefacts(session: Cleaned, stretches: Sequence[np.ndarray], rate: f
     if len(good) < MIN_CHANNELS:
         session.notes.append(f"eye and muscle activity kept: {len(good)} good channels do not separate them")
         return
-    wide = np.concatenate([signal[good] for signal in stretches], axis=1)
+    wide = [signal[good] for signal in stretches]
     components = find_components(wide, [session.ch_names[index] for index in good], rate)
     session.signal[good] = components.without_artefacts(session.signal[good], session.sampling_rate)
     session.notes += components.notes()

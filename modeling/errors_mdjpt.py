@@ -52,9 +52,18 @@ class ConfigurationError(MDJPTError):
     """Settings that are unknown, out of range or contradict each other."""
 
 
-def located(error: MDJPTError, where: str) -> MDJPTError:
-    """The same error with the recording it concerns in front of its message."""
-    if not where:
+def is_ours(error: BaseException) -> bool:
+    """Whether an error is an [`MDJPTError`] of any copy of this code.
+
+    transformers loads model, extractor and pipeline of one checkpoint each with copies of their own of the files that
+    they share, so `except MDJPTError` in one does not catch what another raises.
+    """
+    return any(kind.__name__ == MDJPTError.__name__ for kind in type(error).__mro__)
+
+
+def located(error: Any, where: str) -> Any:
+    """The same error with the recording it concerns in front of its message, unless it stands there."""
+    if not where or getattr(error, "path", None) == where:
         return error
     message = str(error).removesuffix(f". {error.remedy}") if error.remedy else str(error)
     return type(error)(f"{where}: {message}", value=error.value, remedy=error.remedy)

@@ -8,21 +8,23 @@ from typing import Any
 import numpy as np
 from transformers.feature_extraction_utils import BatchFeature, FeatureExtractionMixin
 
+from .coverage_mdjpt import FAR, Coverage, check_coverage
 from .errors_mdjpt import MDJPTError, MontageError, SamplingRateError, SignalError
 from .montage_mdjpt import STANDARD_CHANNELS, channel_projection, select_channels, silence_electrode
-from .raw_mdjpt import Recording, is_raw, is_recording, read_raw, stated_bads
+from .raw_mdjpt import Recording, is_raw, is_recording, read_raw, stated_bads, without_marked_gaps
 from .signal_mdjpt import (
     HIGH_CUTOFF,
     LOW_CUTOFF,
     TARGET_RATE,
     Cleaned,
     check_rate,
-    check_signal,
+    check_shape,
     clean,
     cut_windows,
     microvolts_per,
     robust_scale,
 )
+from .stretches_mdjpt import Stretch, mask_spans, time_of
 
 
 @dataclass
@@ -35,6 +37,7 @@ class RecordingReport:
         dropped: Recorded name -> why it was left out.
         bads: Bad channels, stated or found. interpolated: those of them rebuilt from their neighbours.
         missing: Standard channels the recording lacks; each is the mean of its nearest recorded neighbours.
+        coverage: How many electrodes were good, how many channels they stand in for, and over which distance.
         recorded_rate, sampling_rate: Hz, before and after.
         mean, std: µV; the one pair the whole recording was scaled with.
         windows: How many were kept. windows_rejected: how many overlapped stretches marked bad.
@@ -47,6 +50,7 @@ class RecordingReport:
     bads: list[str] = field(default_factory=list)
     interpolated: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    coverage: Coverage | None = None
     recorded_rate: float = 0.0
     sampling_rate: float = 0.0
     mean: float = 0.0
@@ -144,7 +148,8 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
 
         Returns:
             `input_values` float32 `(windows, 60, samples)`, `group_ids` int64 `(windows,)` (which recording
-            of the call), `window_onsets` float32 `(windows,)` in s; and the attribute `report`.
+            of the call), `window_onsets` float32 `(windows,)` in s on the recording's own clock, on which pauses
+            count; and the attribute `report`.
 
         Raises:
             MDJPTError: One of its kinds (montage, rate, unit, signal), each with value and remedy.
@@ -197,10 +202,13 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
             target=self.sampling_rate,
             band=(self.band[0], self.band[1]),
             unit=recording.unit,
+            stretches=recording.stretches,
         )
-        length = round(window_seconds * self.sampling_rate)
-        starts = cut_windows(cleaned.signal.shape[1], length, round(stride_seconds * self.sampling_rate))
-        usable = _usable_samples(recording.bad_spans, cleaned.signal.shape[1], self.sampling_rate)
+        check_coverage(_recorded(cleaned))
+        rate, n_samples = self.sampling_rate, cleaned.signal.shape[1]
+        length = round(window_seconds * rate)
+        starts = _cut(cleaned.stretches, length, round(stride_seconds * rate))
+        usable = mask_spans(recording.bad_spans, cleaned.stretches, rate, n_samples)
         kept = np.array([start for start in starts if usable[start : start + length].all()], dtype=np.int64)
         _check_kept(kept, starts)
         mean, std = robust_scale(cleaned.signal if usable.all() else cleaned.signal[:, usable])
@@ -208,15 +216,22 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         projection = channel_projection(cleaned.ch_names, self.montage)
         projected = projection @ ((cleaned.signal - np.float32(mean)) / np.float32(std))
         windows = np.stack([projected[:, start : start + length] for start in kept])
-        return windows, (kept / self.sampling_rate).astype(np.float32), report
+        onsets = [time_of(start, cleaned.stretches, rate) for start in kept]
+        return windows, np.array(onsets, dtype=np.float32), report
 
     def _report(
         self, recording: Recording, cleaned: Cleaned, scale: tuple[float, float], counts: tuple[int, int]
     ) -> RecordingReport:
         missing = [name for name in STANDARD_CHANNELS if name not in cleaned.ch_names]
-        notes = [*recording.selection.notes(), *cleaned.notes]
+        notes = [*recording.notes, *recording.selection.notes(), *cleaned.notes]
+        coverage = check_coverage(_recorded(cleaned))
         if missing:
             notes.append(f"{len(missing)} standard channels made from neighbours: {', '.join(missing)}")
+        if coverage.far:
+            notes.append(
+                f"{coverage.far} standard channels lie farther than {FAR:g} cm from every electrode, "
+                f"{coverage.channel} {coverage.farthest:g} cm"
+            )
         if counts[1]:
             notes.append(f"{counts[1]} windows overlap stretches marked bad and were left out")
         return RecordingReport(
@@ -226,6 +241,7 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
             bads=cleaned.bads,
             interpolated=cleaned.interpolated,
             missing=missing,
+            coverage=coverage,
             recorded_rate=recording.sampling_rate,
             sampling_rate=self.sampling_rate,
             mean=scale[0],
@@ -234,6 +250,11 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
             windows_rejected=counts[1],
             notes=notes,
         )
+
+
+def _recorded(cleaned: Cleaned) -> list[str]:
+    """The electrodes that were good; those rebuilt from them tell nothing new."""
+    return [name for name in cleaned.ch_names if name not in cleaned.interpolated]
 
 
 def _join(
@@ -284,7 +305,7 @@ def _from_array(
             remedy="Give ch_names=[...], one place name per channel",
         )
     signal, rate = _as_array(source), check_rate(rate)
-    check_signal(signal, ch_names)
+    check_shape(signal, ch_names)
     selection = select_channels(ch_names)
     if len(selection.indices) < len(ch_names):
         signal = signal[selection.indices]
@@ -292,7 +313,7 @@ def _from_array(
     if scale != 1:
         kind = np.result_type(signal.dtype, np.float32)  # half precision ends at 65504
         signal = signal.astype(kind, copy=False) * kind.type(scale)
-    return Recording(signal, rate, selection, stated_bads(bads, ch_names, selection), [], unit)
+    return without_marked_gaps(Recording(signal, rate, selection, stated_bads(bads, ch_names, selection), [], unit))
 
 
 def _as_array(source: Any) -> np.ndarray:
@@ -325,24 +346,26 @@ def _per_recording(ch_names: Any, rate: Any, count: int, several: bool) -> tuple
     return names, rates
 
 
-def _usable_samples(bad_spans: list[tuple[float, float]], n_samples: int, rate: float) -> np.ndarray:
-    """Mask `(n_samples,)`: False inside stretches marked bad; a mark without duration takes one sample."""
-    usable = np.ones(n_samples, dtype=bool)
-    for start, end in bad_spans:
-        first = int(np.floor(start * rate))
-        last = max(int(np.ceil(end * rate)), first + 1)
-        usable[max(first, 0) : max(last, 0)] = False  # a mark may lie before the first sample
-    return usable
+def _cut(stretches: Sequence[Stretch], length: int, stride: int) -> np.ndarray:
+    """First samples of all windows, none of which runs from one stretch into another."""
+    return np.concatenate([s.start + cut_windows(s.stop - s.start, length, stride) for s in stretches])
 
 
 def _check_length(recording: Recording, window_seconds: float) -> None:
-    seconds = recording.signal.shape[1] / recording.sampling_rate
+    longest = max(stretch.stop - stretch.start for stretch in recording.stretches)
+    seconds = longest / recording.sampling_rate
     if seconds < window_seconds - 1e-6:
+        what = "the recording lasts" if len(recording.stretches) == 1 else "the longest stretch without a break lasts"
         raise SignalError(
-            f"the recording lasts {seconds:.3g} s, one window {window_seconds:g} s",
+            f"{what} {_told_apart(seconds, window_seconds)} s, one window {window_seconds:g} s",
             value=seconds,
             remedy="Give a longer recording, or smaller window_seconds",
         )
+
+
+def _told_apart(seconds: float, limit: float) -> str:
+    """A duration in so many digits that it does not read like the limit it misses."""
+    return next((text for digits in range(3, 9) if (text := f"{seconds:.{digits}g}") != f"{limit:g}"), repr(seconds))
 
 
 def _check_kept(kept: np.ndarray, starts: np.ndarray) -> None:

@@ -91,9 +91,10 @@ class EndpointHandler:
             if isinstance(inputs, list):
                 return [self._answer(item, parameters) for item in inputs]
             return self._answer(inputs, parameters)
-        except ValueError as error:  # ours and the model's own errors, which all are ValueErrors
-            return {"error": _described(error)}
-        except Exception as error:  # nobody who calls can do anything about these; no detail of this machine is told
+        except Exception as error:
+            if _is_for_caller(error):
+                return {"error": _described(error)}
+            # nobody who calls can do anything about these; no detail of this machine is told
             return {"error": _described(RequestError("the request could not be served", type(error).__name__))}
 
     def _answer(self, item: Any, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -113,7 +114,16 @@ class EndpointHandler:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "recording").with_suffix(suffix)
             path.write_bytes(content)
-            return self.pipeline.read(path, foreign=True)
+            try:
+                return self.pipeline.read(path, foreign=True)
+            except Exception as error:
+                if not _is_for_caller(error):
+                    raise
+                raise RequestError(
+                    str(error).replace(str(path), "the file").replace(str(path.resolve()), "the file"),
+                    getattr(error, "value", None),
+                    getattr(error, "remedy", ""),
+                ) from error
 
     def _checked(self, signal: np.ndarray, rate: float, parameters: dict[str, Any]) -> dict[str, Any]:
         """The parameters, with a batch that fits; what would take too much memory is refused before it takes any."""
@@ -240,7 +250,15 @@ def _file(text: Any) -> tuple[bytes, str]:
     raise RequestError("the file is neither EDF nor BDF", content[:8].hex(), "Convert the recording to EDF")
 
 
-def _described(error: ValueError) -> dict[str, Any]:
+def _is_for_caller(error: Exception) -> bool:
+    """Whether an error says what the caller can do: ours and those of the model's code, known by name.
+
+    transformers loads every part of a checkpoint with its own copy of our exceptions, so classes are not the same.
+    """
+    return isinstance(error, RequestError) or any(kind.__name__ == "MDJPTError" for kind in type(error).__mro__)
+
+
+def _described(error: Exception) -> dict[str, Any]:
     value = getattr(error, "value", None)
     if isinstance(value, int) and abs(value) > 2**63:  # too long for many a reader of JSON
         value = "a very large number"

@@ -36,7 +36,16 @@ _PREFIX = re.compile(r"^(EEG|E\.E\.G\.)[\s_:.\-]*", re.IGNORECASE)
 _REFERENCE_SUFFIX = re.compile(
     r"[\s_:\-/]+(REF|LE|RE|A1|A2|A1A2|A1\+A2|M1|M2|M1M2|M1\+M2|AVG|AVE|AV|AR|CAR|COM|LINKED)$", re.IGNORECASE
 )
+# What else an amplifier records: eyes, muscles, heart, breath, skin, movement, triggers, states of the device.
+_OTHER_SIGNALS = re.compile(
+    r"EOG|EMG|ECG|EKG|ERG|EGG|BCG|GSR|EDA|SCR|PPG|PLETH|BVP|PULSE|SPO2|SAO2|O2SAT|CO2|RESP|FLOW|NASAL|ORAL|PRES|SNOR|AIR"
+    r"|ABD|THOR|CHEST|TEMP|BODY|POSITION|^POS|LEG|TIB|CHIN|MASS|LOC|ROC|EYE|GAZE|PUPIL|STI|TRIG|STATUS|EVENT|MARK|ANNOT"
+    r"|ACC|GYR|MAG|MOT|QUAT|COUNT|INTERPOL|TIME|STAMP|BATT|CQ|QUAL|IMP|POW|RAW_|EXG|EXT|AUX|MISC|AUDIO|MIC|PHOTO|LIGHT"
+    r"|DIODE|BIP|^DC|HR$|^HR|HEART|RATE|REF|GND|GROUND|NZ|^[XYZ]$|UNUSED|EMPTY|^N/?A$",
+    re.IGNORECASE,
+)
 _INPUT = re.compile(r"^(EEG )?[A-I]\d{1,2}$")
+_UNKNOWN = "not an electrode of the 10-05 system"
 _REPEAT_NUMBER = re.compile(r"(?<=[A-Za-z0-9.])-\d+$")
 
 
@@ -97,8 +106,8 @@ def select_channels(ch_names: Sequence[str], ch_types: Sequence[str] | None = No
         ch_types: MNE channel types in the same order; all "eeg" if not given.
 
     Raises:
-        MontageError: If no name is a known electrode, two channels mean the same electrode, or the names are
-            those of an amplifier's inputs.
+        MontageError: If no name is a known electrode, two channels mean the same electrode, the names are those of an
+            amplifier's inputs, or more of them mean nothing than are electrodes.
     """
     _check_not_inputs(ch_names)
     selection = ChannelSelection()
@@ -107,7 +116,7 @@ def select_channels(ch_names: Sequence[str], ch_types: Sequence[str] | None = No
         if kind != "eeg":
             selection.dropped[name] = f"type {kind}"
         elif electrode is None:
-            selection.dropped[name] = "not an electrode of the 10-05 system"
+            selection.dropped[name] = _UNKNOWN
         elif electrode in REFERENCES:
             selection.dropped[name] = "reference electrode"
         else:
@@ -203,6 +212,18 @@ def _check_selection(ch_names: Sequence[str], selection: ChannelSelection) -> No
     _check_duplicates(recorded, selection.ch_names)
     if not selection.ch_names:
         raise _nothing_known(ch_names)
+    unknown = [name for name, why in selection.dropped.items() if why == _UNKNOWN and not _is_other_signal(name)]
+    if len(unknown) > len(selection.ch_names):
+        raise MontageError(
+            f"most names mean nothing: {len(unknown)} channels such as {', '.join(unknown[:5])}, against "
+            f"{len(selection.ch_names)} electrodes ({', '.join(selection.ch_names[:5])})",
+            value=unknown,
+            remedy="Name the channels by their places, for example Fp1, Cz, O2; or leave out those that are no EEG",
+        )
+
+
+def _is_other_signal(name: str) -> bool:
+    return bool(_OTHER_SIGNALS.search(_REFERENCE_SUFFIX.sub("", name.strip())))
 
 
 def _check_duplicates(recorded: Sequence[str], electrodes: Sequence[str | None]) -> None:

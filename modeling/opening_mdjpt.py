@@ -1,157 +1,211 @@
-"""A recording's file, opened by MNE: its scalp EEG and what was noticed on the way."""
+"""Opening a recording's file, with every way of being wrong named: the one opener for all who take paths."""
 
-import importlib.util
-import os
+import re
 import warnings
-from collections.abc import Iterable
-from dataclasses import is_dataclass
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from . import raw_mdjpt
-from .confinement_mdjpt import ElsewhereError, is_below
-from .errors_mdjpt import MDJPTError, SignalError, located
-from .isolated_mdjpt import Limits, inside, keep_spare, private_reader
-from .raw_mdjpt import Recording, read_raw
+from .companions_mdjpt import named_files, pointers
+from .elsewhere_mdjpt import refuse_elsewhere, refuse_outside_links
+from .errors_mdjpt import SignalError, is_ours, located
+from .mne_mdjpt import load_mne
+from .neuroscan_mdjpt import is_neuroscan, neuroscan_raw
 
-#: What the child that reads recordings loads beforehand.
-_MODULES = ("mne.io", "scipy.io", "scipy.signal", ".opening_mdjpt")
-_CLASSES = {name: kind for name, kind in vars(raw_mdjpt).items() if isinstance(kind, type) and is_dataclass(kind)}
+#: What MNE 1.13 warns of when a file ends before its header says so.
+_TRUNCATION = (
+    "does not match the file size",
+    "truncated",
+    "corrupt",
+    "incomplete",
+    "unexpected end",
+    "not a multiple of",
+    "file size is",
+)
+_ASCII = re.compile(rb"DataFormat\s*=\s*ASCII", re.IGNORECASE)
+_POINTS = re.compile(rb"^\s*DataPoints\s*=\s*(\d+)", re.IGNORECASE | re.MULTILINE)
 
-_NEEDS_MNE = "pip install mne, or give an array"
+#: Format -> (suffix, first bytes, package): packages that MNE 1.13 needs for some formats, and does not bring along.
+OPTIONAL_READERS: dict[str, tuple[str, bytes, str]] = {
+    "EEGLAB in MATLAB 7.3": (".set", b"MATLAB 7.3", "pymatreader"),
+    "FieldTrip": (".mat", b"", "pymatreader"),
+    "ANT Neuro": (".cnt", b"RIFF", "antio"),
+    "ANT Neuro, large": (".cnt", b"RF64", "antio"),
+    "EGI MFF": (".mff", b"", "mffpy"),
+    "Curry": (".cdt", b"", "curryreader"),
+    "Curry 7": (".dap", b"", "curryreader"),
+    "Curry 7 ": (".rs3", b"", "curryreader"),
+    "Curry, signal": (".dat", b"", "curryreader"),
+    "Neuroelectrics": (".nedf", b"", "defusedxml"),
+    "MEF3": (".mefd", b"", "pymef"),
+    "Neuralynx": (".ncs", b"", "neo"),
+}
 
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 
-
-def read_file(
-    path: str | os.PathLike,
-    unit: str | None = None,
-    limits: Limits = Limits(),  # noqa: B008 - cannot be changed
-) -> tuple[Recording, list[str]]:
-    """The scalp EEG of a file, and what MNE warned of. The file is read in a process of its own, which can read nothing
-    but the folder the file lies in.
+def open_file(path: Path, reader: Callable[..., Any] | None = None) -> tuple[Any, list[str]]:
+    """A recording as an `mne.io.Raw`, its samples still on disk, and notes on what is odd about it.
 
     Args:
-        path: In any format MNE opens.
-        unit: What the values really are, where the file's header is wrong.
-        limits: What reading may cost.
+        path: Of the recording; files that belong to it lie beside it.
+        reader: The MNE function for its format; found by the file's name by default.
 
     Raises:
-        MDJPTError: If there is no such file, MNE is not installed, the file cannot be read or used, points to files
-            elsewhere, or takes more than the limits.
+        SignalError: If it is missing, a pointer to data kept elsewhere, truncated, foreign, or cut into epochs.
+        ElsewhereError: If it consists of files beyond its folder.
     """
-    path = Path(path)
-    if inside():
-        return open_recording(path, unit)
-    if importlib.util.find_spec("mne") is None:
-        raise MDJPTError("opening files needs MNE", path=path, remedy=_NEEDS_MNE)
+    refuse_pointers(path)
     if not path.exists():
         raise SignalError("there is no such file", path=path, value=str(path), remedy="Check the path")
-    with private_reader(path.absolute().parent, limits, modules=_MODULES, classes=_CLASSES) as reader:
-        return reader.call(".opening_mdjpt:open_recording", path, unit, limits.values)
+    refuse_outside_links(path)
+    if reader is None and is_neuroscan(path):
+        return neuroscan_raw(path)
+    raw, notes = watched(path, lambda: (reader or load_mne().io.read_raw)(path, preload=False, verbose="WARNING"))
+    refuse_elsewhere(raw.filenames, path.parent)
+    _refuse_partial_sample(path, raw)
+    return raw, notes
 
 
-def warm_up() -> None:
-    """Let a process stand ready for the next file: servers call this when they start, and after every file."""
-    keep_spare(_MODULES)
-
-
-def open_recording(path: Path, unit: str | None = None, most_values: int = 0) -> tuple[Recording, list[str]]:
-    """[`read_file`] in this process, for files that are known to be good.
-
-    Args:
-        path, unit: As there.
-        most_values: Channels x samples at most; 0 for any number. Formats whose channels differ in rate hold far fewer
-            on disk than they are read as.
+def refuse_pointers(path: Path) -> None:
+    """Refuse files that stand for data kept elsewhere, as a clone without its large files has them.
 
     Raises:
-        MDJPTError: If the file cannot be read or used, or points to files elsewhere.
+        SignalError: With the file.
     """
-    try:
-        import mne
-    except ImportError as error:
-        raise MDJPTError("opening files needs MNE", path=path, remedy=_NEEDS_MNE) from error
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            refuse_outside_links(path)
-            raw = mne.io.read_raw(path, preload=False, verbose="WARNING")
-            refuse_elsewhere(raw.filenames, path.parent)
-            _refuse_large(raw, most_values)
-            recording = read_raw(raw, unit)  # samples are read only now
-        except MDJPTError as error:
-            raise located(error, str(path)) from error
-        except Exception as error:  # readers of foreign formats raise anything at all
-            raise _unreadable(path, error) from error
-    return recording, list(dict.fromkeys(f"MNE warns: {warning.message}" for warning in caught))
-
-
-def _refuse_large(raw: Any, most_values: int) -> None:
-    values = len(raw.ch_names) * int(raw.n_times) if most_values else 0
-    if values > most_values:
+    for part in pointers(path)[:1]:
         raise SignalError(
-            f"the recording has {len(raw.ch_names)} channels and {values:,} values; at most {most_values:,} are read",
-            value=values,
-            remedy="Give a shorter recording, or one with a lower rate",
+            f"{part.name} is a pointer to data that is not here (git-annex or Git LFS)",
+            path=path,
+            value=part.name,
+            remedy="Fetch the content, for example with `datalad get` or `git annex get`, then try again",
         )
 
 
-def refuse_elsewhere(opened: Iterable[Any], folder: Path) -> None:
-    """Refuse a recording whose reader says that it consists of files beyond a folder.
+def watched(path: Path | None, action: Callable[[], Any]) -> tuple[Any, list[str]]:
+    """What an action on a file returns, and what MNE warned of meanwhile; errors name the file.
+
+    Args:
+        path: None for a recording that was opened by somebody else: its name is not told.
 
     Raises:
-        ElsewhereError: If a file lies elsewhere, followed through no link.
+        SignalError: If MNE warns that the file is truncated, or raises anything at all.
     """
-    for name in opened:
-        if name is not None and not is_below(os.path.abspath(name), os.path.abspath(folder)):
-            raise ElsewhereError("the recording's reader opened a file elsewhere")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            result = action()
+        except Exception as error:  # readers of foreign formats raise anything at all
+            if is_ours(error):
+                raise located(error, str(path or "")) from error
+            raise unreadable(path, error) from error
+    messages = list(dict.fromkeys(_without_path(str(warning.message), path) for warning in caught))
+    _refuse_truncated(path, messages)
+    return result, [f"MNE warns: {message}" for message in messages]
 
 
-def refuse_outside_links(path: Path) -> None:
-    """Refuse an HDF5 file (MATLAB 7.3, SNIRF) with parts in other files: the library opens these by itself, unseen.
-
-    Raises:
-        ElsewhereError: If a link, a data set or a virtual data set leads out of the file.
-    """
-    if not _is_hdf5(path):
-        return
-    try:
-        import h5py
-    except ImportError:  # then no reader here can open it either
-        return
-
-    def look(name: str, link: Any) -> str | None:
-        if isinstance(link, h5py.ExternalLink):
-            return name
-        found = file.get(name) if isinstance(link, h5py.HardLink) else None
-        return name if isinstance(found, h5py.Dataset) and (found.external or found.is_virtual) else None
-
-    with h5py.File(path, "r") as file:
-        if file.visititems_links(look) is not None:
-            raise ElsewhereError("a part of the file lies in another file")
-
-
-def _is_hdf5(path: Path) -> bool:
-    """The signature stands at the start, or at 512, 1024, 2048, ... bytes."""
-    if not path.is_file():
-        return False
-    size, place = path.stat().st_size, 0
-    with path.open("rb") as file:
-        while place + len(_HDF5) <= size:
-            file.seek(place)
-            if file.read(len(_HDF5)) == _HDF5:
-                return True
-            place = max(512, 2 * place)
-    return False
-
-
-def _unreadable(path: str | os.PathLike, error: Exception) -> SignalError:
+def unreadable(path: Path | None, error: Exception) -> SignalError:
+    """What is wrong with a file that MNE cannot read, and what would help."""
+    cause = f"{type(error).__name__}: {' '.join(_without_path(str(error), path).split())}".rstrip(": .")
+    if path is None:
+        message, remedy = f"its samples cannot be read ({cause[:300]})", "Check that its file is complete"
+    else:
+        message, remedy = next(filter(None, (explain(path, cause) for explain in _EXPLANATIONS)), ("", ""))
     return SignalError(
-        f"MNE cannot read this file ({type(error).__name__}: {str(error)[:200]})",
+        message or f"MNE cannot read this file ({cause[:300]})",
         path=path,
-        value=type(error).__name__,
-        remedy="Check that it is complete and of the format its name says, or convert it to EDF or FIF",
+        value=path.suffix if path else type(error).__name__,
+        remedy=remedy or "Check that it is complete and of the format its name says, or convert it to EDF or FIF",
     )
 
 
-__all__ = ["open_recording", "read_file", "refuse_elsewhere", "refuse_outside_links", "warm_up"]
+def _lacking_package(path: Path, cause: str) -> tuple[str, str] | None:
+    for kind, (suffix, start, package) in OPTIONAL_READERS.items():
+        is_kind = path.suffix.lower() == suffix and (not start or _starts_with(path, start))
+        if is_kind and find_spec(package) is None:
+            format_name = kind.split(",")[0].strip()
+            return (
+                f"{format_name} files need the package {package}, which is not installed",
+                f"pip install {package}, then try again",
+            )
+    return None
+
+
+def _starts_with(path: Path, start: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(start)) == start
+
+
+def _cut_into_epochs(path: Path, cause: str) -> tuple[str, str] | None:
+    told = "number of trials" in cause.lower() or "is epoched" in cause.lower()
+    if told or (path.suffix.lower() in (".fif", ".gz") and "no raw data" in cause.lower() and _holds_epochs(path)):
+        return (
+            "the recording is cut into epochs",
+            "Export the continuous recording; or open the epochs with MNE and give them to the feature extractor",
+        )
+    return None
+
+
+def _holds_epochs(path: Path) -> bool:
+    mne = load_mne()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on the file's name
+            return bool(mne.read_epochs(path, preload=False, verbose="ERROR").info)
+    except Exception:  # whatever else it holds
+        return False
+
+
+def _renamed_header(path: Path, cause: str) -> tuple[str, str] | None:
+    if path.suffix.lower() not in (".vhdr", ".ahdr"):
+        return None
+    missing = [file.name for file in named_files(path) if not file.exists()]
+    if not missing:
+        return None
+    near = [file.name for file in sorted(path.parent.glob(f"{path.stem}.*")) if file != path]
+    return (
+        f"MNE cannot read this file: it still names {', '.join(missing)}, which is not beside it"
+        + f" (found {', '.join(near)})" * bool(near),
+        "BrainVision files cannot be renamed alone: give them their old names back, or correct DataFile and MarkerFile "
+        "in the header",
+    )
+
+
+def _signal_instead_of_header(path: Path, cause: str) -> tuple[str, str] | None:
+    for suffix in (".vhdr", ".ahdr", ".lay"):
+        header = path.with_suffix(suffix)
+        if header.exists() and header != path:
+            return f"MNE cannot read this file ({cause[:300]})", f"Name its header {header.name} instead"
+    return None
+
+
+_EXPLANATIONS = (_lacking_package, _renamed_header, _cut_into_epochs, _signal_instead_of_header)
+
+
+def _refuse_partial_sample(path: Path, raw: Any) -> None:
+    """Few BrainVision headers count samples; a broken copy betrays itself by an incomplete last one."""
+    if path.suffix.lower() not in (".vhdr", ".ahdr"):
+        return
+    header, width = path.read_bytes(), {"short": 2, "int": 4, "single": 4}.get(raw.orig_format, 0) * len(raw.ch_names)
+    points = _POINTS.search(header)
+    if not _ASCII.search(header) and width and Path(raw.filenames[0]).stat().st_size % width:
+        _refuse_truncated(path, ["the signal file is truncated within a sample"])
+    if points and int(points[1]) > raw.n_times:
+        _refuse_truncated(path, [f"the signal file is truncated: {raw.n_times} of {int(points[1])} samples"])
+
+
+def _without_path(message: str, path: Path | None) -> str:
+    """A folder may be called `incomplete` or after a person: neither belongs into a message that is kept."""
+    for text in (str(path.resolve()), str(path.absolute()), str(path)) if path else ():
+        message = message.replace(text, "the file")
+    return message
+
+
+def _refuse_truncated(path: Path | None, messages: list[str]) -> None:
+    told = [message for message in messages if any(word in message.lower() for word in _TRUNCATION)]
+    if told:
+        raise SignalError(
+            f"the file is truncated or damaged: {told[0].rstrip('.')}",
+            path=path,
+            value=told[0],
+            remedy="Copy or export it again",
+        )

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from transformers.pipelines import Pipeline
 
-from .errors_mdjpt import ConfigurationError, MDJPTError, SignalError, located
+from .errors_mdjpt import ConfigurationError, SignalError, is_ours, located
 from .isolated_mdjpt import STRANGERS, Limits
-from .opening_mdjpt import read_file, warm_up
 from .raw_mdjpt import Recording
+from .reading_mdjpt import read_file, warm_up
 from .smoothing_mdjpt import lds_smooth
 
 TASK = "eeg-emotion-recognition"
@@ -140,14 +140,16 @@ class EEGEmotionPipeline(Pipeline):
         windows = options.get("window_seconds") or self.feature_extractor.window_seconds
         try:
             found = self.feature_extractor(inputs, **{**options, **stated})
-        except MDJPTError as error:
+        except Exception as error:
+            if not is_ours(error):
+                raise
             raise located(error, path) from error
         return {
             "input_values": found["input_values"],
             "onsets": found["window_onsets"],
             "duration": float(windows),
             "report": found.report,
-            "notes": notes + found.report.notes,
+            "notes": [*notes, *(note for note in found.report.notes if note not in notes)],
         }
 
     def _forward(  # type: ignore[override]
@@ -171,7 +173,14 @@ class EEGEmotionPipeline(Pipeline):
         if smoothing != "none":
             smoothed = lds_smooth(features.float().cpu().numpy(), causal=smoothing == "causal")
             features = torch.from_numpy(smoothed).to(features)
-        return head(features).float().cpu()
+        logits = head(features).float().cpu()
+        if not torch.isfinite(logits).all():
+            raise ConfigurationError(
+                "the model's scores are not numbers: its weights hold NaN or infinity, or overflow in this precision",
+                value=str(encoder.dtype),
+                remedy="Load the weights again, in float32",
+            )
+        return logits
 
     def postprocess(self, model_outputs: dict[str, Any], top_k: int | None = None) -> dict[str, Any]:  # type: ignore[override]
         """Scores as plain numbers, ready for JSON."""

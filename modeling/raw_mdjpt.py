@@ -8,7 +8,9 @@ import numpy as np
 
 from .errors_mdjpt import MontageError, SignalError
 from .montage_mdjpt import ChannelSelection, canonical_name, select_channels
-from .signal_mdjpt import check_rate, microvolts_per
+from .stored_mdjpt import at_own_rate, bipolar_channels, microvolt_scales, remaining_notes, with_projectors
+from .stretches_mdjpt import Stretch, mask_spans, whole, without_samples
+from .timeline_mdjpt import read_timeline
 
 _BLOCK_SECONDS = 60  # read at a time, so that a file on disk never stands in memory in float64
 
@@ -22,8 +24,10 @@ class Recording:
         sampling_rate: Hz.
         selection: Which channels were kept and their names.
         bads: Kept channels stated to be bad, by their standard names.
-        bad_spans: (start, end) in s of stretches marked bad.
+        bad_spans: (start, end) in s of stretches marked bad, on the file's clock.
         unit: The unit the values were taken to be in.
+        stretches: Parts of the signal without a break; all of it is one if nothing is said.
+        notes: What is odd about the recording, for people.
     """
 
     signal: np.ndarray
@@ -32,6 +36,11 @@ class Recording:
     bads: list[str] = field(default_factory=list)
     bad_spans: list[tuple[float, float]] = field(default_factory=list)
     unit: str = "uV"
+    stretches: list[Stretch] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.stretches = self.stretches or whole(self.signal.shape[1])
 
     @property
     def ch_names(self) -> list[str]:
@@ -54,12 +63,13 @@ def read_raw(raw: Any, unit: str | None = None, bads: Iterable[str] = ()) -> Rec
 
     Args:
         raw: The recording; channels that are not typed eeg, or not known electrodes, are dropped.
-        unit: What the values really are, for files whose header is wrong; MNE promises "V".
+        unit: What the numbers in the file really are, where its header is wrong; MNE promises "V" for all else.
         bads: Names of bad channels, in addition to `raw.info["bads"]`.
 
     Raises:
         SignalError: If it is cut into epochs.
-        SamplingRateError: If the rate is below 94 Hz.
+        SamplingRateError: If the rate, or that of the EEG in a file of several, is below 94 Hz.
+        UnitError: If a channel's unit is no voltage.
         MontageError: If no channel is known, two are the same electrode, or a bad channel is not there.
     """
     if hasattr(raw, "drop_log") or not hasattr(raw, "n_times"):
@@ -68,17 +78,59 @@ def read_raw(raw: Any, unit: str | None = None, bads: Iterable[str] = ()) -> Rec
             value=type(raw).__name__,
             remedy="Give the continuous recording; filters and windows need it whole",
         )
-    rate = check_rate(raw.info["sfreq"])
-    selection = select_channels(raw.ch_names, raw.get_channel_types())
-    unit = unit or "V"
-    return Recording(
-        _read_signal(raw, selection.indices, microvolts_per(unit)),
+    raw, notes = with_projectors(raw)
+    types = ["bipolar" if name in bipolar_channels(raw) else kind for name, kind in _typed(raw)]
+    selection = select_channels(raw.ch_names, types)
+    recorded = [raw.ch_names[index] for index in selection.indices]
+    marked = stated_bads([*raw.info["bads"], *bads], raw.ch_names, selection)
+    scales, more = microvolt_scales(raw, recorded, unit)
+    own, rate, others = at_own_rate(raw, selection.indices)
+    timeline = read_timeline(own)
+    recording = Recording(
+        _read_signal(own, [own.ch_names.index(name) for name in recorded], scales, whole=bool(others)),
         rate,
         selection,
-        stated_bads([*raw.info["bads"], *bads], raw.ch_names, selection),
-        _bad_spans(raw),
-        unit,
+        marked,
+        timeline.bad_spans,
+        unit or "V",
+        timeline.stretches,
+        [*timeline.notes(), *notes, *more, *others, *remaining_notes(raw)],
     )
+    return without_marked_gaps(recording)
+
+
+def without_marked_gaps(recording: Recording) -> Recording:
+    """The recording without samples that are no numbers, where the user said that the signal is bad anyway.
+
+    In a channel stated to be bad they become zeros, since it will be rebuilt; within a stretch marked bad the recording
+    is cut. Anywhere else they are left for the check of the signal, which refuses them.
+    """
+    signal, stated = recording.signal, [name in recording.bads for name in recording.ch_names]
+    missing = [np.flatnonzero(~np.isfinite(values)) for values in signal]
+    if not any(len(places) for places in missing):
+        return recording
+    recording.signal = signal = signal.copy()
+    rate, n_samples = recording.sampling_rate, signal.shape[1]
+    lost = np.zeros(n_samples, dtype=bool)
+    marked = ~mask_spans(recording.bad_spans, recording.stretches, rate, n_samples)
+    for values, places, is_stated in zip(signal, missing, stated, strict=True):
+        cut = places if is_stated else places[marked[places]]
+        values[cut] = 0
+        if not is_stated:
+            lost[cut] = True
+    repaired = [
+        name for name, places, is_bad in zip(recording.ch_names, missing, stated, strict=True) if is_bad and len(places)
+    ]
+    if repaired:
+        recording.notes.append(f"bad channels hold samples that are no numbers: {', '.join(repaired)}")
+    if lost.any():
+        recording.notes.append(f"cut out {lost.sum() / rate:.3g} s without samples, within stretches marked bad")
+        recording.stretches = without_samples(recording.stretches, ~lost, rate) or recording.stretches
+    return recording
+
+
+def _typed(raw: Any) -> list[tuple[str, str]]:
+    return list(zip(raw.ch_names, raw.get_channel_types(), strict=True))
 
 
 def stated_bads(bads: Iterable[str], recorded: Sequence[str], selection: ChannelSelection) -> list[str]:
@@ -98,22 +150,12 @@ def stated_bads(bads: Iterable[str], recorded: Sequence[str], selection: Channel
     return [name for name in selection.ch_names if name in wanted]
 
 
-def _read_signal(raw: Any, indices: list[int], scale: float) -> np.ndarray:
-    n_samples, block = int(raw.n_times), int(_BLOCK_SECONDS * raw.info["sfreq"])
+def _read_signal(raw: Any, indices: list[int], scales: np.ndarray, whole: bool = False) -> np.ndarray:
+    """`(channels, samples)` in µV, block by block; `whole` where MNE makes an edge at every block (mixed rates)."""
+    n_samples = int(raw.n_times)
+    block = n_samples if whole else int(_BLOCK_SECONDS * raw.info["sfreq"])
     signal = np.empty((len(indices), n_samples), dtype=np.float32)
     for start in range(0, n_samples, block):
         stop = min(start + block, n_samples)
-        signal[:, start:stop] = raw.get_data(picks=indices, start=start, stop=stop) * scale
+        signal[:, start:stop] = raw.get_data(picks=indices, start=start, stop=stop) * scales[:, None]
     return signal
-
-
-def _bad_spans(raw: Any) -> list[tuple[float, float]]:
-    """Stretches MNE calls bad: annotations whose text begins with "bad"."""
-    annotations = getattr(raw, "annotations", None) or []
-    # in a cropped recording the annotations' clock starts before the first sample
-    offset = raw.first_samp / raw.info["sfreq"]
-    return [
-        (float(a["onset"]) - offset, float(a["onset"]) - offset + float(a["duration"]))
-        for a in annotations
-        if str(a["description"]).lower().startswith("bad")
-    ]

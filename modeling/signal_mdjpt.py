@@ -7,13 +7,11 @@ channels' worth.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.polynomial.legendre import legval
 
-from .electrodes_mdjpt import ELECTRODES
+from .bad_channels_mdjpt import FLAT, find_bad_channels, recorded_reference
 from .errors_mdjpt import MontageError, SignalError, UnitError
 from .filtering_mdjpt import (
     HIGH_CUTOFF,
@@ -26,13 +24,12 @@ from .filtering_mdjpt import (
     resampled_length,
 )
 from .montage_mdjpt import canonical_name
+from .splines_mdjpt import MIN_SPLINE_CHANNELS, has_place, spline_weights
+from .stretches_mdjpt import Stretch, whole
 
 #: An average over fewer electrodes than this is no estimate of zero potential; such recordings keep their
 #: reference.
 MIN_REFERENCE_CHANNELS = 8
-#: Fewer good electrodes than this do not span the sphere that splines are fitted on.
-MIN_SPLINE_CHANNELS = 4
-
 #: Median absolute amplitude (µV, each channel's median removed) outside which a signal cannot be scalp EEG in
 #: µV. Real EEG lies near 3 to 30; the bounds are wide, yet a factor of 1000 (mV, V) always leaves them.
 PLAUSIBLE_AMPLITUDE = (0.1, 500.0)
@@ -42,7 +39,11 @@ PLAUSIBLE_FILTERED = (0.1, 200.0)
 #: µV per unit of input.
 UNITS = {"uV": 1.0, "µV": 1.0, "μV": 1.0, "mV": 1e3, "V": 1e6}
 
-_FLAT = 1e-2  # µV; a channel whose typical sample is below this recorded nothing
+#: Good electrodes with a place that rebuild a bad one; from fewer, as on headsets, it would be made over half the head.
+MIN_REPAIR_CHANNELS = 8
+#: Share of the channels that may be rebuilt; beyond it bad ones are removed.
+MAX_REPAIRED = 0.25
+
 _NOTHING = 1e-7  # µV; what rounding leaves of a constant channel after filtering
 _CHUNK = 4  # channels filtered at a time: bounds the memory
 
@@ -58,6 +59,7 @@ class Cleaned:
         bads: Channels that were bad, stated or found.
         interpolated: Those of them that were rebuilt from their neighbours; the others were removed.
         notes: What was done, for people.
+        stretches: Parts of the signal without a break between them; all of it is one if nothing is said.
     """
 
     signal: np.ndarray
@@ -66,6 +68,10 @@ class Cleaned:
     bads: list[str] = field(default_factory=list)
     interpolated: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    stretches: list[Stretch] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.stretches = self.stretches or whole(self.signal.shape[1])
 
 
 def clean(
@@ -76,8 +82,12 @@ def clean(
     target: float = TARGET_RATE,
     band: tuple[float, float] = (LOW_CUTOFF, HIGH_CUTOFF),
     unit: str = "uV",
+    stretches: Sequence[Stretch] | None = None,
 ) -> Cleaned:
     """Resample, band-pass, interpolate bad channels, and refer to the average, in this order.
+
+    Where the recording is broken, filters stop and start anew, and what lies between stretches, or is too short for
+    filters, is left out. Channels and unit are judged on everything together.
 
     Args:
         signal: `(channels, samples)` in µV, any real type.
@@ -87,6 +97,7 @@ def clean(
         target: Hz of the result.
         band: Edges of the band-pass in Hz, at most 47.
         unit: The unit the user stated, for the message if the amplitude is impossible.
+        stretches: Parts of the signal without a break; all of it by default.
 
     Raises:
         SignalError: On a wrong shape, NaN or infinite samples, less than 1 s, or too few good channels.
@@ -95,28 +106,47 @@ def clean(
         MontageError: If `bads` names a channel that is not there.
     """
     check_signal(signal, ch_names)
-    check_duration(signal.shape[1] / check_rate(rate))
-    cleaned = Cleaned(resample_and_filter(signal, float(rate), target, band), list(ch_names), target)
+    pieces, notes = filterable(stretches or whole(signal.shape[1]), check_rate(rate))
+    cleaned = Cleaned(
+        resample_and_filter(signal, float(rate), target, band, pieces),
+        list(ch_names),
+        target,
+        stretches=resampled_stretches(pieces, float(rate), target),
+    )
     if rate != target:
         cleaned.notes.append(f"resampled from {rate:g} to {target:g} Hz")
+    cleaned.notes += notes
     check_amplitude(recorded_channels(cleaned.signal), unit=unit, plausible=PLAUSIBLE_FILTERED)
     repair_channels(cleaned, channel_indices(bads, cleaned.ch_names))
     refer_to_average(cleaned)
     return cleaned
 
 
-def check_duration(seconds: float) -> None:
-    """Refuse what is too short for the filters.
+def filterable(stretches: Sequence[Stretch], rate: float) -> tuple[list[Stretch], list[str]]:
+    """Those stretches that are long enough for the filters, and a note on the others.
 
     Raises:
-        SignalError: Below 1 s.
+        SignalError: If none lasts 1 s.
     """
-    if seconds < 1:
+    kept = [stretch for stretch in stretches if stretch.stop - stretch.start >= rate]
+    if not kept:
+        seconds = max(stretch.stop - stretch.start for stretch in stretches) / rate
         raise SignalError(
-            f"filtering needs at least 1 s, found {seconds:.3g} s",
+            f"filtering needs at least 1 s, found {seconds:.3g} s" + " between two breaks" * (len(stretches) > 1),
             value=seconds,
             remedy="Give a longer stretch of the recording",
         )
+    left = len(stretches) - len(kept)
+    return kept, [f"left out {left} stretches between breaks that last less than 1 s"] if left else []
+
+
+def resampled_stretches(stretches: Sequence[Stretch], rate: float, target: float) -> list[Stretch]:
+    """Where stretches lie once each was brought to `target` Hz and they stand one after the other."""
+    ends = np.cumsum([resampled_length(stretch.stop - stretch.start, rate, target) for stretch in stretches]).tolist()
+    return [
+        Stretch(start, stop, stretch.onset)
+        for stretch, start, stop in zip(stretches, [0, *ends[:-1]], ends, strict=True)
+    ]
 
 
 def refer_to_average(cleaned: Cleaned) -> None:
@@ -125,7 +155,7 @@ def refer_to_average(cleaned: Cleaned) -> None:
     if count < MIN_REFERENCE_CHANNELS:
         cleaned.notes.append(f"kept the recorded reference: {count} channels are too few to average")
     cleaned.signal = average_reference(cleaned.signal)
-    if np.median(np.abs(cleaned.signal)) < _FLAT:
+    if np.median(np.abs(cleaned.signal)) < FLAT:
         raise SignalError(
             "nothing is left after the average reference: the channels are copies of one another",
             value=cleaned.ch_names,
@@ -133,12 +163,25 @@ def refer_to_average(cleaned: Cleaned) -> None:
         )
 
 
-def resample_and_filter(signal: np.ndarray, rate: float, target: float, band: tuple[float, float]) -> np.ndarray:
-    """`(channels, samples)` at `target` Hz, float32, within `band` (Hz), a few channels at a time."""
-    result = np.empty((signal.shape[0], resampled_length(signal.shape[1], rate, target)), dtype=np.float32)
+def resample_and_filter(
+    signal: np.ndarray,
+    rate: float,
+    target: float,
+    band: tuple[float, float],
+    stretches: Sequence[Stretch] | None = None,
+) -> np.ndarray:
+    """`(channels, samples)` at `target` Hz, float32, within `band` (Hz), a few channels at a time.
+
+    Stretches are filtered each by itself and stand one after the other in the result.
+    """
+    stretches = stretches or whole(signal.shape[1])
+    places = resampled_stretches(stretches, rate, target)
+    result = np.empty((signal.shape[0], places[-1].stop), dtype=np.float32)
     for start in range(0, signal.shape[0], _CHUNK):
         chunk = slice(start, start + _CHUNK)
-        result[chunk] = band_pass(resample(signal[chunk], rate, target), target, *band)
+        for stretch, place in zip(stretches, places, strict=True):
+            piece = resample(signal[chunk, stretch.start : stretch.stop], rate, target)
+            result[chunk, place.start : place.stop] = band_pass(piece, target, *band)
     return result
 
 
@@ -164,6 +207,25 @@ def check_signal(signal: np.ndarray, ch_names: Sequence[str]) -> None:
     Raises:
         SignalError: With the shape, or the first channel and sample that is not finite.
     """
+    check_shape(signal, ch_names)
+    for name, values in zip(ch_names, signal, strict=True):
+        finite = np.isfinite(values)
+        if not finite.all():
+            sample = int(np.argmin(finite))
+            raise SignalError(
+                f"non-finite value {values[sample]} at channel {name}, sample {sample} "
+                f"({values.size - int(finite.sum())} such samples in this channel)",
+                value=(name, sample),
+                remedy="Mark the channel or the stretch as bad, or cut them out; they would spread through the filters",
+            )
+
+
+def check_shape(signal: np.ndarray, ch_names: Sequence[str]) -> None:
+    """Refuse what is not `(channels, samples)` of real numbers with one name per channel.
+
+    Raises:
+        SignalError: With the shape or the kind of numbers.
+    """
     if signal.ndim != 2 or signal.shape[0] != len(ch_names) or signal.size == 0:
         raise SignalError(
             f"signal must have shape (channels, samples) with {len(ch_names)} named channels, "
@@ -177,16 +239,6 @@ def check_signal(signal: np.ndarray, ch_names: Sequence[str]) -> None:
             value=str(signal.dtype),
             remedy="Convert to float32",
         )
-    for name, values in zip(ch_names, signal, strict=True):
-        finite = np.isfinite(values)
-        if not finite.all():
-            sample = int(np.argmin(finite))
-            raise SignalError(
-                f"non-finite value {values[sample]} at channel {name}, sample {sample} "
-                f"({values.size - int(finite.sum())} such samples in this channel)",
-                value=(name, sample),
-                remedy="Cut these samples out or interpolate them; they would spread through the filters",
-            )
 
 
 def check_amplitude(
@@ -234,45 +286,6 @@ def microvolts_per(unit: str) -> float:
     return UNITS[unit]
 
 
-def find_bad_channels(signal: np.ndarray) -> list[int]:
-    """Indices of channels that are too loud or recorded nothing.
-
-    Too loud is |x| above 3 times the median of |x| over all channels in more than 40 % of the samples, or
-    above 30 times in more than 1 % (the rule of the released program). Flat channels are found first and do
-    not count for the median. Moments at which half of the channels are that loud are nobody's fault in particular
-    (a cap taken off, a cable moved) and do not count either.
-
-    Args:
-        signal: `(channels, samples)` in µV, band-passed.
-    """
-    flat = np.array([is_flat(values) for values in signal])
-    if flat.all():
-        return list(range(len(signal)))
-    reference = float(np.median(np.abs(signal[~flat] if flat.any() else signal)))
-    calm = _calm_samples(signal, 30 * reference)
-    bads = []
-    for index, values in enumerate(signal):
-        absolute = np.abs(values[calm])
-        loud = np.mean(absolute > 3 * reference) > 0.40 or np.mean(absolute > 30 * reference) > 0.01
-        if flat[index] or loud:
-            bads.append(index)
-    return bads
-
-
-def is_flat(values: np.ndarray) -> bool:
-    """Whether a band-passed channel, `(samples,)` in µV, recorded nothing."""
-    return bool(np.median(np.abs(values)) < _FLAT)
-
-
-def _calm_samples(signal: np.ndarray, limit: float) -> np.ndarray:
-    """Where at most half of the channels exceed the limit, `(samples,)`; everywhere, if that were nowhere."""
-    loud = np.zeros(signal.shape[1], dtype=np.int32)
-    for values in signal:
-        loud += np.abs(values) > limit
-    calm = loud <= len(signal) / 2
-    return calm if calm.any() else np.ones_like(calm)
-
-
 def interpolate_channels(signal: np.ndarray, ch_names: Sequence[str], bads: Iterable[str]) -> np.ndarray:
     """Rebuild bad channels from the others by spherical splines (Perrin et al. 1989).
 
@@ -304,45 +317,6 @@ def interpolate_channels(signal: np.ndarray, ch_names: Sequence[str], bads: Iter
     return repaired
 
 
-def spline_weights(sources: Sequence[str], targets: Sequence[str]) -> np.ndarray:
-    """The `(targets, sources)` matrix of spherical spline interpolation between electrodes.
-
-    Perrin et al. 1989, Electroencephalogr. Clin. Neurophysiol. 72:184-187, equation 1 with m = 4.
-    """
-    source, target = _on_sphere(sources), _on_sphere(targets)
-    count = len(sources)
-    system = np.ones((count + 1, count + 1))
-    system[:count, :count] = _spline(source @ source.T) + 1e-5 * np.eye(count)
-    system[count, count] = 0
-    to_coefficients = np.linalg.inv(system)[:, :count]
-    return np.hstack([_spline(target @ source.T), np.ones((len(targets), 1))]) @ to_coefficients
-
-
-def _spline(cosine: np.ndarray) -> np.ndarray:
-    """g(x) of Perrin et al., equation 3, for m = 4."""
-    n = np.arange(1, 51)
-    return legval(cosine, [0, *((2 * n + 1) / (n * (n + 1.0)) ** 4 / (4 * np.pi))])
-
-
-def _on_sphere(ch_names: Sequence[str]) -> np.ndarray:
-    """Unit vectors `(channels, 3)` from the middle of the head to the electrodes."""
-    directions = np.array([ELECTRODES[str(canonical_name(name))] for name in ch_names]) - _head_centre()
-    return directions / np.linalg.norm(directions, axis=1, keepdims=True)
-
-
-@lru_cache(maxsize=1)
-def _head_centre() -> np.ndarray:
-    """Centre in mm of the sphere that fits all electrodes best: |p|² = 2 p·c + const by least squares."""
-    places = np.array(list(ELECTRODES.values()))
-    equations = np.hstack([2 * places, np.ones((len(places), 1))])
-    return np.linalg.lstsq(equations, (places**2).sum(axis=1), rcond=None)[0][:3]
-
-
-def has_place(name: str) -> bool:
-    """Whether the electrode's place on the head is known."""
-    return canonical_name(name) in ELECTRODES
-
-
 def channel_indices(names: Iterable[str], ch_names: Sequence[str]) -> list[int]:
     """Where the named channels stand, in order, however they are spelt."""
     known = {canonical_name(name) or name: index for index, name in enumerate(ch_names)}
@@ -358,8 +332,15 @@ def channel_indices(names: Iterable[str], ch_names: Sequence[str]) -> list[int]:
 
 
 def repair_channels(cleaned: Cleaned, stated: list[int]) -> None:
-    """Interpolate the stated and the found bad channels in place; remove those that cannot be."""
-    found = [index for index in find_bad_channels(cleaned.signal) if index not in stated]
+    """Interpolate the stated and the found bad channels in place; remove those that cannot be.
+
+    A recorded reference is no bad channel. Bad ones are rebuilt from at least `MIN_REPAIR_CHANNELS` good ones, and up
+    to `MAX_REPAIRED` of all; else they are removed, and neighbours stand in for them as for any electrode not there.
+    """
+    reference = recorded_reference(cleaned.signal, cleaned.ch_names, stated)
+    if reference is not None:
+        cleaned.notes.append(f"kept {cleaned.ch_names[reference]}: its zeros are those of the recorded reference")
+    found = [index for index in find_bad_channels(cleaned.signal) if index not in (*stated, reference)]
     bad = sorted({*stated, *found})
     if not bad:
         return
@@ -372,7 +353,8 @@ def repair_channels(cleaned: Cleaned, stated: list[int]) -> None:
         )
     placed = sum(has_place(name) for index, name in enumerate(names) if index not in bad)
     cleaned.bads = [names[index] for index in bad]
-    rebuilt = [name for name in cleaned.bads if has_place(name) and placed >= MIN_SPLINE_CHANNELS]
+    enough = placed >= MIN_REPAIR_CHANNELS and len(bad) <= MAX_REPAIRED * len(names)
+    rebuilt = [name for name in cleaned.bads if has_place(name) and enough]
     keep = [index for index, name in enumerate(names) if index not in bad or name in rebuilt]
     cleaned.notes += _repair_notes([names[index] for index in found], rebuilt, cleaned.bads)
     cleaned.ch_names, cleaned.interpolated = [names[index] for index in keep], rebuilt
@@ -386,7 +368,7 @@ def _repair_notes(found: list[str], rebuilt: list[str], bads: list[str]) -> list
         notes.append(f"interpolated {', '.join(rebuilt)}")
     removed = [name for name in bads if name not in rebuilt]
     if removed:
-        notes.append(f"removed {', '.join(removed)}: bad, and without the places or neighbours to interpolate")
+        notes.append(f"removed {', '.join(removed)}: bad, and without the place or enough neighbours to interpolate")
     return notes
 
 
@@ -412,7 +394,7 @@ def robust_scale(signal: np.ndarray) -> tuple[float, float]:
     absolute = np.abs(signal)
     kept = signal[absolute < 30 * np.median(absolute)]
     std = float(kept.std(dtype=np.float64)) if kept.size else 0.0
-    if std <= _FLAT:
+    if std <= FLAT:
         raise SignalError(
             f"nothing is left to scale: the standard deviation over all channels is {std:.3g} µV",
             value=std,
@@ -443,7 +425,7 @@ def settings() -> dict[str, Any]:
         "resampling": f"polyphase, Kaiser window, {STOP_ATTENUATION:g} dB",
         "band": [LOW_CUTOFF, HIGH_CUTOFF],
         "filter": "Butterworth, zero phase, order 4 high-pass, order 20 low-pass (both directions)",
-        "bad_channels": "|x| > 3 medians in 40 % or > 30 medians in 1 % of samples, or flat",
-        "interpolation": "spherical splines, m = 4, 50 terms, lambda = 1e-5",
+        "bad_channels": "|x| > 3 medians in 40 % or > 30 medians in 1 % of samples, flat, or a hundredth of the others",
+        "interpolation": "spherical splines, m = 4, 50 terms, lambda = 1e-5; a quarter at most, from 8 good channels",
         "reference": f"average, from {MIN_REFERENCE_CHANNELS} channels",
     }

@@ -34,7 +34,7 @@ def recording():
 def components(recording):
     names, rate, whole, _ = recording
     with threadpool_limits(1):
-        return find_components(whole, names, rate)
+        return find_components([whole], names, rate)
 
 
 def band(signal, rate):

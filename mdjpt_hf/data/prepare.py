@@ -30,6 +30,7 @@ from mdjpt_hf.data.storage import (
     write_shard,
 )
 from mdjpt_hf.data_scripts.base import CorpusBuilder, UnitReport
+from mdjpt_hf.data_scripts.signatures import same_signals
 from mdjpt_hf.errors import CorpusError, MDJPTError
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
 from mdjpt_hf.ownership import owned
@@ -37,7 +38,7 @@ from mdjpt_hf.schema import Trial
 from mdjpt_hf.version import __version__
 
 #: Raised when rows would come out differently from the same sources, so that old folders are rebuilt.
-PREPARED_FORMAT = 1
+PREPARED_FORMAT = 2
 
 
 @dataclass
@@ -221,6 +222,7 @@ def _write_unit(
         "rejected": report.rejected,
         "trials": [_summary(row) for row in rows],
         "recordings": list(recordings),
+        "signatures": report.signatures,
         "sha256": "" if skipped else file_hash(_shard_file(staging, index)),
     }
     write_json(_unit_file(staging, index), content)
@@ -280,6 +282,7 @@ def _finish(
             value=reasons,
             remedy="Check the source",
         )
+    _refuse_copies(built)
     shards = []
     for index, unit in enumerate(built):
         if unit["skipped"]:
@@ -302,6 +305,17 @@ def _finish(
     }
     write_json(staging / CORPUS_FILE, corpus)
     return report
+
+
+def _refuse_copies(built: list[dict[str, Any]]) -> None:
+    """One person's recording under two names would stand on both sides of a split."""
+    copies = same_signals({file: values for unit in built for file, values in unit.get("signatures", {}).items()})
+    if copies:
+        raise CorpusError(
+            f"files hold the same signal: {'; '.join(f'{one} and {other}' for one, other in copies[:5])}",
+            value=copies,
+            remedy="List every recording once, under one subject and session",
+        )
 
 
 def _report(built: list[dict[str, Any]]) -> dict[str, Any]:

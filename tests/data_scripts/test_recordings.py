@@ -11,9 +11,9 @@ import pybv
 import pytest
 import scipy.io
 
+from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.data_scripts import builder_class
 from mdjpt_hf.data_scripts.base import UnitReport
-from mdjpt_hf.data_scripts.files import _refuse_partial_sample
 from mdjpt_hf.data_scripts.recordings import Recordings
 from mdjpt_hf.errors import (
     ConfigurationError,
@@ -21,10 +21,12 @@ from mdjpt_hf.errors import (
     MontageError,
     SamplingRateError,
     SchemaError,
+    SignalError,
     UnitError,
 )
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
 from mdjpt_hf.modeling.montage_mdjpt import channel_projection
+from mdjpt_hf.modeling.opening_mdjpt import _refuse_partial_sample
 from mdjpt_hf.modeling.signal_mdjpt import clean, robust_scale
 
 NAMES = ["Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2"]
@@ -77,8 +79,14 @@ def write_set(path, signal, epochs=1):
     return path
 
 
+#: What a table must say in every line if it says it in one.
+DEFAULTS = {"onset": 0, "duration": "rest", "session": 0}
+
+
 def write_table(path, rows):
     columns = list(dict.fromkeys(column for row in rows for column in row))
+    defaults = {column: value for column, value in DEFAULTS.items() if column in columns}
+    rows = [defaults | row for row in rows]
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
@@ -169,7 +177,7 @@ def test_identity_labels_and_ratings(folder):
         ),
         row(stimulus="a", onset=0, duration=4, label="happy", valence=0.9, arousal=1, extra="kept out"),
         row(stimulus="b", onset=5, duration=4),
-        row(stimulus="a", subject="s2", onset=1, duration=2, session=3),
+        row(stimulus="a", subject="s2", onset=17, duration=2, session=3),
     ]
     builder = Recordings(write_table(folder / "mine.csv", rows), name="own", label_source="self-report")
     trials, _ = read(builder)
@@ -235,7 +243,7 @@ def test_brainvision_in_text_is_not_truncated(tmp_path):
     raw = mne.io.read_raw(tmp_path / "x.vhdr", verbose="ERROR")
     width = 4 * len(NAMES)
     (tmp_path / "x.eeg").write_bytes(b"x" * (width * 9 + 1))
-    with pytest.raises(CorpusError, match="truncated within a sample"):
+    with pytest.raises(SignalError, match="truncated within a sample"):
         _refuse_partial_sample(tmp_path / "x.vhdr", raw)
     (tmp_path / "x.vhdr").write_text(header.replace("DataFormat=BINARY", "DataFormat=ASCII"), encoding="utf-8")
     _refuse_partial_sample(tmp_path / "x.vhdr", raw)
@@ -418,6 +426,97 @@ def test_wrong_tables(folder, rows, message):
     with pytest.raises(CorpusError, match=message) as error:
         Recordings(write_table(folder / "t.csv", rows))
     assert error.value.path == str(folder / "t.csv") and error.value.remedy
+
+
+@pytest.mark.parametrize("word", ["n/a", "N/A", "nan", "NaN", "NA", "<NA>", "None", "null", "?", " n/a "])
+@pytest.mark.parametrize("column", ["file", "subject", "stimulus", "session", "onset", "duration"])
+def test_unknown_is_neither_zero_nor_a_name(folder, column, word):
+    good = row(session=1, onset=5, duration=3)
+    rows = [good, {**row(stimulus="b", session=1, onset=9, duration=3), column: word}]
+    with pytest.raises(CorpusError, match=f"t.csv: line 3: {column} is .* not known") as error:
+        Recordings(write_table(folder / "t.csv", rows))
+    assert error.value.value == word.strip() and column in error.value.remedy
+
+
+@pytest.mark.parametrize("column", ["session", "onset", "duration"])
+def test_an_empty_cell_is_unknown_where_others_have_one(folder, column):
+    rows = [row(session=1, onset=5, duration=3), {**row(stimulus="b", session=1, onset=9, duration=3), column: ""}]
+    with pytest.raises(CorpusError, match=f"line 3: {column} is empty, though other lines have one"):
+        Recordings(write_table(folder / "t.csv", rows))
+    alone = [{**row(duration=3, onset=0, session=1), column: ""}]
+    assert len(Recordings(write_table(folder / "t.csv", alone)).rows) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"subject": "01"},
+        {"subject": "Anna"},
+        {"subject": "s2"},
+        {"session": 2},
+        {"file": "./a.fif"},
+        {"file": "link.fif"},
+    ],
+)
+def test_the_same_stretch_belongs_to_one_person(folder, other):
+    (folder / "link.fif").symlink_to("a.fif")
+    rows = [
+        row(subject="1", session=1, onset=2, duration=5),
+        row(**{"subject": "1", "session": 1, "onset": 2.004, "duration": 5, "stimulus": "b"} | other),
+    ]
+    with pytest.raises(CorpusError, match="lines 2 and 3 overlap") as error:
+        Recordings(write_table(folder / "t.csv", rows))
+    assert "one subject" in error.value.remedy
+    rows[1]["onset"] = 7
+    assert len(Recordings(write_table(folder / "t.csv", rows)).rows) == 2
+
+
+def test_ids_that_only_spelling_tells_apart_are_named(folder):
+    rows = [
+        row(subject=subject, stimulus=stimulus, label=label, onset=onset, duration=1)
+        for subject, stimulus, label, onset in [
+            *(("1", "clip1", "Joy", 0), ("01", "clip01", "joy", 2), ("10", "clip10", "fear", 4)),
+            *(("Anna", "x", "fear", 6), ("anna", "y", "fear", 8)),
+        ]
+    ]
+    notes = " ".join(Recordings(write_table(folder / "t.csv", rows)).notes())
+    for words in (
+        "subject '01' and '1' differ",
+        "subject 'Anna' and 'anna'",
+        "'clip01' and 'clip1'",
+        "'Joy' and 'joy'",
+    ):
+        assert words in notes
+    assert "'10'" not in notes and "a.fif is listed under the subjects 01, 1, 10, Anna, anna" in notes
+    assert Recordings(write_table(folder / "t.csv", [row(subject="s1", stimulus="a10")])).notes() == []
+
+
+@pytest.mark.parametrize("format", ["copy", "fif", "edf"])
+def test_one_signal_under_two_names_is_refused(tmp_path, format):
+    """However it is stored: the samples are compared, not the names."""
+    write_edf(tmp_path / "a.edf", eeg(seed=1))
+    write_edf(tmp_path / "b.edf", eeg(seed=2))
+    raw = mne.io.read_raw(tmp_path / "a.edf", verbose="ERROR")
+    if format == "copy":
+        (tmp_path / "c.edf").write_bytes((tmp_path / "a.edf").read_bytes())
+    elif format == "fif":
+        raw.save(tmp_path / "c_raw.fif", verbose="ERROR")
+    else:
+        write_edf(tmp_path / "c.edf", raw.get_data() * 1e6 * 1.0001)  # other rounding
+    name = "c_raw.fif" if format == "fif" else "c.edf"
+    rows = [row("a.edf", "s1"), row("b.edf", "s2"), row(name, "s3")]
+    with pytest.raises(CorpusError, match=rf"files hold the same signal: a\.edf and {name}"):
+        prepare(Recordings(write_table(tmp_path / "t.csv", rows)), tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()
+    prepare(Recordings(write_table(tmp_path / "t.csv", rows[:2])), tmp_path / "out", progress=False)
+
+
+def test_unknown_labels_and_ratings_are_none(folder):
+    rows = [
+        row(label=word, valence=word, duration=1, onset=k, stimulus=f"c{k}") for k, word in enumerate(["NA", "", "n/a"])
+    ]
+    builder = Recordings(write_table(folder / "t.csv", rows))
+    assert builder.label_names == () and all(np.isnan(one.ratings["valence"]) for one in builder.rows)
 
 
 @pytest.mark.parametrize(

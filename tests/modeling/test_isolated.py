@@ -15,7 +15,7 @@ from mdjpt_hf.data_scripts.matlab import load_matlab
 from mdjpt_hf.errors import CorpusError, SignalError
 from mdjpt_hf.modeling.exchange_mdjpt import Unpacker, pack
 from mdjpt_hf.modeling.isolated_mdjpt import IsolatedReader, Limits
-from mdjpt_hf.modeling.opening_mdjpt import open_recording, read_file
+from mdjpt_hf.modeling.reading_mdjpt import open_recording, read_file
 
 PROBE = """
 import ctypes, os, signal, socket, subprocess, time
