@@ -3,7 +3,9 @@
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from difflib import get_close_matches
 from typing import Any
 
 from mdjpt_hf.errors import ConfigurationError
@@ -199,6 +201,24 @@ def _counts_subjects(text: str) -> bool:
     except ValueError:
         return False
     return 0 < count < 1 or (count >= 1 and count.is_integer())
+
+
+def check_choices(choices: Mapping[str, Any]) -> None:
+    """Refuse choices that no protocol has.
+
+    Raises:
+        ConfigurationError: With those that there are.
+    """
+    known = [field.name for field in fields(Protocol) if field.name != "name"]
+    unknown = sorted(set(choices) - set(known))
+    if unknown:
+        near = get_close_matches(unknown[0], known, 1)
+        meant = f"Did you mean {near[0]}? " if near else ""
+        raise ConfigurationError(
+            f"no protocol has a choice {', '.join(unknown)}",
+            value=unknown,
+            remedy=f"{meant}There are {', '.join(known)}",
+        )
 
 
 def honest(name: str, **choices: Any) -> Protocol:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from mdjpt_hf.data.corpora import TrialSet, open_corpora
+from mdjpt_hf.data.targets import find_target
 from mdjpt_hf.errors import ConfigurationError, CorpusError, RecordError, SplitError
-from mdjpt_hf.evaluation.choices import PRESETS, Protocol, audit_stages
+from mdjpt_hf.evaluation.choices import PRESETS, Protocol, audit_stages, check_choices
 from mdjpt_hf.evaluation.embedding import SHOWN_WINDOWS, FeatureSample, write_sample
 from mdjpt_hf.evaluation.encoders import Encoder, EncoderSource, open_encoders, shared_montage, window_seconds
 from mdjpt_hf.evaluation.pool import Pool
@@ -79,12 +80,12 @@ class Evaluation:
         """The protocols behind a name: one, or those of the audit."""
         if self.leak_audit:
             return audit_stages(name)
-        try:
-            return [("", PRESETS[self.preset](name, **self.choices))]
-        except (KeyError, TypeError) as error:
+        if self.preset not in PRESETS:
             raise ConfigurationError(
-                f"there is no preset or choice {error}", value=str(error), remedy=f"Presets: {', '.join(PRESETS)}"
-            ) from error
+                f"there is no preset {self.preset!r}", value=self.preset, remedy=f"Use one of {', '.join(PRESETS)}"
+            )
+        check_choices(self.choices)
+        return [("", PRESETS[self.preset](name, **self.choices))]
 
 
 def evaluate(task: Evaluation, say: Callable[[str], None] = print) -> list[dict[str, Any]]:
@@ -110,6 +111,9 @@ def evaluate(task: Evaluation, say: Callable[[str], None] = print) -> list[dict[
         scratch = [encoder.name for encoder in encoders if encoder.features is None]
         _say_without_importance(scratch, say)
     corpora = _corpora(task, trial_sets)
+    if task.label not in RATINGS:
+        for note in find_target(trial_sets, task.label).notes:
+            say(note)
     with _finished_folder(out) as staging:
         session = _Session(replace(task, out=staging), trial_sets, encoders, seconds, given, say)
         for corpus in corpora:

@@ -139,6 +139,7 @@ def finetune(config: FinetuneConfig) -> Path:
     model, steps = _TRAINERS[config.method](config, model, windows, parts)
     scores = {side: side_score(model, windows, part) for side, part in zip(SIDES, parts, strict=True)}
     files = records(config, model, windows, parts, scores, _chosen_by(windows, parts[1]))
+    files["finetune.json"]["verdict"] = [*target.notes, *files["finetune.json"]["verdict"]]
     files[RECORD_FILE] |= effort(model, steps, time.perf_counter() - started)
     _save(config, model, files, output)
     return output

@@ -98,6 +98,22 @@ def test_targets_that_cannot_be_had(data, folders, target, error, message):
         find_target(trial_sets, target)
 
 
+def test_labels_in_words_that_everybody_shares_say_the_emotion(data):
+    (trials,) = open_corpora([data / "sim-62"])
+    trials.emotion[:], trials.valence_class[:] = -1, -1
+    trials.label_names = (" Joy", "fear", "button")
+    emotion = find_target([trials], "emotion")
+    assert emotion.names == ("fear", "joy") and set(emotion.values[0][trials.label == 2]) == {-1}
+    assert [emotion.names[value] for value in emotion.values[0][trials.label == 0]][0] == "joy"
+    assert emotion.notes == ("sim-62: emotion is not given, so its labels are taken for it:  Joy as joy, fear as fear",)
+    assert find_target([trials], "valence_class").names == ("negative", "positive")
+    trials.emotion[trials.label == 0] = EMOTIONS.index("neutral")  # what is given goes before what a label may mean
+    assert find_target([trials], "emotion").names == ("neutral", "fear")
+    trials.label_names, trials.emotion[:] = ("a", "b", "c"), -1
+    with pytest.raises(CorpusError, match="0 known classes.*column emotion.*labels here are a, b, c.*--target label"):
+        find_target([trials], "emotion")
+
+
 # ---- windows
 
 
