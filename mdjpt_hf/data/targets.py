@@ -54,7 +54,8 @@ def find_target(trial_sets: Sequence[TrialSet], name: str) -> Target:
         raise ConfigurationError(f"unknown target {name!r}", value=name, remedy=f"Use one of {', '.join(TARGETS)}")
     if name == "ratings":
         return _ratings(trial_sets)
-    columns, notes = [getattr(trials, name) for trials in trial_sets], []
+    columns: list[np.ndarray] = [getattr(trials, name) for trials in trial_sets]
+    notes: list[str] = []
     if name in _VOCABULARY:
         columns = [
             _from_labels(trials, name, column, notes) for trials, column in zip(trial_sets, columns, strict=True)

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from mdjpt_hf.data.corpora import TrialSet, open_corpora
 from mdjpt_hf.data.targets import find_target
 from mdjpt_hf.errors import ConfigurationError, CorpusError, RecordError, SplitError
 from mdjpt_hf.evaluation.choices import PRESETS, Protocol, audit_stages, check_choices
+from mdjpt_hf.evaluation.designs import fitting
 from mdjpt_hf.evaluation.embedding import SHOWN_WINDOWS, FeatureSample, write_sample
 from mdjpt_hf.evaluation.encoders import Encoder, EncoderSource, open_encoders, shared_montage, window_seconds
 from mdjpt_hf.evaluation.pool import Pool
@@ -111,14 +112,15 @@ def evaluate(task: Evaluation, say: Callable[[str], None] = print) -> list[dict[
         scratch = [encoder.name for encoder in encoders if encoder.features is None]
         _say_without_importance(scratch, say)
     corpora = _corpora(task, trial_sets)
-    if task.label not in RATINGS:
-        for note in find_target(trial_sets, task.label).notes:
-            say(note)
+    for trials in trial_sets:
+        with suppress(CorpusError):  # a corpus without the label is passed over later, in words
+            for note in () if task.label in RATINGS else find_target([trials], task.label).notes:
+                say(note)
     with _finished_folder(out) as staging:
         session = _Session(replace(task, out=staging), trial_sets, encoders, seconds, given, say)
-        for corpus in corpora:
-            for protocols in stages.values():
-                session.run(corpus, protocols)
+        planned = [(corpus, session.plan(corpus, protocols)) for corpus in corpora for protocols in stages.values()]
+        for corpus, protocols in planned:
+            session.run(corpus, protocols)
         _complete(session)
     return session.records
 
@@ -150,8 +152,11 @@ def _complete(session: "_Session") -> None:
 
     Raises:
         CorpusError: If there are none.
+        SplitError: If that is because no splits could be drawn.
     """
     task, out = session.task, Path(session.task.out)
+    if not session.records and session.failed:
+        raise session.failed[-1]
     if not session.records:
         raise CorpusError(
             f"no corpus has {task.label} of two classes, or as a rating",
@@ -180,20 +185,41 @@ class _Session:
         self.manifests: dict[str, SplitManifest] = {}
         self.records: list[dict[str, Any]] = []
         self.audit: list[str] = []
+        self.designs: dict[tuple[str, str], str] = {}  # (corpus, protocol) -> why it is not the one asked for
+        self.failed: list[SplitError] = []
         self._features: dict[tuple[Any, ...], Features] = {}
 
-    def run(self, corpus: str, stages: list[tuple[str, Protocol]]) -> None:
-        results: list[tuple[str, Protocol, dict[str, Any]]] = []
+    def plan(self, corpus: str, stages: list[tuple[str, Protocol]]) -> list[tuple[str, Protocol]]:
+        """The protocols as far as this corpus can be judged by them; none where it lacks the label."""
+        planned = []
         for stage, protocol in stages:
             try:
-                pool, used = pool_for(self.trial_sets, corpus, protocol, self.task.label, self.seconds)
+                pool, _ = pool_for(self.trial_sets, corpus, protocol, self.task.label, self.seconds)
             except CorpusError as error:
                 if self.task.corpora:
                     raise
                 self.say(f"{corpus} is passed over: {error}")
-                return
-            results.append((stage, protocol, self._score(pool, used, corpus, protocol)))
-        if self.task.leak_audit:
+                return []
+            found, note = fitting(protocol, pool, corpus, self.task.choices)
+            if note and note not in self.designs.values():
+                self.say(note)
+            self.designs |= {(corpus, found.key): note} if note else {}
+            planned.append((stage, found))
+        return planned
+
+    def run(self, corpus: str, stages: list[tuple[str, Protocol]]) -> None:
+        """Score a corpus by protocols; where no splits can be drawn, the others go on."""
+        results: list[tuple[str, Protocol, dict[str, Any]]] = []
+        for stage, protocol in stages:
+            pool, used = pool_for(self.trial_sets, corpus, protocol, self.task.label, self.seconds)
+            try:
+                results.append((stage, protocol, self._score(pool, used, corpus, protocol)))
+            except SplitError as error:
+                if self.given is not None:
+                    raise
+                self.failed.append(error)
+                self.say(f"{corpus}, {protocol.name} is passed over: {error}")
+        if self.task.leak_audit and results:
             lines = audit_table(results, corpus, simulated=self.records[-1]["data"] == "simulated")
             self.audit += lines
             self.say("\n".join(lines))
@@ -203,6 +229,8 @@ class _Session:
         manifest = self._manifest(features.pool, used, corpus, protocol)
         rows = evaluate_pool(features, self.encoders, protocol, manifest.splits, self.task.effort)
         entry = record(features.pool, used, self.encoders, protocol, manifest, rows, self.task.effort)
+        if (corpus, protocol.key) in self.designs:
+            entry["protocol"]["design"] = self.designs[corpus, protocol.key]
         name = f"{corpus}_{protocol.name}_{protocol.key}"
         write_record(entry, Path(self.task.out) / f"{name}.json")
         _keep_features(features, self.encoders, protocol, Path(self.task.out))

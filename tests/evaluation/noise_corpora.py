@@ -16,9 +16,9 @@ VALENCE = ("negative", "positive")
 class NoiseCorpus(CorpusBuilder):
     """Subjects who saw the same clips of two classes, and whose signals are noise."""
 
-    def __init__(self, name: str, subjects: int, own_reports: bool = False):
+    def __init__(self, name: str, subjects: int, own_reports: bool = False, clips: int = CLIPS):
         super().__init__("none")
-        self.name, self.subjects, self.own_reports = name, subjects, own_reports
+        self.name, self.subjects, self.own_reports, self.clips = name, subjects, own_reports, clips
 
     @property
     def facts(self) -> list[CorpusFacts]:
@@ -28,11 +28,11 @@ class NoiseCorpus(CorpusBuilder):
         return [f"s{number}" for number in range(self.subjects)]
 
     def options(self) -> dict:
-        return {"subjects": self.subjects, "own_reports": self.own_reports}
+        return {"subjects": self.subjects, "own_reports": self.own_reports, "clips": self.clips}
 
     def read_unit(self, unit: str, report: UnitReport) -> Iterator[Trial]:
         rng = np.random.default_rng([*f"{self.name}{unit}".encode()])
-        for clip in range(CLIPS):
+        for clip in range(self.clips):
             label = int(rng.integers(0, 2)) if self.own_reports else clip % 2
             yield Trial(
                 dataset=self.name,

@@ -59,6 +59,60 @@ def task(folders, out, **settings):
     return Evaluation(data=tuple(map(str, folders)), out=out, **values)
 
 
+@pytest.fixture(scope="module")
+def rest_and_task(tmp_path_factory):
+    """Six subjects and two clips, one of each class."""
+    folder = tmp_path_factory.mktemp("design") / "lab"
+    return prepare(NoiseCorpus("lab", 6, clips=2), folder, progress=False).folder
+
+
+def test_one_stimulus_per_class_is_judged_as_far_as_it_can_be(rest_and_task, tmp_path):
+    said = []
+    settings = {"protocols": ("zero-shot", "few-shot", "leave-one-subject-out"), "corpora": ()}
+    records = evaluate(task([rest_and_task], tmp_path / "out", **settings), said.append)
+    assert len(records) == 3 and len([line for line in said if "a single stimulus of negative, positive" in line]) == 3
+    for record in records:
+        assert "class and stimulus are the same thing" in record["protocol"]["design"]
+        assert not record["choices"]["stimulus_disjoint"] or record["choices"]["exclude"] == "trial"
+        (row,) = record["results"].values()
+        assert 0 < row["DE"]["score"]["mean"] < 1
+    assert len(read_records([tmp_path / "out"])) == 3
+
+
+@pytest.mark.parametrize(
+    ("protocol", "choice"), [("zero-shot", {"exclude": "stimulus"}), ("few-shot", {"stimulus_disjoint": True})]
+)
+def test_what_a_design_cannot_give_is_refused_before_anything_is_computed(rest_and_task, tmp_path, protocol, choice):
+    asked = task([rest_and_task], tmp_path / "out", protocols=(protocol,), corpora=(), choices=choice)
+    with pytest.raises(ConfigurationError, match=f"lab has a single stimulus.*{protocol} cannot have"):
+        evaluate(asked, lambda line: None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_protocol_without_splits_does_not_cost_the_others(noise_folders, tmp_path):
+    said = []
+    few = task(noise_folders, tmp_path / "out", protocols=("few-shot", "zero-shot"), choices={"access": "labelled:6"})
+    with pytest.raises(ConfigurationError, match="zero-shot cannot have access"):
+        evaluate(few, said.append)
+    settings = {"protocols": ("leave-one-subject-out", "zero-shot")}
+    alone = prepare(NoiseCorpus("alone", 1), tmp_path / "alone", progress=False).folder
+    records = evaluate(task([alone], tmp_path / "one", corpora=("alone",), **settings), said.append)
+    assert [record["choices"]["name"] for record in records] == ["zero-shot"]
+    assert any("leave-one-subject-out is passed over" in line for line in said)
+    with pytest.raises(SplitError, match="1 subject cannot be left out"):
+        evaluate(task([alone], tmp_path / "two", corpora=("alone",), protocols=settings["protocols"][:1]), said.append)
+    assert not (tmp_path / "two").exists()
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [({"folds": 2}, "no protocol has a choice folds"), ({"smothing": 1}, "Did you mean smoothing")],
+)
+def test_choices_that_there_are_not_are_named(noise_folders, tmp_path, choices, words):
+    with pytest.raises(ConfigurationError, match=words):
+        evaluate(task(noise_folders, tmp_path / "out", choices=choices), lambda line: None)
+
+
 def test_a_record_holds_what_repeating_it_needs(finished):
     records = read_records([finished])
     assert len(records) == 2
