@@ -32,6 +32,17 @@ CUSTOM_PIPELINES = {
 }
 
 
+#: Below so many times what guessing gives, a decision is called one.
+_GUESS, _SURE = 1.5, 0.7
+
+
+def certainty(score: float, labels: int) -> str:
+    """What a probability of the likeliest of so many labels is worth, in the words of every door to a model."""
+    if score < _GUESS / labels:
+        return "hardly more than a guess"
+    return "unsure" if score < _SURE else "fairly sure"
+
+
 class EEGEmotionPipeline(Pipeline):
     """Recognises emotion in every window of a recording and in the recording as a whole.
 
@@ -65,7 +76,8 @@ class EEGEmotionPipeline(Pipeline):
         Returns:
             For each recording a dict: `label`, `score` and `scores` of the recording (mean over its windows), `windows`
             with `onset` and `duration` in s and `label`, `score`, `scores` of each, and `notes` on what was done to
-            the recording. Ratings (regression) have `scores` alone.
+            the recording, and `certainty`: "hardly more than a guess", "unsure" or "fairly sure", of the recording as a
+            whole. Ratings (regression) have `scores` alone, several labels at once no certainty.
 
         Raises:
             MDJPTError: One of its kinds, if a recording cannot be used; it names file, value and remedy.
@@ -190,8 +202,14 @@ class EEGEmotionPipeline(Pipeline):
             {"onset": float(onset), "duration": model_outputs["duration"], **self._result(row, top_k, ratings)}
             for onset, row in zip(model_outputs["onsets"], scores, strict=True)
         ]
-        whole = self._result(scores.mean(axis=0), top_k, ratings)
-        return {**whole, "windows": windows, "notes": list(model_outputs["notes"])}
+        whole, notes = self._result(scores.mean(axis=0), top_k, ratings), list(model_outputs["notes"])
+        if not ratings and self.model.config.problem_type != "multi_label_classification":
+            labels = scores.shape[1]
+            whole["certainty"] = certainty(whole["score"], labels)
+            if whole["score"] < _GUESS / labels:
+                found = f"{whole['label']} with {whole['score']:.0%} is hardly more than a guess"
+                notes.append(f"{found}: guessing among {labels} labels gives {1 / labels:.0%}")
+        return {**whole, "windows": windows, "notes": notes}
 
     def scores(self, logits: torch.Tensor) -> torch.Tensor:
         """Probabilities, or ratings as they are, `(windows, labels)`."""
@@ -221,4 +239,4 @@ def _stated_recording(inputs: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any
     return np.asarray(stated.pop("signal")), stated
 
 
-__all__ = ["CUSTOM_PIPELINES", "TASK", "EEGEmotionPipeline"]
+__all__ = ["CUSTOM_PIPELINES", "TASK", "EEGEmotionPipeline", "certainty"]

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import mne
@@ -21,8 +22,9 @@ from mdjpt_hf import MDJPTConfig, MDJPTFeatureExtractor, MDJPTForSequenceClassif
 gradio = pytest.importorskip("gradio", reason="the page needs the extra [demo]")
 
 from mdjpt_hf.demo.app import SMOOTHING, summary, training_note  # noqa: E402
-from mdjpt_hf.demo.evidence import channel_evidence  # noqa: E402
+from mdjpt_hf.demo.evidence import chance_level, channel_evidence  # noqa: E402
 from mdjpt_hf.demo.examples import write_example  # noqa: E402
+from mdjpt_hf.demo.figures import draw_head  # noqa: E402
 from mdjpt_hf.demo.recognition import gather, recognise, recognise_uploads  # noqa: E402
 from mdjpt_hf.demo.space import write_space  # noqa: E402
 from mdjpt_hf.errors import ConfigurationError  # noqa: E402
@@ -97,6 +99,25 @@ def test_evidence_is_the_score_lost_without_an_electrode(recogniser):
         silenced = recorded.clone()
         silenced[:, number] = 0
         assert found[NAMES[number]] == pytest.approx(float(score(recorded) - score(silenced)), abs=1e-4)
+
+
+def test_a_map_of_noise_stays_below_its_chance_level():
+    rng = np.random.default_rng(0)
+    below = [abs(noise.mean(axis=1)).max() <= chance_level(noise) for noise in rng.normal(size=(400, 20, 8))]
+    assert 0.9 < np.mean(below) < 0.99
+    lost = rng.normal(size=(20, 8))
+    lost[3] += 3  # an electrode that carries every window's decision
+    assert abs(lost.mean(axis=1)).max() > chance_level(lost)
+    assert chance_level(np.ones((20, 1))) == np.inf
+
+
+def test_a_map_of_noise_is_drawn_blank(recogniser, example):
+    found = recognise(recogniser, Path(example))
+    blank, coloured = (draw_head(replace(found, chance=chance)) for chance in (1.0, 0.0))
+    titles = [figure.axes[0].get_title() for figure in (blank, coloured)]
+    assert titles == ["no electrode stands out from chance", ""]
+    shown = [np.nanmax(np.abs(figure.axes[0].images[0].get_array().filled(0))) for figure in (blank, coloured)]
+    assert shown[0] < 1e-9 < shown[1]
 
 
 def test_files_of_one_recording_are_brought_together(tmp_path):

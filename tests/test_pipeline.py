@@ -29,6 +29,7 @@ from mdjpt_hf import (
 from mdjpt_hf.cli import app
 from mdjpt_hf.errors import ConfigurationError, MontageError, SignalError
 from mdjpt_hf.modeling.handler import EndpointHandler
+from mdjpt_hf.modeling.pipeline_mdjpt import certainty
 from mdjpt_hf.modeling.smoothing_mdjpt import smoothing_matrix
 from mdjpt_hf.predict import predict
 
@@ -210,6 +211,32 @@ def test_the_command_prints_writes_and_draws(folder, recognise, tmp_path):
     assert f"one.edf: {wanted['label']} ({wanted['score']:.0%})" in lines
     assert json.loads((tmp_path / "j").read_text())["windows"] == wanted["windows"]
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("score", "labels", "words"),
+    [(0.34, 3, "hardly more than a guess"), (0.49, 3, "hardly more than a guess"), (0.51, 3, "unsure")]
+    + [(0.74, 2, "hardly more than a guess"), (0.76, 2, "fairly sure"), (0.69, 9, "unsure"), (0.7, 9, "fairly sure")],
+)
+def test_what_a_score_is_worth_in_words(score, labels, words):
+    assert certainty(score, labels) == words
+
+
+def test_every_door_says_when_a_decision_is_hardly_more_than_a_guess(tmp_path):
+    model = build()
+    with torch.no_grad():
+        model.classifier[-1].weight.mul_(0)
+        model.classifier[-1].bias.copy_(torch.tensor([0.0, 0.1, 0.0]))
+    model.save_pretrained(tmp_path / "model")
+    MDJPTFeatureExtractor().save_pretrained(tmp_path / "model")
+    path, words = write_edf(tmp_path / "a.edf", signal()), "hardly more than a guess"
+    found = EEGEmotionPipeline(model=model, feature_extractor=MDJPTFeatureExtractor())(str(path))
+    assert found["label"] == "neutral" and found["certainty"] == words
+    assert f"{words}: guessing among 3 labels gives 33%" in found["notes"][-1]
+    printed = predict(str(tmp_path / "model"), path)
+    assert f"- neutral with 36% is {words}" in printed and "guessing among 3 labels" in printed
+    answer = EndpointHandler(str(tmp_path / "model"))({"inputs": {"edf": base64.b64encode(path.read_bytes()).decode()}})
+    assert answer["certainty"] == words and words in answer["notes"][-1]
 
 
 def test_an_encoder_whose_head_would_guess_is_refused(tmp_path):

@@ -113,10 +113,9 @@ def summary(found: Recognition) -> str:
         return f"### {_escaped(found.name)}\n\n| rating | mean over the recording |\n|---|---|\n{rows}"
     label, score = found.result["label"], found.result["score"]
     agreeing = (found.scores.argmax(axis=1) == found.labels.index(label)).mean()
-    guess = 1 / len(found.labels)
-    sure = "hardly more than a guess" if score < 1.5 * guess else "unsure" if score < 0.7 else "fairly sure"
+    guess, worth = 1 / len(found.labels), found.result.get("certainty")
     return (
-        f"### {label}: {score:.0%} ({sure})\n\n"
+        f"### {label}: {score:.0%}{f' ({worth})' if worth else ''}\n\n"
         f"Mean over {len(found.onsets)} windows of {found.duration:g} s of {_escaped(found.name)}; {agreeing:.0%} of "
         f"them say so. Guessing among {len(found.labels)} labels would give {guess:.0%}. The model's confidence is not "
         "calibrated for your recording."

@@ -33,15 +33,20 @@ def draw_timeline(found: Recognition) -> Figure:
 
 
 def draw_head(found: Recognition) -> Figure:
-    """Map of the evidence over the scalp, seen from above, nose up."""
+    """Map of the evidence over the scalp, seen from above, nose up.
+
+    Colours are full only where a map is beyond chance; one that is not stays blank, and says so.
+    """
     figure = _figure(4.2, 3.8)
     axes = figure.subplots()
     names, values = list(found.evidence), np.array(list(found.evidence.values()))
     info = mne.create_info(names, 100, "eeg")
     info.set_montage("colin27_1005", match_case=False)
-    limit = float(np.abs(values).max()) or 1.0
+    largest = float(np.abs(values).max(initial=0.0))
+    is_noise = largest <= found.chance
+    limit = largest or 1.0
     picture, _ = mne.viz.plot_topomap(
-        values,
+        np.zeros_like(values) if is_noise else values,
         info,
         axes=axes,
         show=False,
@@ -53,6 +58,8 @@ def draw_head(found: Recognition) -> Figure:
     )
     bar = figure.colorbar(picture, ax=axes, shrink=0.7)
     bar.set_label(f"{'rating' if found.ratings else 'probability'} lost without the electrode")
+    if is_noise:
+        axes.set_title("no electrode stands out from chance", fontsize=10)
     return figure
 
 

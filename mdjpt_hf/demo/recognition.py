@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .evidence import channel_evidence
+from .evidence import chance_level, electrode_losses
 
 #: Windows of which evidence is shown: those with the highest score for the recording's label.
 EVIDENCE_WINDOWS = 8
@@ -29,7 +29,8 @@ class Recognition:
         onsets: `(windows,)` in s. duration: s of a window.
         labels: Names. scores: `(windows, labels)`.
         result: What the pipeline returns. report: What the extractor did.
-        evidence: Electrode -> share of the score of the recording's label.
+        evidence: Electrode -> share of the score of the recording's label. chance: What the largest would stay below
+            by chance.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Recognition:
     result: dict[str, Any]
     report: Any
     evidence: dict[str, float]
+    chance: float
 
     @property
     def ratings(self) -> bool:
@@ -95,7 +97,7 @@ def recognise(
     labels = [recogniser.model.config.id2label[number] for number in range(scores.shape[1])]
     label = labels.index(result["label"]) if "label" in result else 0
     best = np.sort(np.argsort(-scores[:, label], kind="stable")[:EVIDENCE_WINDOWS])
-    evidence = channel_evidence(
+    lost = electrode_losses(
         recogniser,
         inputs["input_values"][best],
         inputs["report"].ch_names,
@@ -117,7 +119,8 @@ def recognise(
         scores=scores,
         result=result,
         report=inputs["report"],
-        evidence=evidence,
+        evidence={name: float(values.mean()) for name, values in lost.items()},
+        chance=chance_level(np.array([*lost.values()])),
     )
 
 

@@ -41,8 +41,8 @@ def fitting(protocol: Protocol, pool: Pool, corpus: str, asked: Collection[str])
         )
     note = (
         f"{found}. {protocol.name} has {choice}={str(instead).lower()} instead of "
-        f"{str(getattr(protocol, choice)).lower()}; what is scored may be the stimulus, or its place in the session, as "
-        "well as the class"
+        f"{str(getattr(protocol, choice)).lower()}; what is scored may be the stimulus, or its place in the session, "
+        "as well as the class"
     )
     changed: dict = {choice: instead}
     return replace(protocol, **changed), note
