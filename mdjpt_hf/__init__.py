@@ -1,12 +1,16 @@
 """mdjpt-hf: joint pre-training on many EEG emotion corpora, native to the Hugging Face Hub.
 
-Importing this registers the models with transformers' auto classes. It loads neither MNE nor datasets.
+Importing this registers the models with transformers' auto classes. It loads neither MNE nor datasets. The `mdjpt`
+command registers them when it runs something: its help, its errors and its completion wait for no model.
 """
 
-from mdjpt_hf.importing import collection_paused
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-with collection_paused():
-    from mdjpt_hf.auto import register
+from mdjpt_hf.importing import collection_paused, is_command
+from mdjpt_hf.version import __version__
+
+if TYPE_CHECKING:
     from mdjpt_hf.modeling.configuration_masked_eeg import MaskedEEGConfig
     from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
     from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
@@ -21,9 +25,6 @@ with collection_paused():
         MDJPTModel,
     )
     from mdjpt_hf.modeling.pipeline_mdjpt import EEGEmotionPipeline
-    from mdjpt_hf.version import __version__
-
-register()
 
 __all__ = [
     "EEGEmotionPipeline",
@@ -38,3 +39,18 @@ __all__ = [
     "MaskedEEGModel",
     "__version__",
 ]
+
+if not is_command():
+    with collection_paused():
+        import_module("mdjpt_hf.auto").register()
+
+
+def __getattr__(name: str) -> Any:
+    """A public class, loaded with all the others when the first is asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    with collection_paused():
+        auto = import_module("mdjpt_hf.auto")
+        auto.register()
+    globals().update({public: getattr(auto, public) for public in __all__ if public != "__version__"})
+    return globals()[name]

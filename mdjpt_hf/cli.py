@@ -1,16 +1,21 @@
 """The `mdjpt` command: every option a newcomer needs, nothing heavy loaded before it is used."""
 
+import functools
 import importlib.util
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from mdjpt_hf import cli_evaluate, cli_reproduce, cli_share
 from mdjpt_hf.importing import collection_paused
+from mdjpt_hf.version import __version__
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 app = typer.Typer(
     name="mdjpt",
@@ -20,16 +25,60 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Turn recordings into prepared corpora.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
-app.command()(cli_share.push)
-app.command()(cli_share.verify)
-app.command()(cli_share.export)
-app.command()(cli_evaluate.evaluate)
-app.command()(cli_evaluate.report)
-app.command()(cli_reproduce.reproduce)
-data_app.command("push")(cli_share.push_data)
+
+
+def _command(group: typer.Typer, name: str | None = None) -> Callable[[_Function], _Function]:
+    """Adds a function to a group; running it registers the models, asking for its help does not."""
+
+    def add(function: _Function) -> _Function:
+        @functools.wraps(function)
+        def run(*arguments: Any, **options: Any) -> Any:
+            with collection_paused():
+                from mdjpt_hf.auto import register
+
+                register()
+            return function(*arguments, **options)
+
+        group.command(name)(run)
+        return function
+
+    return add
+
+
+_command(app)(cli_share.push)
+_command(app)(cli_share.verify)
+_command(app)(cli_share.export)
+_command(app)(cli_evaluate.evaluate)
+_command(app)(cli_evaluate.report)
+_command(app)(cli_reproduce.reproduce)
+_command(data_app, "push")(cli_share.push_data)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"mdjpt-hf {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Joint pre-training on EEG emotion corpora, native to the Hugging Face Hub."""
 
 
 @app.command()
+def env() -> None:
+    """Print versions, devices and limits, for a report of a fault."""
+    from mdjpt_hf.environment import environment
+
+    for name, value in environment().items():
+        typer.echo(f"{name}: {value}")
+
+
+@_command(app)
 def pretrain(
     config: Annotated[
         str | None,
@@ -82,7 +131,7 @@ def pretrain(
     run(load_run_config(config or default_preset(overrides.get("objective")), **overrides), resume=resume)
 
 
-@data_app.command("list")
+@_command(data_app, "list")
 def list_corpora(
     corpora: Annotated[list[str] | None, typer.Argument(help="Only these, with their citation.")] = None,
 ) -> None:
@@ -102,7 +151,7 @@ def list_corpora(
         typer.echo(f"\n{about.citation}\n" if corpora else "")
 
 
-@data_app.command()
+@_command(data_app)
 def prepare(
     corpus: Annotated[str, typer.Argument(help="A corpus of `mdjpt data list`.")],
     out: Annotated[Path, typer.Option(help="The folder to make.")],
@@ -148,7 +197,7 @@ def prepare(
     _report(prepared)
 
 
-@data_app.command()
+@_command(data_app)
 def parquet(
     folder: Annotated[Path, typer.Argument(help="A prepared corpus.")],
     out: Annotated[Path, typer.Option(help="The folder to make.")],
@@ -159,7 +208,7 @@ def parquet(
     typer.echo(f"{write_parquet(folder, out)} is ready")
 
 
-@data_app.command()
+@_command(data_app)
 def inspect(
     folder: Annotated[Path, typer.Argument(help="A prepared corpus.")],
     out: Annotated[Path | None, typer.Option(help="The picture to make; default FOLDER.png.")] = None,
@@ -172,7 +221,7 @@ def inspect(
     typer.echo(f"{picture} is ready")
 
 
-@data_app.command()
+@_command(data_app)
 def validate(folder: Annotated[Path, typer.Argument(help="A prepared corpus.")]) -> None:
     """Check a prepared corpus again: files, columns, signals, amplitudes, labels; ends with 1 if something is wrong."""
     from mdjpt_hf.data.validate import validate as run
@@ -186,7 +235,7 @@ def validate(folder: Annotated[Path, typer.Argument(help="A prepared corpus.")])
         raise typer.Exit(1)
 
 
-@app.command()
+@_command(app)
 def convert(
     checkpoint: Annotated[Path, typer.Argument(help="A .ckpt file of the authors' mdJPT program.")],
     out: Annotated[Path, typer.Argument(help="The folder to make.")],
@@ -204,7 +253,7 @@ def convert(
     typer.echo(f"{out} is ready: AutoModel.from_pretrained({str(out)!r})")
 
 
-@app.command()
+@_command(app)
 def finetune(
     model: Annotated[str, typer.Argument(help="Folder or Hub id of a pre-trained encoder.")],
     data: Annotated[list[str], typer.Option(help="A prepared corpus with labels; repeatable.")],
@@ -253,7 +302,7 @@ def finetune(
     typer.echo(f"{out} is {state}; what it was made of, and how well it does: {out / 'results'}")
 
 
-@app.command()
+@_command(app)
 def predict(
     model: Annotated[str, typer.Argument(help="Folder or Hub id of a classifier.")],
     recording: Annotated[Path, typer.Argument(help="In any format MNE opens.")],
@@ -268,7 +317,7 @@ def predict(
     typer.echo(run(model, recording, smoothing, json_path, picture, trust_remote_code))
 
 
-@app.command()
+@_command(app)
 def demo(
     model: Annotated[str, typer.Argument(help="Folder or Hub id of a classifier, saved with its code.")],
     example: Annotated[list[Path] | None, typer.Option(help="A recording to offer (not in a Space).")] = None,

@@ -1,8 +1,10 @@
-"""Importing large libraries without the garbage collector in between."""
+"""Importing large libraries: without the garbage collector in between, and not before they are needed."""
 
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import PurePath
 
 
 @contextmanager
@@ -19,3 +21,10 @@ def collection_paused() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def is_command() -> bool:
+    """Whether this process was started as the `mdjpt` command, which loads what a command needs when it runs it."""
+    started_as = sys.orig_argv[1:2] and PurePath(sys.orig_argv[1]).stem
+    is_module = sys.orig_argv[1:3] == ["-m", "mdjpt_hf"]
+    return is_module or started_as == "mdjpt"

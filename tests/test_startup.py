@@ -1,10 +1,15 @@
 """What a run loads before its first step."""
 
 import gc
+import os
+import platform
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
+import torch
 
 from mdjpt_hf.importing import collection_paused
 
@@ -45,3 +50,36 @@ def collections_of(statement: str) -> int:
 
 def test_importing_the_package_hardly_collects():
     assert 10 * collections_of("import mdjpt_hf") < collections_of("from transformers import PreTrainedModel")
+
+
+def loaded_by_the_command(*arguments: str) -> tuple[int, str, set[str]]:
+    """Exit status, output and large libraries of the command in a process of its own."""
+    names = ("torch", "transformers", "numpy", "mne", "datasets")
+    report = f"print('loaded:', *(name for name in {names!r} if name in sys.modules))"
+    code = f"import atexit, sys; atexit.register(lambda: {report})"
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "sitecustomize.py").write_text(code)
+        environment = {**os.environ, "PYTHONPATH": folder, "COLUMNS": "200"}
+        command = [sys.executable, "-m", "mdjpt_hf", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    output, _, loaded = done.stdout.rpartition("loaded:")
+    return done.returncode, output + done.stderr, set(loaded.split())
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["finetune", "--help"], ["data", "prepare", "--help"], ["--version"]]
+)
+def test_help_and_version_load_nothing_large(arguments):
+    status, output, loaded = loaded_by_the_command(*arguments)
+    assert status == 0 and output.strip() and not loaded
+
+
+def test_a_mistyped_command_is_told_without_loading_anything():
+    status, output, loaded = loaded_by_the_command("pretrian")
+    assert status == 2 and "pretrian" in output and not loaded
+
+
+def test_what_a_fault_report_needs_is_printed_and_nothing_of_the_machine():
+    status, output, _ = loaded_by_the_command("env")
+    assert status == 0 and f"torch: {torch.__version__}" in output and "accelerators:" in output
+    assert platform.node() not in output and str(Path.home()) not in output
