@@ -13,6 +13,7 @@ import typer
 
 from mdjpt_hf import cli_evaluate, cli_reproduce, cli_share
 from mdjpt_hf.importing import collection_paused
+from mdjpt_hf.notes import gathered
 from mdjpt_hf.version import __version__
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -35,8 +36,10 @@ def _command(group: typer.Typer, name: str | None = None) -> Callable[[_Function
         def run(*arguments: Any, **options: Any) -> Any:
             with collection_paused():
                 from mdjpt_hf.auto import register
+                from mdjpt_hf.progress import print_log
 
                 register()
+            print_log(_settings.quiet)
             return function(*arguments, **options)
 
         group.command(name)(run)
@@ -54,6 +57,15 @@ _command(app)(cli_reproduce.reproduce)
 _command(data_app, "push")(cli_share.push_data)
 
 
+class _Settings:
+    """Of this call of the command."""
+
+    quiet = False
+
+
+_settings = _Settings()
+
+
 def _print_version(asked: bool) -> None:
     if asked:
         typer.echo(f"mdjpt-hf {__version__}")
@@ -65,8 +77,10 @@ def options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print results and warnings alone.")] = False,
 ) -> None:
     """Joint pre-training on EEG emotion corpora, native to the Hugging Face Hub."""
+    _settings.quiet = quiet
 
 
 @app.command()
@@ -367,11 +381,17 @@ def _report(prepared: Any) -> None:
         typer.echo(f"  {name}: {totals['subjects']} subjects, {totals['trials']} trials, {totals['minutes']:.1f} min")
     for unit, reason in prepared.report.get("skipped", {}).items():
         typer.echo(f"  skipped {unit}: {reason}")
+    if _settings.quiet:
+        return
     for note in prepared.report.get("notes", []):
         typer.echo(f"  {note}")
-    for unit in prepared.report["units"]:
-        for note in (*unit["notes"], *(f"left out: {reason}" for reason in unit["rejected"])):
-            typer.echo(f"  {unit['unit']}: {note}")
+    said = [
+        note
+        for unit in prepared.report["units"]
+        for note in (*unit["notes"], *(f"left out: {reason}" for reason in unit["rejected"]))
+    ]
+    for line in gathered(said):
+        typer.echo(f"  {line}")
 
 
 def main() -> None:
@@ -381,6 +401,9 @@ def main() -> None:
 
 def pretrain_main() -> None:
     """`pretrain.py`: the `pretrain` command on its own."""
+    from mdjpt_hf.progress import print_log
+
+    print_log()
     _run(lambda: typer.run(pretrain))
 
 

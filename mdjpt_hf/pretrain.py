@@ -21,6 +21,7 @@ from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
 from mdjpt_hf.ownership import InUseError, Ownership, take
+from mdjpt_hf.progress import LOGGER
 from mdjpt_hf.training.checkpoint import CheckpointFolder
 from mdjpt_hf.training.config import RUN_FILE, RunConfig
 from mdjpt_hf.training.departures import departures
@@ -253,7 +254,7 @@ def check_rates(config: RunConfig, trial_sets: list[TrialSet]) -> list[TrialSet]
 
 def _announce(config: RunConfig, trial_sets: list[TrialSet], trainer: Pretrainer) -> None:
     """Say what is about to happen: data, model, memory and time."""
-    say = trainer.accelerator.print
+    say = LOGGER.info if trainer.accelerator.is_main_process else lambda line: None
     say(f"run {config.name!r}: {config.steps} steps, seed {config.seed}" + _simulated_note(config))
     for trials in trial_sets:
         subjects, held_out = len(np.unique(trials.subject)), trials.name in trainer.objective.held_out

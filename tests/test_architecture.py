@@ -19,11 +19,15 @@ ALLOWED = {
     "mdjpt_hf/schema.py": ("mdjpt_hf.errors", "mdjpt_hf.modeling"),
     "mdjpt_hf/artefacts.py": (),
     "mdjpt_hf/ownership.py": ("mdjpt_hf.errors",),
+    "mdjpt_hf/progress.py": (),
+    "mdjpt_hf/notes.py": (),
+    "mdjpt_hf/environment.py": ("mdjpt_hf.version",),
     "mdjpt_hf/preprocessing.py": ("mdjpt_hf.errors", "mdjpt_hf.schema", "mdjpt_hf.modeling", "mdjpt_hf.artefacts"),
 }
 _BASE = (
     "mdjpt_hf.errors",
     "mdjpt_hf.ownership",
+    "mdjpt_hf.progress",
     "mdjpt_hf.schema",
     "mdjpt_hf.version",
     "mdjpt_hf.modeling",

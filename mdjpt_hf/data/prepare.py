@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
-from tqdm.auto import tqdm
 
 from mdjpt_hf.data.storage import (
     CORPUS_FILE,
@@ -34,6 +33,7 @@ from mdjpt_hf.data_scripts.signatures import same_signals
 from mdjpt_hf.errors import CorpusError, MDJPTError
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
 from mdjpt_hf.ownership import owned
+from mdjpt_hf.progress import Progress
 from mdjpt_hf.schema import Trial
 from mdjpt_hf.version import __version__
 
@@ -115,11 +115,9 @@ def _build_missing(
     builder: CorpusBuilder, units: list[str], staging: Path, workers: int, progress: bool, skip_bad: bool
 ) -> None:
     missing = [index for index in range(len(units)) if not _is_done(staging, index, skip_bad)]
-    bar = tqdm(total=len(units), initial=len(units) - len(missing), unit="unit", disable=not progress, desc="prepare")
-    with bar:
+    with Progress(len(units), len(units) - len(missing), "prepare", "unit", shown=progress) as shown:
         for unit in _run(builder, units, missing, staging, workers, skip_bad):
-            bar.set_postfix_str(unit)
-            bar.update()
+            shown.advance(unit)
 
 
 def _is_done(staging: Path, index: int, skip_bad: bool) -> bool:

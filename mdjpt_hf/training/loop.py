@@ -13,11 +13,11 @@ import torch
 from accelerate import Accelerator
 from threadpoolctl import threadpool_limits
 from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
 from mdjpt_hf.errors import ConfigurationError, MDJPTError
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
+from mdjpt_hf.progress import Progress
 from mdjpt_hf.training.checkpoint import Checkpoint, CheckpointFolder
 from mdjpt_hf.training.config import RunConfig
 from mdjpt_hf.training.memory import give_back_large_blocks, keep_freed_memory
@@ -111,10 +111,9 @@ class Pretrainer:
         """
         done = self._restore() if resume else 0
         self._saved = done
-        bar = tqdm(total=self.config.steps, initial=done, desc="pretrain", unit="step", disable=not self._is_main)
         try:
-            with bar, StopRequests() as self.requests:
-                self._train(done, bar)
+            with self._progress(done) as self.progress, StopRequests() as self.requests:
+                self._train(done)
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
@@ -124,7 +123,7 @@ class Pretrainer:
             ) from error
         return self.accelerator.unwrap_model(self.model)
 
-    def _train(self, done: int, bar: tqdm) -> None:
+    def _train(self, done: int) -> None:
         meter = self.objective.meter()
         for number, steps in enumerate(self.objective.rounds()):
             if done < steps.stop:
@@ -135,7 +134,7 @@ class Pretrainer:
                     self._evaluate(0)
                 for step, batch in enumerate(self._loader(done, steps.stop), start=done + 1):
                     meter.add(*self._step(step, batch))
-                    self._after_step(step, meter, bar)
+                    self._after_step(step, meter)
                 done = steps.stop
 
     def _start_round(self, number: int, resumed: bool) -> None:
@@ -186,11 +185,11 @@ class Pretrainer:
         self.optimizer.step()
         return output, batch
 
-    def _after_step(self, step: int, meter: Meter, bar: tqdm) -> None:
+    def _after_step(self, step: int, meter: Meter) -> None:
         config, last = self.config, step == self.config.steps
-        bar.update()
+        self.progress.advance()
         if step % config.log_steps == 0 or last:
-            self._log({"step": step, **meter.close(self.accelerator)}, bar)
+            self._log({"step": step, **meter.close(self.accelerator)})
         if step % config.eval_steps == 0 or last:
             self._evaluate(step)
         number, overdue = self.requests.agreed(self.accelerator)
@@ -199,11 +198,14 @@ class Pretrainer:
         if number:
             raise Stopped(number, step)
 
-    def _log(self, entry: dict[str, Any], bar: tqdm) -> None:
+    def _progress(self, done: int) -> Progress:
+        return Progress(self.config.steps, done, "pretrain", "step", shown=self._is_main)
+
+    def _log(self, entry: dict[str, Any]) -> None:
         self.history.append(entry)
         numbers = {name: value for name, value in entry.items() if name != "step"}
         self.accelerator.log(numbers, step=entry["step"])
-        bar.set_postfix_str(" ".join(f"{name.removeprefix('isa/')} {value:.3g}" for name, value in numbers.items()))
+        self.progress.tell(" ".join(f"{name.removeprefix('isa/')} {value:.3g}" for name, value in numbers.items()))
 
     def _evaluate(self, step: int) -> None:
         """Scores on held-out subjects, by the main process while the others wait."""
@@ -215,7 +217,7 @@ class Pretrainer:
                 entry, line = scores
                 self.history.append({"step": step, **entry})
                 self.accelerator.log(entry, step=step)
-                tqdm.write(f"step {step}: {line}")
+                self.progress.say(f"step {step}: {line}")
         self.accelerator.wait_for_everyone()
 
     def _save(self, step: int) -> None:
