@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from transformers.feature_extraction_utils import BatchFeature, FeatureExtractionMixin
 
-from .errors_mdjpt import MDJPTError, MontageError, SamplingRateError, SignalError
+from .errors_mdjpt import ConfigurationError, MDJPTError, MontageError, SamplingRateError, SignalError
 from .montage_mdjpt import STANDARD_CHANNELS, channel_projection, select_channels, silence_electrode
+from .ranges_mdjpt import check_ranges
 from .raw_mdjpt import Recording, is_raw, is_recording, read_raw, stated_bads
 from .signal_mdjpt import (
     HIGH_CUTOFF,
@@ -23,6 +24,8 @@ from .signal_mdjpt import (
     microvolts_per,
     robust_scale,
 )
+
+_RANGES = {"sampling_rate": (94, 10_000), "window_seconds": (0.01, 3600.0), "stride_seconds": (0.001, 3600.0)}
 
 
 @dataclass
@@ -101,6 +104,7 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         self.sampling_rate = check_rate(sampling_rate)
         self.window_seconds = _positive("window_seconds", window_seconds)
         self.stride_seconds = _positive("stride_seconds", stride_seconds)
+        self._check_ranges()
         self.montage = montage
         self.band = [float(edge) for edge in band]
         # an unknown montage is refused now rather than at the first call
@@ -117,6 +121,12 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
                 value=self.sampling_rate,
                 remedy=f"Use more than {2 * self.band[1]:g} Hz",
             )
+
+    def _check_ranges(self) -> None:
+        try:
+            check_ranges(self, _RANGES)
+        except ValueError as error:
+            raise ConfigurationError(str(error), remedy="Correct preprocessor_config.json or the argument") from error
 
     def __call__(
         self,
