@@ -83,7 +83,12 @@ def open_recording(path: Path, unit: str | None = None, most_values: int = 0) ->
             raise located(error, str(path)) from error
         except Exception as error:  # readers of foreign formats raise anything at all
             raise _unreadable(path, error) from error
-    return recording, list(dict.fromkeys(f"MNE warns: {warning.message}" for warning in caught))
+    return recording, list(dict.fromkeys(f"MNE warns: {_without(path.parent, str(told.message))}" for told in caught))
+
+
+def _without(folder: Path, text: str) -> str:
+    """A message without the place of its files, which may be named after a person or belong to a server."""
+    return text.replace(f"{folder}{os.sep}", "").replace(str(folder), "the folder")
 
 
 def _refuse_large(raw: Any, most_values: int) -> None:
