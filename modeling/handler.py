@@ -121,7 +121,8 @@ class EndpointHandler:
         stride = parameters.get("stride_seconds") or extractor.stride_seconds
         length = parameters.get("window_seconds") or extractor.window_seconds
         (channels, samples), window = signal.shape, math.ceil(length * extractor.sampling_rate)
-        windows = samples / rate / stride
+        step = max(1, round(stride * extractor.sampling_rate)) / extractor.sampling_rate
+        windows = samples / rate / min(stride, step)
         size = windows * window * 60 * 4
         values = channels * samples
         if channels > MAX_CHANNELS or values > MAX_VALUES or windows > MAX_WINDOWS or size > MAX_WINDOW_BYTES:

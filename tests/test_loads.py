@@ -142,7 +142,7 @@ LIMITED = """
     ("request_", "windows"),
     [
         ((64, 1_000_000, 250, {"batch_size": 1024}), 1998),
-        ((2, 498_000, 250, {"stride_seconds": 0.5, "batch_size": 1024}), 3975),
+        ((2, 490_000, 250, {"stride_seconds": 0.5, "batch_size": 1024}), 3942),
         ((2, 330_000, 100, {"window_seconds": 60, "stride_seconds": 10, "batch_size": 1024}), 325),
     ],
     ids=["long", "many windows", "long windows"],
