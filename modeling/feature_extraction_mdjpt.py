@@ -2,7 +2,7 @@
 channels."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -266,7 +266,7 @@ def _as_recording(
     source: Any, ch_names: Sequence[str] | None, rate: float | None, unit: str | None, bads: Iterable[str]
 ) -> Recording:
     if is_recording(source):
-        return source
+        return _checked_recording(source, ch_names, rate, bads)
     if not is_raw(source):
         return _from_array(source, ch_names, rate, unit or "uV", bads)
     if ch_names is not None and list(ch_names) != list(source.ch_names):
@@ -282,6 +282,27 @@ def _as_recording(
             remedy="Leave sampling_rate out, or resample the recording",
         )
     return read_raw(source, unit, bads)
+
+
+def _checked_recording(
+    source: Recording, ch_names: Sequence[str] | None, rate: float | None, bads: Iterable[str]
+) -> Recording:
+    """A recording read before, with further bad channels; what else is stated must be what it says itself."""
+    if ch_names is not None and list(ch_names) != source.ch_names:
+        raise MontageError(
+            f"ch_names differ from those of the recording, {', '.join(source.ch_names)}",
+            value=list(ch_names),
+            remedy="Leave ch_names out; a file names its channels itself",
+        )
+    if rate is not None and rate != source.sampling_rate:
+        raise SamplingRateError(
+            f"sampling_rate {rate} differs from the {source.sampling_rate:g} Hz of the recording",
+            value=rate,
+            remedy="Leave sampling_rate out, or resample the recording",
+        )
+    recorded = [*source.selection.renamed, *source.ch_names]
+    stated = {*source.bads, *stated_bads(bads, recorded, source.selection)}
+    return replace(source, bads=[name for name in source.ch_names if name in stated])
 
 
 def _from_array(
