@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 import mdjpt_hf.errors
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling import montage_mdjpt, raw_mdjpt
-from mdjpt_hf.modeling.isolated_mdjpt import IsolatedReader, inside
+from mdjpt_hf.modeling.isolated_mdjpt import IsolatedReader, Limits, inside
 
 _MODULES = ("mne.io", "scipy.io", "scipy.signal", "mdjpt_hf.data_scripts.files", "mdjpt_hf.data_scripts.matlab")
 _Read = TypeVar("_Read", bound=Callable[..., Any])
@@ -42,10 +42,11 @@ def isolated(*results: type) -> Callable[[_Read], _Read]:
     return decorate
 
 
-@functools.cache
-def _only_reader() -> IsolatedReader:
+def corpus_reader(limits: Limits = Limits()) -> IsolatedReader:  # noqa: B008 - cannot be changed
+    """A child of its own that runs this package's readers, for who wants several or closer limits."""
     known = {**vars(montage_mdjpt), **vars(raw_mdjpt)}
     return IsolatedReader(
+        limits=limits,
         modules=_MODULES,
         packages={"mdjpt_hf": [str(Path(str(mdjpt_hf.errors.__file__)).parent)]},
         classes={name: kind for name, kind in known.items() if isinstance(kind, type) and is_dataclass(kind)},
@@ -54,10 +55,13 @@ def _only_reader() -> IsolatedReader:
     )
 
 
+_only_reader = functools.cache(corpus_reader)
+
+
 def _reader(results: tuple[type, ...]) -> IsolatedReader:
     reader = _only_reader()
     reader.classes.update({kind.__name__: kind for kind in results})
     return reader
 
 
-__all__ = ["isolated"]
+__all__ = ["corpus_reader", "isolated"]

@@ -4,6 +4,7 @@ import inspect
 import json
 import os
 import shutil
+import socket
 import sys
 import time
 from pathlib import Path
@@ -90,7 +91,17 @@ def _pretrain(
         _push(config, output_dir)
     accelerator.wait_for_everyone()
     accelerator.end_training()  # closes the trackers and the process group
+    if accelerator.is_main_process:
+        _forget_host(output_dir / LOGS)
     return output_dir
+
+
+def _forget_host(logs: Path) -> None:
+    """TensorBoard puts the machine's name into the names of its files (2.20), which may be shared with the folder."""
+    for file in logs.rglob("events.out.tfevents.*"):
+        kept = file.with_name(file.name.replace(f".{socket.gethostname()}.", ".run."))
+        if kept != file and not kept.exists():
+            file.rename(kept)
 
 
 def _output_dir(config: RunConfig, resume: bool, accelerator: Accelerator) -> Path:

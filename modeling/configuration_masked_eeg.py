@@ -8,8 +8,26 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from .ranges_mdjpt import SIZES, check_format, check_labels, check_ranges, check_weights
+
 #: Raised when a change to the network makes older checkpoints mean something else.
 FORMAT_VERSION = 1
+
+_RANGES = SIZES | {
+    "window_seconds": (0.01, 3600.0),
+    "spatial_filters": (1, 8192),
+    "filters_per_source": (1, 4096),
+    "filter_length": (1, 65_535),
+    "filter_stride": (1, 65_536),
+    "power_floor": (0.0, 1e6),
+    "attention_dropout": (0.0, 1.0),
+    "rms_norm_eps": (0.0, 1.0),
+    "initializer_range": (0.0, 100.0),
+    "intermediate_layer": (1, 512),
+    "intermediate_weight": (0.0, 1e6),
+    "unmasked_weight": (0.0, 1e6),
+    "classifier_dropout": (0.0, 1.0),
+}
 
 #: Written into every saved config, so that any head opens from any checkpoint without the package installed.
 AUTO_MAP = {
@@ -97,6 +115,7 @@ class MaskedEEGConfig(PreTrainedConfig):
     mlp_bias = False
 
     def __post_init__(self, **kwargs):
+        check_labels(kwargs)
         self.rope_parameters = self.rope_parameters or {"rope_type": "default", "rope_theta": 1000.0}
         self.max_clusters = list(self.max_clusters)  # tuples come back from JSON as lists
         self.classifier_hidden_sizes = list(self.classifier_hidden_sizes)
@@ -137,6 +156,12 @@ class MaskedEEGConfig(PreTrainedConfig):
     def num_tokens(self, num_samples: int) -> int:
         """Whole tokens in a window of `num_samples` samples; what is left over is not read."""
         return num_samples // self.token_samples
+
+    def validate_ranges(self):
+        """Refuse values far beyond sense, NaN among them, and what a later version has written."""
+        check_format(self.format_version, FORMAT_VERSION)
+        check_ranges(self, _RANGES)
+        check_weights(self)
 
     def validate_sizes(self):
         """Refuse sizes that cannot be built."""

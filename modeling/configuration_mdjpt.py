@@ -5,8 +5,32 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from .ranges_mdjpt import SIZES, check_format, check_labels, check_ranges, check_weights
+
 #: Raised when a change to the network makes older checkpoints mean something else.
 FORMAT_VERSION = 1
+
+_RANGES = SIZES | {
+    "window_seconds": (0.01, 3600.0),
+    "patch_length": (1, 65_536),
+    "patch_stride": (1, 65_536),
+    "feature_size": (1, 8192),
+    "spatial_channels": (1, 8192),
+    "filters_per_feature": (1, 256),
+    "dilations": (1, 65_536),
+    "filter_taps": (1, 1023),
+    "map_attention_kernel": (1, 4095),
+    "map_attention_pool": (1, 4095),
+    "projector_pool": (1, 4095),
+    "contrastive_temperature": (1e-6, 1e3),
+    "cda_weight": (0.0, 1e6),
+    "isa_weight": (0.0, 1e6),
+    "masked_weight": (0.0, 1e6),
+    "unmasked_weight": (0.0, 1e6),
+    "group_norm_eps": (0.0, 1.0),
+    "attention_eps": (0.0, 1.0),
+    "classifier_dropout": (0.0, 1.0),
+}
 
 #: Written into every saved config, so that any head opens from any checkpoint without the package installed.
 AUTO_MAP = {
@@ -124,6 +148,7 @@ class MDJPTConfig(PreTrainedConfig):
     package_version: str = ""
 
     def __post_init__(self, **kwargs):
+        check_labels(kwargs)
         self.dilations = list(self.dilations)  # tuples come back from JSON as lists
         self.max_clusters = list(self.max_clusters)
         self.classifier_hidden_sizes = list(self.classifier_hidden_sizes)
@@ -165,6 +190,12 @@ class MDJPTConfig(PreTrainedConfig):
     def num_tokens(self, num_samples: int) -> int:
         """Tokens of a window of `num_samples` samples: 99 for 625 in the paper."""
         return (num_samples - self.patch_length) // self.patch_stride + 1
+
+    def validate_ranges(self):
+        """Refuse values far beyond sense, NaN among them, and what a later version has written."""
+        check_format(self.format_version, FORMAT_VERSION)
+        check_ranges(self, _RANGES)
+        check_weights(self)
 
     def validate_choices(self):
         """Refuse values the network does not know."""

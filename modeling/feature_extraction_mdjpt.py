@@ -2,15 +2,16 @@
 channels."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from transformers.feature_extraction_utils import BatchFeature, FeatureExtractionMixin
 
 from .coverage_mdjpt import FAR, Coverage, check_coverage
-from .errors_mdjpt import MDJPTError, MontageError, SamplingRateError, SignalError
+from .errors_mdjpt import ConfigurationError, MDJPTError, MontageError, SamplingRateError, SignalError
 from .montage_mdjpt import STANDARD_CHANNELS, channel_projection, select_channels, silence_electrode
+from .ranges_mdjpt import check_ranges
 from .raw_mdjpt import Recording, is_raw, is_recording, read_raw, stated_bads, without_marked_gaps
 from .signal_mdjpt import (
     HIGH_CUTOFF,
@@ -25,6 +26,8 @@ from .signal_mdjpt import (
     robust_scale,
 )
 from .stretches_mdjpt import Stretch, mask_spans, time_of
+
+_RANGES = {"sampling_rate": (94, 10_000), "window_seconds": (0.01, 3600.0), "stride_seconds": (0.001, 3600.0)}
 
 
 @dataclass
@@ -105,6 +108,7 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         self.sampling_rate = check_rate(sampling_rate)
         self.window_seconds = _positive("window_seconds", window_seconds)
         self.stride_seconds = _positive("stride_seconds", stride_seconds)
+        self._check_ranges()
         self.montage = montage
         self.band = [float(edge) for edge in band]
         # an unknown montage is refused now rather than at the first call
@@ -121,6 +125,12 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
                 value=self.sampling_rate,
                 remedy=f"Use more than {2 * self.band[1]:g} Hz",
             )
+
+    def _check_ranges(self) -> None:
+        try:
+            check_ranges(self, _RANGES)
+        except ValueError as error:
+            raise ConfigurationError(str(error), remedy="Correct preprocessor_config.json or the argument") from error
 
     def __call__(
         self,
@@ -277,7 +287,7 @@ def _as_recording(
     source: Any, ch_names: Sequence[str] | None, rate: float | None, unit: str | None, bads: Iterable[str]
 ) -> Recording:
     if is_recording(source):
-        return source
+        return _checked_recording(source, ch_names, rate, bads)
     if not is_raw(source):
         return _from_array(source, ch_names, rate, unit or "uV", bads)
     if ch_names is not None and list(ch_names) != list(source.ch_names):
@@ -293,6 +303,27 @@ def _as_recording(
             remedy="Leave sampling_rate out, or resample the recording",
         )
     return read_raw(source, unit, bads)
+
+
+def _checked_recording(
+    source: Recording, ch_names: Sequence[str] | None, rate: float | None, bads: Iterable[str]
+) -> Recording:
+    """A recording read before, with further bad channels; what else is stated must be what it says itself."""
+    if ch_names is not None and list(ch_names) != source.ch_names:
+        raise MontageError(
+            f"ch_names differ from those of the recording, {', '.join(source.ch_names)}",
+            value=list(ch_names),
+            remedy="Leave ch_names out; a file names its channels itself",
+        )
+    if rate is not None and rate != source.sampling_rate:
+        raise SamplingRateError(
+            f"sampling_rate {rate} differs from the {source.sampling_rate:g} Hz of the recording",
+            value=rate,
+            remedy="Leave sampling_rate out, or resample the recording",
+        )
+    recorded = [*source.selection.renamed, *source.ch_names]
+    stated = {*source.bads, *stated_bads(bads, recorded, source.selection)}
+    return replace(source, bads=[name for name in source.ch_names if name in stated])
 
 
 def _from_array(

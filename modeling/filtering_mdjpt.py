@@ -67,7 +67,9 @@ def resample(signal: np.ndarray, rate: float, target: float = TARGET_RATE) -> np
     for up, down in _stages(float(rate), float(target), length):
         signal = _polyphase(signal, rate, up, down, _transition(rate * up / down, lowest))
         rate = rate * up / down
-    return np.asarray(signal, dtype=np.float64)[..., :length]
+    signal = np.asarray(signal, dtype=np.float64)[..., :length]
+    missing = length - signal.shape[-1]  # the ratio of two odd rates is rounded, by far less than a sample
+    return np.pad(signal, [(0, 0)] * (signal.ndim - 1) + [(0, missing)], mode="edge") if missing else signal
 
 
 def resampled_length(n_samples: int, rate: float, target: float) -> int:
@@ -80,7 +82,7 @@ def _stages(rate: float, target: float, length: int) -> list[tuple[int, int]]:
     factor = max(int(rate // (4 * target)), 1)
     exact = target * factor / rate
     # larger factors cost memory, so only odd rates of long recordings get them
-    for largest in (1000, 5000, 20000):
+    for largest in (1000, 5000, 20_000, 100_000, 500_000):
         ratio = Fraction(exact).limit_denominator(largest)
         if abs(float(ratio) / exact - 1) * length < 1e-3:  # samples by which the clock is off at the end
             break

@@ -38,7 +38,7 @@ MAX_WINDOW_BYTES = 600_000_000
 MAX_BATCH_SAMPLES = 80_000
 #: What answering the largest request takes at most, on top of the model and of the request as the server hands it over.
 #: Requests that come at the same time are answered one after the other.
-PEAK_BYTES = 3 * 2**30
+PEAK_BYTES = 2 * 2**30
 
 #: Parameter -> what it may be, in words and as a test.
 PARAMETERS: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -131,7 +131,8 @@ class EndpointHandler:
         stride = parameters.get("stride_seconds") or extractor.stride_seconds
         length = parameters.get("window_seconds") or extractor.window_seconds
         (channels, samples), window = signal.shape, math.ceil(length * extractor.sampling_rate)
-        windows = samples / rate / stride
+        step = max(1, round(stride * extractor.sampling_rate)) / extractor.sampling_rate
+        windows = samples / rate / min(stride, step)
         size = windows * window * 60 * 4
         values = channels * samples
         if channels > MAX_CHANNELS or values > MAX_VALUES or windows > MAX_WINDOWS or size > MAX_WINDOW_BYTES:

@@ -174,6 +174,10 @@ class IsolatedReader:
             if "error" in reply:
                 raise self._raised(path, child, reply["error"])
             return Unpacker(child.out, self.classes, mapped=os.name == "posix").value(reply["value"])
+        except MDJPTError:
+            raise
+        except Exception as error:  # what a file has made of the child is nothing to rely on
+            raise self._failed(path, "its reader gave no sensible answer", type(error).__name__) from error
         finally:
             child.clear()
 
@@ -301,8 +305,13 @@ class _Child:
             self.process.kill()
             status = self.process.wait()
             raise _ChildDied("time" if late.is_set() else status)
+        try:
+            reply = json.loads(line)
+        except ValueError:
+            self.process.kill()
+            raise _ChildDied(self.process.wait()) from None
         self.asked = False
-        return json.loads(line)
+        return reply
 
     def clear(self) -> None:
         """Remove what the last call wrote; arrays still mapped live on without their names."""

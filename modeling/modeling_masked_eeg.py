@@ -149,7 +149,8 @@ class MaskedEEGModel(MaskedEEGPreTrainedModel):
 
         Args:
             input_values (`torch.Tensor` of shape `(batch, num_channels, samples)`): Windows from
-                [`MDJPTFeatureExtractor`], at least one second long; made for 2 to 30 s.
+                [`MDJPTFeatureExtractor`], at least one second long; made for 2 to 30 s. Of any floating type, computed
+                in that of the weights.
             inputs_embeds (`torch.Tensor` of shape `(batch, tokens, hidden)`, *optional*): Tokens, in place of
                 `input_values`.
             group_ids, window_onsets: Other keys of the feature extractor, ignored.
@@ -182,7 +183,7 @@ class MaskedEEGModel(MaskedEEGPreTrainedModel):
                 value=shape,
                 remedy="Prepare the recording with MDJPTFeatureExtractor",
             )
-        return self.tokenizer(input_values)
+        return self.tokenizer(input_values.to(self.dtype))
 
     def token_states(self, input_values: torch.Tensor) -> torch.Tensor:
         """What is clustered: the intermediate layer, `(batch, channels, samples)` -> `(batch, tokens, hidden)`."""

@@ -161,7 +161,8 @@ class MDJPTModel(MDJPTPreTrainedModel):
 
         Args:
             input_values (`torch.Tensor` of shape `(batch, num_channels, samples)`): Windows from
-                [`MDJPTFeatureExtractor`], at least one second long.
+                [`MDJPTFeatureExtractor`], at least one second long; of any floating type, computed in that of the
+                weights.
             group_ids (`torch.Tensor` of shape `(batch,)`, *optional*): Windows with the same id are normalised
                 together. Without it every window stands alone, so its output never depends on the batch.
             kwargs: Other keys of the feature extractor, ignored.
@@ -170,6 +171,7 @@ class MDJPTModel(MDJPTPreTrainedModel):
             SignalError: If the shape does not fit.
         """
         self._check_input(input_values, group_ids)
+        input_values = input_values.to(self.dtype)
         membership, eps = group_membership(group_ids, input_values), self.config.group_norm_eps
         features = group_normalise(self.channel_encoder(input_values), membership, eps)
         channel_features = self.spatial_projection(features)
@@ -232,7 +234,7 @@ class MDJPTModel(MDJPTPreTrainedModel):
     def _encode(self, windows: torch.Tensor) -> torch.Tensor:
         windows = windows.to(self.device)
         self._check_input(windows, None)
-        return self.channel_encoder(windows)
+        return self.channel_encoder(windows.to(self.dtype))
 
     def _check_input(self, input_values: torch.Tensor, group_ids: torch.Tensor | None) -> None:
         channels, shortest = (

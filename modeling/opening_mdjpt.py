@@ -1,5 +1,6 @@
 """Opening a recording's file, with every way of being wrong named: the one opener for all who take paths."""
 
+import os
 import re
 import warnings
 from collections.abc import Callable
@@ -195,8 +196,10 @@ def _refuse_partial_sample(path: Path, raw: Any) -> None:
 
 def _without_path(message: str, path: Path | None) -> str:
     """A folder may be called `incomplete` or after a person: neither belongs into a message that is kept."""
-    for text in (str(path.resolve()), str(path.absolute()), str(path)) if path else ():
-        message = message.replace(text, "the file")
+    for place in (path.resolve(), path.absolute(), path) if path else ():
+        message = message.replace(str(place), "the file")
+        if place.name != str(place):
+            message = message.replace(f"{place.parent}{os.sep}", "").replace(str(place.parent), "the folder")
     return message
 
 

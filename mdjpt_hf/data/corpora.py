@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,13 @@ import numpy as np
 import pyarrow as pa
 from datasets import load_from_disk
 
-from mdjpt_hf.data.storage import CORPUS_FILE
+from mdjpt_hf.data.storage import CORPUS_FILE, file_hash
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import channel_projection
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
 from mdjpt_hf.schema import RATINGS, TRIAL_FEATURES
+
+_AGAIN = "Restore it from a copy, or delete the folder and prepare it again with `mdjpt data prepare`"
 
 _IDENTITY = (
     "subject",
@@ -170,10 +172,12 @@ class _MappedSignals:
 
 
 def open_corpora(paths: Sequence[str | Path], montage: str = "positions") -> list[TrialSet]:
-    """Open prepared folders; each may hold one dataset, several, or be a folder of prepared folders.
+    """Open prepared folders; each may hold one dataset, several, or be a folder of prepared folders. Every file is read
+    once, to compare it with its hash: a second for a gigabyte.
 
     Raises:
-        CorpusError: If a path is not a prepared corpus, or two folders hold a dataset of the same name.
+        CorpusError: If a path is not a prepared corpus, a file of it is damaged or holds NaN, or two folders hold a
+            dataset of the same name.
     """
     trial_sets = [
         trial_set for path in paths for folder in _prepared_folders(Path(path)) for trial_set in _open(folder, montage)
@@ -214,13 +218,60 @@ def _load(folder: Path) -> Any:
         ) from error
 
 
+def _check_shards(folder: Path) -> None:
+    """Compare every shard with the hash it was written with: an EEG with a flipped bit still looks like one.
+
+    Raises:
+        CorpusError: If one is missing or has changed; it names the file.
+    """
+    for shard in _corpus_file(folder).get("shards", []):
+        path = folder / shard["file"]
+        try:
+            status = path.stat()
+            is_whole = _hash_of(path, status.st_size, status.st_mtime_ns) == shard["sha256"]
+        except OSError as error:
+            raise CorpusError(
+                f"cannot be opened ({error.strerror}); it holds {shard['unit']!r}", path=path, remedy=_AGAIN
+            ) from error
+        if not is_whole:
+            raise CorpusError(
+                f"cannot be opened: it has changed since it was written; it holds {shard['unit']!r}",
+                path=path,
+                value=shard["unit"],
+                remedy=_AGAIN,
+            )
+
+
+def _check_finite(folder: Path, signals: "_MappedSignals", rows: int) -> None:
+    """Refuse signals with NaN or infinity, which no hash shows if they were written so.
+
+    Raises:
+        CorpusError: If there is one; it names the file.
+    """
+    shards = _corpus_file(folder).get("shards", [])
+    ends = np.cumsum([shard["rows"] for shard in shards])
+    for row in range(rows):
+        if not np.isfinite(signals.view(row, 1).sum()):  # one of them makes the sum one
+            index = int(np.searchsorted(ends, row, side="right"))
+            path = folder / shards[index]["file"] if index < len(shards) else folder
+            raise CorpusError(f"row {row} of the corpus holds NaN or infinity", path=path, value=row, remedy=_AGAIN)
+
+
+@lru_cache(maxsize=100_000)
+def _hash_of(path: Path, size: int, changed: int) -> str:
+    """Of a file in this state; evaluations open the same corpora many times."""
+    return file_hash(path)
+
+
 def _open(folder: Path, montage: str) -> list[TrialSet]:
+    _check_shards(folder)
     dataset = _load(folder)
     missing = sorted(set(TRIAL_FEATURES) - set(dataset.column_names))
     if missing or isinstance(dataset, dict):
         raise CorpusError(f"lacks the columns {missing}", path=folder, remedy="Prepare it with `mdjpt data prepare`")
     signals = _MappedSignals(dataset.data.column("signal"))  # opening many files again takes seconds
     table = dataset.data.table.select([*_IDENTITY, "dataset", "ch_names"])
+    _check_finite(folder, signals, len(table))
     names = np.array(table.column("dataset").to_pylist(), dtype=object)
     label_names = _label_names(folder)
     return [

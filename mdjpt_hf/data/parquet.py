@@ -3,12 +3,17 @@
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset
 
-from mdjpt_hf.data.storage import CORPUS_FILE, REPORT_FILE
+from mdjpt_hf.data.storage import CORPUS_FILE, REPORT_FILE, write_json
 from mdjpt_hf.errors import CorpusError
+
+#: Settings that say how rows were made. Names and sizes of source files, which may name people, stay here.
+_PUBLIC_OPTIONS = ("preprocessing", "product", "label_source", "generator", "seed", "difficulty", "corpora", "changes")
 
 
 def write_parquet(folder: str | Path, out: str | Path) -> Path:
@@ -28,7 +33,8 @@ def write_parquet(folder: str | Path, out: str | Path) -> Path:
     """
     folder, out = Path(folder), Path(out)
     try:
-        shards = json.loads((folder / CORPUS_FILE).read_text())["shards"]
+        corpus = json.loads((folder / CORPUS_FILE).read_text())
+        shards = corpus["shards"]
     except (OSError, ValueError, KeyError) as error:
         raise CorpusError(
             "is not a prepared corpus", path=folder, remedy="Give a folder made by `mdjpt data prepare`"
@@ -42,7 +48,22 @@ def write_parquet(folder: str | Path, out: str | Path) -> Path:
     for index, shard in enumerate(filled):
         rows = Dataset.from_file(str(folder / shard["file"]))
         rows.to_parquet(staging / "data" / f"train-{index:05d}-of-{len(filled):05d}.parquet", batch_size=1)
-    for name in (CORPUS_FILE, REPORT_FILE):
-        shutil.copyfile(folder / name, staging / name)
+    report = json.loads((folder / REPORT_FILE).read_text())
+    write_json(staging / CORPUS_FILE, public_metadata(corpus, report))
     os.replace(staging, out)
     return out
+
+
+def public_metadata(corpus: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, Any]:
+    """What may travel with the rows: facts, settings and counts, without the names of source files.
+
+    Args:
+        corpus, report: The content of `corpus.json` and `report.json`.
+    """
+    options = {name: corpus["options"][name] for name in _PUBLIC_OPTIONS if name in corpus.get("options", {})}
+    return {
+        "package_version": corpus["package_version"],
+        "facts": corpus["facts"],
+        "options": options,
+        "counts": report["datasets"],
+    }

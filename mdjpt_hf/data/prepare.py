@@ -74,6 +74,26 @@ def prepare(
     key = _key(metadata)
     if found := _up_to_date(out, key, skip_bad):
         return found
+    try:
+        return _build(builder, out, metadata, key, workers, progress, skip_bad)
+    except OSError as error:
+        raise CorpusError(
+            f"cannot be written ({error.strerror or error}); what was finished before is kept",
+            path=out,
+            value=error.errno,
+            remedy="Make the place writable, or choose another --out, and run the same command again",
+        ) from error
+
+
+def _build(
+    builder: CorpusBuilder,
+    out: Path,
+    metadata: dict[str, Any],
+    key: str,
+    workers: int,
+    progress: bool,
+    skip_bad: bool,
+) -> Prepared:
     out.parent.mkdir(parents=True, exist_ok=True)
     with owned(out.parent / f".{out.name}.lock", out):
         if found := _up_to_date(out, key, skip_bad):  # made by another process in the meantime

@@ -10,7 +10,7 @@ from typing import Any
 
 from huggingface_hub.utils import yaml_dump
 
-from mdjpt_hf.data.parquet import write_parquet
+from mdjpt_hf.data.parquet import public_metadata, write_parquet
 from mdjpt_hf.data.storage import CORPUS_FILE, REPORT_FILE
 from mdjpt_hf.errors import CardError, CorpusError, LicenceError
 from mdjpt_hf.hub.files import SharedFile, with_checksums
@@ -18,8 +18,6 @@ from mdjpt_hf.hub.upload import Destination, Pushed, push
 from mdjpt_hf.schema import TRIAL_FEATURES
 from mdjpt_hf.version import __version__
 
-#: Settings that say how rows were made. Names and sizes of source files, which may name people, stay here.
-_PUBLIC_OPTIONS = ("preprocessing", "product", "label_source", "generator", "seed", "difficulty", "corpora", "changes")
 #: Column -> what it holds; the types are the schema's own.
 _MEANINGS = {
     "dataset": "name of the corpus",
@@ -81,7 +79,10 @@ def push_corpus(
         shards = write_parquet(prepared, Path(place) / "parquet") / "data"
         files = [SharedFile(f"data/{path.name}", path) for path in sorted(shards.iterdir())]
         card = corpus_card(corpus, report, repo_id, licence)
-        files += [SharedFile("README.md", card.encode()), SharedFile(CORPUS_FILE, _public(corpus, report))]
+        files += [
+            SharedFile("README.md", card.encode()),
+            SharedFile(CORPUS_FILE, _json(public_metadata(corpus, report))),
+        ]
         return push(with_checksums(files), to, f"{_names(corpus['facts'])}, by mdjpt-hf {__version__}", dry_run)
 
 
@@ -165,15 +166,7 @@ def _metadata(prepared: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return corpus, report
 
 
-def _public(corpus: Mapping[str, Any], report: Mapping[str, Any]) -> bytes:
-    """The metadata that travel along: facts and settings, without the names of source files."""
-    options = {name: corpus["options"][name] for name in _PUBLIC_OPTIONS if name in corpus.get("options", {})}
-    content = {
-        "package_version": corpus["package_version"],
-        "facts": corpus["facts"],
-        "options": options,
-        "counts": report["datasets"],
-    }
+def _json(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n"
 
 

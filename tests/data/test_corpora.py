@@ -1,5 +1,6 @@
 """Opening prepared corpora: views, scales, projections, and refusals."""
 
+import json
 import pickle
 import shutil
 
@@ -9,6 +10,8 @@ from datasets import load_from_disk
 
 from mdjpt_hf.data import corpora
 from mdjpt_hf.data.corpora import open_corpora
+from mdjpt_hf.data.storage import CORPUS_FILE, file_hash, write_json
+from mdjpt_hf.data.validate import validate
 from mdjpt_hf.data.windows import index_windows, read_windows
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS, channel_projection
@@ -105,3 +108,39 @@ def test_read_windows_keeps_the_order_asked_for(prepared):
     windows = read_windows(trials, index, chosen)
     for window, number in zip(windows, chosen, strict=True):
         np.testing.assert_array_equal(window, trials.window(index.trial[number], index.start[number], 500))
+
+
+@pytest.mark.parametrize("damage", ["flip", "nan", "cut", "remove", "swap"])
+def test_a_damaged_shard_is_found_by_validate_and_when_it_is_opened(prepared, damage):
+    folder = prepared()
+    path, other = sorted(folder.glob("*.arrow"))[1:3]
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2 // 4 * 4
+    if damage == "flip":
+        content[middle] ^= 1
+    elif damage == "nan":
+        content[middle : middle + 4] = np.float32("nan").tobytes()
+    elif damage == "cut":
+        del content[middle:]
+    elif damage == "swap":
+        content = bytearray(other.read_bytes())
+    path.unlink()
+    if damage != "remove":
+        path.write_bytes(content)
+    with pytest.raises(CorpusError, match=rf"{path.name}: .*holds 's1'"):
+        open_corpora([folder])
+    assert any(path.name in problem for problem in validate(folder).problems)
+
+
+def test_nan_that_was_written_as_such_is_found_as_well(prepared):
+    folder = prepared()
+    path = sorted(folder.glob("*.arrow"))[1]
+    content, signal = path.read_bytes(), load_from_disk(str(folder))[5]["signal"]
+    place = content.index(np.asarray(signal, dtype=np.float32).tobytes()) + 400
+    path.write_bytes(content[:place] + np.float32("nan").tobytes() + content[place + 4 :])
+    corpus = json.loads((folder / CORPUS_FILE).read_text())
+    corpus["shards"][1]["sha256"] = file_hash(path)
+    write_json(folder / CORPUS_FILE, corpus)
+    with pytest.raises(CorpusError, match=rf"{path.name}: row 5 of the corpus holds NaN"):
+        open_corpora([folder])
+    assert any("s1" in problem for problem in validate(folder).problems)

@@ -1,11 +1,14 @@
 """Prepared folders as Parquet: the same rows, opened and streamed by plain `datasets`."""
 
+import json
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from datasets import concatenate_datasets, load_dataset, load_from_disk
 
 from mdjpt_hf.data.parquet import write_parquet
+from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.schema import TRIAL_FEATURES
 
@@ -37,8 +40,6 @@ def test_two_corpora_concatenate_without_casting(prepared, tmp_path):
 
 
 def test_changed_rows_are_never_read_from_a_cache(toy_corpus, tmp_path):
-    from mdjpt_hf.data.prepare import prepare
-
     seen = []
     for seed in (0, 1):
         prepare(toy_corpus(seed=seed), tmp_path / "toy", progress=False)
@@ -56,3 +57,20 @@ def test_what_is_there_is_not_touched(prepared, tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(CorpusError, match="exists already"):
         write_parquet(prepared(), tmp_path / "out")
+
+
+def test_names_of_files_and_subjects_notes_stay_here(tmp_path, toy_corpus):
+    class Named(toy_corpus):
+        def options(self):
+            return {**super().options(), "files": [["anna_mueller.edf", 1, 2]], "preprocessing": {"id": "none"}}
+
+        def read_unit(self, unit, report):
+            report.notes.append("anna_mueller.edf: renamed 3 channels")
+            yield from super().read_unit(unit, report)
+
+    prepare(Named(), tmp_path / "toy", progress=False)
+    assert "anna" in (tmp_path / "toy" / "report.json").read_text()
+    out = write_parquet(tmp_path / "toy", tmp_path / "parquet")
+    files = [path for path in out.rglob("*") if path.is_file()]
+    assert len(files) == 4 and not any(b"anna" in path.read_bytes() for path in files)
+    assert json.loads((out / "corpus.json").read_text())["options"] == {"preprocessing": {"id": "none"}, "seed": 0}

@@ -241,3 +241,13 @@ def test_a_worker_that_dies_is_one_unit_that_was_skipped(tmp_path, mortal):
     prepared = prepare(mortal(shown=shown), tmp_path / "toy", workers=2, progress=False, skip_bad=True)
     assert list(prepared.report["skipped"]) == ["s1"] and "died" in prepared.report["skipped"]["s1"]
     assert set(load_from_disk(str(tmp_path / "toy"))["subject"]) == {"s0", "s2", "s3"}
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EIO])
+def test_a_disk_that_cannot_be_written_is_an_error_of_ours(tmp_path, toy_corpus, monkeypatch, number):
+    def refuse(path, trials):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(prepare_module, "write_shard", refuse)
+    with pytest.raises(CorpusError, match=r"toy: cannot be written .*choose another --out"):
+        prepare(toy_corpus(), tmp_path / "toy", progress=False, skip_bad=True)

@@ -13,6 +13,7 @@ from transformers import AutoFeatureExtractor, BatchFeature
 from mdjpt_hf.errors import MDJPTError, MontageError, SamplingRateError, SignalError, UnitError
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
 from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS, channel_projection
+from mdjpt_hf.modeling.raw_mdjpt import read_raw
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
 from mdjpt_hf.modeling.stretches_mdjpt import mask_spans, whole
 from mdjpt_hf.preprocessing import preprocess
@@ -367,3 +368,17 @@ def test_auto_class_opens_it(tmp_path):
     MDJPTFeatureExtractor(stride_seconds=1.5).save_pretrained(tmp_path)
     loaded = AutoFeatureExtractor.from_pretrained(tmp_path, trust_remote_code=False)
     assert type(loaded) is MDJPTFeatureExtractor and loaded.stride_seconds == 1.5
+
+
+def test_a_recording_read_before_is_taken_and_contradictions_are_refused():
+    recording = read_raw(as_raw(eeg(), NAMES))
+    wanted = MDJPTFeatureExtractor()(as_raw(eeg(), NAMES))
+    found = MDJPTFeatureExtractor()([recording], sampling_rate=250)
+    np.testing.assert_array_equal(found["input_values"], wanted["input_values"])
+    assert MDJPTFeatureExtractor()(recording, bads=[NAMES[2]]).report.bads == [NAMES[2]] and recording.bads == []
+    with pytest.raises(SamplingRateError, match="differs from the 250 Hz"):
+        MDJPTFeatureExtractor()(recording, sampling_rate=500)
+    with pytest.raises(MontageError, match="ch_names differ"):
+        MDJPTFeatureExtractor()(recording, ch_names=NAMES[::-1])
+    with pytest.raises(MontageError, match="not in the recording"):
+        MDJPTFeatureExtractor()(recording, bads=["C17"])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mdjpt_hf.errors import MontageError, SamplingRateError, SignalError, UnitError
+from mdjpt_hf.modeling.filtering_mdjpt import resampled_length
 from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS
 from mdjpt_hf.modeling.signal_mdjpt import (
     average_reference,
@@ -291,3 +292,14 @@ def test_a_cap_taken_off_does_not_make_every_channel_bad():
     signal[3] *= 20
     signal[:, -100:] = 3000  # 4 % of the samples, on all channels
     assert find_bad_channels(signal) == [3]
+
+
+@pytest.mark.parametrize("rate", [999.983, 500.004, 250.002, 1000.0 / 3, 124.9991])
+@pytest.mark.parametrize("samples", [20_001, 300_000])
+def test_rates_near_a_simple_ratio_keep_their_clock_to_the_end(rate, samples):
+    """An amplifier's true rate stands in some headers; a clock rounded to the nominal one would drift away."""
+    seconds = np.arange(samples) / rate
+    found = resample(np.cos(2 * np.pi * 5 * seconds)[None], rate)[0]
+    assert len(found) == resampled_length(samples, rate, 125.0)
+    inner = slice(200, len(found) - 200)
+    np.testing.assert_allclose(found[inner], np.cos(2 * np.pi * 5 * np.arange(len(found)) / 125.0)[inner], atol=2e-3)
