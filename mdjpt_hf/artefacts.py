@@ -63,7 +63,7 @@ class Components:
         notes = [f"removed {found} of {len(self.probabilities)} independent components"]
         if self.highest < WIDE_BAND[1]:
             notes.append(
-                f"components were judged up to {self.highest:g} Hz, all that the rate carries; ICLabel was trained up to "
+                f"components were judged up to {self.highest:g} Hz, all the rate carries; ICLabel was trained up to "
                 f"{WIDE_BAND[1]:g} Hz, and without that band muscles are missed"
             )
         return notes

@@ -11,7 +11,7 @@ from transformers.feature_extraction_utils import BatchFeature, FeatureExtractio
 from .coverage_mdjpt import FAR, Coverage, check_coverage
 from .errors_mdjpt import MDJPTError, MontageError, SamplingRateError, SignalError
 from .montage_mdjpt import STANDARD_CHANNELS, channel_projection, select_channels, silence_electrode
-from .raw_mdjpt import Recording, is_raw, read_raw, stated_bads, without_marked_gaps
+from .raw_mdjpt import Recording, is_cut, is_raw, read_raw, side_by_side, stated_bads, without_marked_gaps
 from .signal_mdjpt import (
     HIGH_CUTOFF,
     LOW_CUTOFF,
@@ -136,7 +136,8 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         """Extract the windows of one recording or of a list of recordings.
 
         Args:
-            signal_or_raw: An `mne.io.Raw`, an array `(channels, samples)`, or a list of either.
+            signal_or_raw: An `mne.io.Raw` or `mne.Epochs`, an array `(channels, samples)` or `(trials, channels,
+                samples)`, or a list of these. Trials are filtered each by itself; no window runs from one into another.
             ch_names: Names of the array's channels; for a list of arrays one list of names, or one per array.
             sampling_rate: Hz of the array; for a list of arrays one number, or one per array.
             unit: "uV", "mV" or "V". Arrays are taken as µV if nothing is said, an `mne.io.Raw` as V.
@@ -148,7 +149,8 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         Returns:
             `input_values` float32 `(windows, 60, samples)`, `group_ids` int64 `(windows,)` (which recording
             of the call), `window_onsets` float32 `(windows,)` in s on the recording's own clock, on which pauses
-            count; and the attribute `report`.
+            count; and the attribute `report`. Trials have `trial_ids` int64 `(windows,)` as well: which trial of its
+            recording a window lies in; their onsets are those of MNE's events, or count all trials on.
 
         Raises:
             MDJPTError: One of its kinds (montage, rate, unit, signal), each with value and remedy.
@@ -163,7 +165,7 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
             self._extract(_as_recording(source, name, rate, unit, bads), length, stride)
             for source, name, rate in zip(sources, names, rates, strict=True)
         ]
-        return _join(parts, several, return_tensors)
+        return _join(parts, several, return_tensors, any(map(_has_trials, sources)))
 
     def projection(self, ch_names: Sequence[str]) -> np.ndarray:
         """What turns a recording's channels into the standard ones, `(60, channels)`.
@@ -188,10 +190,8 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
     def _or_own(self, name: str, seconds: float | None) -> float:
         return getattr(self, name) if seconds is None else _positive(name, seconds)
 
-    def _extract(
-        self, recording: Recording, window_seconds: float, stride_seconds: float
-    ) -> tuple[np.ndarray, np.ndarray, RecordingReport]:
-        """Windows `(n, 60, samples)`, their onsets in s, and the report of one recording."""
+    def _extract(self, recording: Recording, window_seconds: float, stride_seconds: float) -> "_Extracted":
+        """What becomes of one recording."""
         _check_length(recording, window_seconds)
         cleaned = clean(
             recording.signal,
@@ -216,7 +216,8 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         projected = projection @ ((cleaned.signal - np.float32(mean)) / np.float32(std))
         windows = np.stack([projected[:, start : start + length] for start in kept])
         onsets = [time_of(start, cleaned.stretches, rate) for start in kept]
-        return windows, np.array(onsets, dtype=np.float32), report
+        trials = np.searchsorted([s.start for s in cleaned.stretches], kept, "right") - 1
+        return _Extracted(windows, np.array(onsets, dtype=np.float32), trials.astype(np.int64), report)
 
     def _report(
         self, recording: Recording, cleaned: Cleaned, scale: tuple[float, float], counts: tuple[int, int]
@@ -256,20 +257,34 @@ def _recorded(cleaned: Cleaned) -> list[str]:
     return [name for name in cleaned.ch_names if name not in cleaned.interpolated]
 
 
-def _join(
-    parts: list[tuple[np.ndarray, np.ndarray, RecordingReport]], several: bool, tensor_type: str | None
-) -> EEGFeatures:
-    """One batch of the (windows, onsets, report) of all recordings; `group_ids` number the recordings."""
-    counts = [len(onsets) for _, onsets, _ in parts]
+@dataclass
+class _Extracted:
+    """Windows `(n, 60, samples)` of one recording, their onsets in s, the stretch each lies in, and the report."""
+
+    windows: np.ndarray
+    onsets: np.ndarray
+    trials: np.ndarray
+    report: RecordingReport
+
+
+def _join(parts: list[_Extracted], several: bool, tensor_type: str | None, trials: bool) -> EEGFeatures:
+    """One batch of all recordings; `group_ids` number the recordings, `trial_ids` the trials of each."""
+    counts = [len(part.onsets) for part in parts]
     data = {
-        "input_values": np.concatenate([windows for windows, _, _ in parts]),
+        "input_values": np.concatenate([part.windows for part in parts]),
         "group_ids": np.repeat(np.arange(len(parts), dtype=np.int64), counts),
-        "window_onsets": np.concatenate([onsets for _, onsets, _ in parts]),
+        "window_onsets": np.concatenate([part.onsets for part in parts]),
     }
+    if trials:
+        data["trial_ids"] = np.concatenate([part.trials for part in parts])
     features = EEGFeatures(data, tensor_type=tensor_type)
-    reports = [report for _, _, report in parts]
+    reports = [part.report for part in parts]
     features.report = reports if several else reports[0]
     return features
+
+
+def _has_trials(source: Any) -> bool:
+    return is_cut(source) if is_raw(source) else getattr(source, "ndim", 2) == 3
 
 
 def _as_recording(
@@ -302,6 +317,9 @@ def _from_array(
             remedy="Give ch_names=[...], one place name per channel",
         )
     signal, rate = _as_array(source), check_rate(rate)
+    stretches: list[Stretch] = []
+    if signal.ndim == 3:
+        signal, stretches = side_by_side(signal, [k * signal.shape[2] / rate for k in range(len(signal))])
     check_shape(signal, ch_names)
     selection = select_channels(ch_names)
     if len(selection.indices) < len(ch_names):
@@ -310,7 +328,8 @@ def _from_array(
     if scale != 1:
         kind = np.result_type(signal.dtype, np.float32)  # half precision ends at 65504
         signal = signal.astype(kind, copy=False) * kind.type(scale)
-    return without_marked_gaps(Recording(signal, rate, selection, stated_bads(bads, ch_names, selection), [], unit))
+    marked = stated_bads(bads, ch_names, selection)
+    return without_marked_gaps(Recording(signal, rate, selection, marked, [], unit, stretches))
 
 
 def _as_array(source: Any) -> np.ndarray:
@@ -323,7 +342,9 @@ def _as_array(source: Any) -> np.ndarray:
 
 
 def _is_list_of_recordings(source: Any) -> bool:
-    return isinstance(source, list | tuple) and any(is_raw(item) or getattr(item, "ndim", 0) == 2 for item in source)
+    return isinstance(source, list | tuple) and any(
+        is_raw(item) or getattr(item, "ndim", 0) in (2, 3) for item in source
+    )
 
 
 def _per_recording(ch_names: Any, rate: Any, count: int, several: bool) -> tuple[list, list]:
