@@ -39,7 +39,8 @@ def open_recogniser(model: str, trust_remote_code: bool = False, device: str | N
             f"{model} cannot be opened: {error}", value=model, remedy="Give a classifier"
         ) from error
     try:
-        recogniser = EEGEmotionPipeline(model=classifier, feature_extractor=extractor, device=device)
+        where: Any = device  # transformers takes names as well
+        recogniser = EEGEmotionPipeline(model=classifier, feature_extractor=extractor, device=where)
     except (RuntimeError, ValueError, AssertionError) as error:  # torch's words for what is not there
         raise ConfigurationError(
             f"the device {device!r} cannot be used ({str(error).splitlines()[0]})", value=device, remedy="Try cpu"

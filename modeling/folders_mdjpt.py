@@ -18,7 +18,7 @@ def recordings_in(folder: Path) -> list[Path]:
     """Every recording below a folder, sorted; further parts of a split one are not recordings of their own."""
     found = [path for path in sorted(folder.rglob("*")) if _opens(path) and not _is_inside(path, folder)]
     later: set[Path] = set()
-    for path in found:
+    for path in sorted(found, key=lambda path: (len(path.name), path)):  # the first part has the shortest name
         if path.suffix.lower() in (".fif", ".gz") and path not in later:
             later.update(part for part in companions(path) if part != path and _opens(part))
     return [path for path in found if path not in later]
