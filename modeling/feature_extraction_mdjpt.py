@@ -41,6 +41,7 @@ class RecordingReport:
         recorded_rate, sampling_rate: Hz, before and after.
         mean, std: µV; the one pair the whole recording was scaled with.
         windows: How many were kept. windows_rejected: how many overlapped stretches marked bad.
+        breaks: Which windows are the first after a pause, a seam, or between two trials.
         notes: Everything in sentences.
     """
 
@@ -57,6 +58,7 @@ class RecordingReport:
     std: float = 1.0
     windows: int = 0
     windows_rejected: int = 0
+    breaks: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -217,6 +219,7 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         windows = np.stack([projected[:, start : start + length] for start in kept])
         onsets = [time_of(start, cleaned.stretches, rate) for start in kept]
         trials = np.searchsorted([s.start for s in cleaned.stretches], kept, "right") - 1
+        report.breaks = (np.flatnonzero(np.diff(trials)) + 1).tolist()
         return _Extracted(windows, np.array(onsets, dtype=np.float32), trials.astype(np.int64), report)
 
     def _report(

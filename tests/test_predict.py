@@ -15,6 +15,7 @@ from mdjpt_hf import EEGEmotionPipeline, MDJPTConfig, MDJPTFeatureExtractor, MDJ
 from mdjpt_hf.cli import app
 from mdjpt_hf.errors import ConfigurationError, MDJPTError, SignalError, UnitError
 from mdjpt_hf.modeling.folders_mdjpt import recordings_in
+from mdjpt_hf.modeling.smoothing_mdjpt import lds_smooth
 from mdjpt_hf.predict import predict, predict_all
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -138,3 +139,19 @@ def test_a_split_recording_is_one(tmp_path):
     (tmp_path / "b.mff" / "inside.edf").write_bytes(b"")
     (tmp_path / ".hidden.edf").write_bytes(b"")
     assert [path.name for path in recordings_in(tmp_path)] == ["a_raw.fif", "b.mff"]
+
+
+@pytest.mark.parametrize("smoothing", ["causal", "lds"])
+def test_smoothing_starts_anew_after_a_pause(model, tmp_path, smoothing):
+    """What was recorded before a pause does not tell in the windows after it, but through scale and normalisation."""
+    path = write_edf(tmp_path / "x.edf", noise(40), NAMES, starts=paused(40, {20: 30.0}))
+    classifier = MDJPTForSequenceClassification.from_pretrained(model)
+    recognise = EEGEmotionPipeline(model=classifier, feature_extractor=MDJPTFeatureExtractor(), device="cpu")
+    inputs = recognise.preprocess(path)
+    assert inputs["report"].breaks == [8]
+    windows = torch.from_numpy(inputs["input_values"])
+    together = recognise.logits(windows, 32, smoothing, inputs["report"].breaks)
+    features = classifier.base_model.encode_recording(windows)
+    apart = [lds_smooth(part.detach().numpy(), causal=smoothing == "causal") for part in features.split([8, 8])]
+    wanted = classifier.classifier(torch.from_numpy(np.concatenate(apart)).float())
+    torch.testing.assert_close(together, wanted, atol=1e-5, rtol=1e-4)
