@@ -285,7 +285,9 @@ def _marks(raw: Any, stretches: Sequence[Stretch], rate: float, filed: "_FileMar
     MNE counts annotations as if samples followed one another. For those of a paused EDF file that is wrong, since their
     times are the file's own; they are taken from there. What was added to the recording since was placed by samples.
     """
-    offset = float(getattr(raw, "first_samp", 0)) / rate  # in a cropped recording their clock starts before the first sample
+    offset = (
+        float(getattr(raw, "first_samp", 0)) / rate
+    )  # in a cropped recording their clock starts before the first sample
     marks = [
         Mark(float(a["onset"]) - offset, _finite(float(a["duration"])), str(a["description"]))
         for a in getattr(raw, "annotations", None) or []
