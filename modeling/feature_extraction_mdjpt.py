@@ -9,21 +9,20 @@ import numpy as np
 from transformers.feature_extraction_utils import BatchFeature, FeatureExtractionMixin
 
 from .coverage_mdjpt import FAR, Coverage, check_coverage
-from .errors_mdjpt import MDJPTError, MontageError, SamplingRateError, SignalError
-from .montage_mdjpt import STANDARD_CHANNELS, channel_projection, select_channels, silence_electrode
-from .raw_mdjpt import Recording, is_cut, is_raw, read_raw, side_by_side, stated_bads, without_marked_gaps
+from .errors_mdjpt import MDJPTError, SamplingRateError, SignalError
+from .montage_mdjpt import STANDARD_CHANNELS, channel_projection, silence_electrode
+from .raw_mdjpt import Recording
 from .signal_mdjpt import (
     HIGH_CUTOFF,
     LOW_CUTOFF,
     TARGET_RATE,
     Cleaned,
     check_rate,
-    check_shape,
     clean,
     cut_windows,
-    microvolts_per,
     robust_scale,
 )
+from .sources_mdjpt import as_recording, has_trials, is_list_of_recordings, per_recording
 from .stretches_mdjpt import Stretch, mask_spans, time_of
 
 
@@ -157,17 +156,17 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         Raises:
             MDJPTError: One of its kinds (montage, rate, unit, signal), each with value and remedy.
         """
-        several = _is_list_of_recordings(signal_or_raw)
+        several = is_list_of_recordings(signal_or_raw)
         sources = list(signal_or_raw) if several else [signal_or_raw]
-        names, rates = _per_recording(ch_names, sampling_rate, len(sources), several)
+        names, rates = per_recording(ch_names, sampling_rate, len(sources), several)
         length = self._or_own("window_seconds", window_seconds)
         stride = self._or_own("stride_seconds", stride_seconds)
         bads = [bads] if isinstance(bads, str) else list(bads)  # an iterator serves every recording
         parts = [
-            self._extract(_as_recording(source, name, rate, unit, bads), length, stride)
+            self._extract(as_recording(source, name, rate, unit, bads), length, stride)
             for source, name, rate in zip(sources, names, rates, strict=True)
         ]
-        return _join(parts, several, return_tensors, any(map(_has_trials, sources)))
+        return _join(parts, several, return_tensors, any(map(has_trials, sources)))
 
     def projection(self, ch_names: Sequence[str]) -> np.ndarray:
         """What turns a recording's channels into the standard ones, `(60, channels)`.
@@ -205,7 +204,7 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
             unit=recording.unit,
             stretches=recording.stretches,
         )
-        check_coverage(_recorded(cleaned))
+        coverage = check_coverage([name for name in cleaned.ch_names if name not in cleaned.interpolated])
         rate, n_samples = self.sampling_rate, cleaned.signal.shape[1]
         length = round(window_seconds * rate)
         starts = _cut(cleaned.stretches, length, round(stride_seconds * rate))
@@ -213,7 +212,7 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         kept = np.array([start for start in starts if usable[start : start + length].all()], dtype=np.int64)
         _check_kept(kept, starts)
         mean, std = robust_scale(cleaned.signal if usable.all() else cleaned.signal[:, usable])
-        report = self._report(recording, cleaned, (mean, std), (len(kept), len(starts) - len(kept)))
+        report = self._report(recording, cleaned, coverage, (mean, std), (len(kept), len(starts) - len(kept)))
         projection = channel_projection(cleaned.ch_names, self.montage)
         projected = projection @ ((cleaned.signal - np.float32(mean)) / np.float32(std))
         windows = np.stack([projected[:, start : start + length] for start in kept])
@@ -223,11 +222,15 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         return _Extracted(windows, np.array(onsets, dtype=np.float32), trials.astype(np.int64), report)
 
     def _report(
-        self, recording: Recording, cleaned: Cleaned, scale: tuple[float, float], counts: tuple[int, int]
+        self,
+        recording: Recording,
+        cleaned: Cleaned,
+        coverage: Coverage,
+        scale: tuple[float, float],
+        counts: tuple[int, int],
     ) -> RecordingReport:
         missing = [name for name in STANDARD_CHANNELS if name not in cleaned.ch_names]
         notes = [*recording.notes, *recording.selection.notes(), *cleaned.notes]
-        coverage = check_coverage(_recorded(cleaned))
         if missing:
             notes.append(f"{len(missing)} standard channels made from neighbours: {', '.join(missing)}")
         if coverage.far:
@@ -255,11 +258,6 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         )
 
 
-def _recorded(cleaned: Cleaned) -> list[str]:
-    """The electrodes that were good; those rebuilt from them tell nothing new."""
-    return [name for name in cleaned.ch_names if name not in cleaned.interpolated]
-
-
 @dataclass
 class _Extracted:
     """Windows `(n, 60, samples)` of one recording, their onsets in s, the stretch each lies in, and the report."""
@@ -284,85 +282,6 @@ def _join(parts: list[_Extracted], several: bool, tensor_type: str | None, trial
     reports = [part.report for part in parts]
     features.report = reports if several else reports[0]
     return features
-
-
-def _has_trials(source: Any) -> bool:
-    return is_cut(source) if is_raw(source) else getattr(source, "ndim", 2) == 3
-
-
-def _as_recording(
-    source: Any, ch_names: Sequence[str] | None, rate: float | None, unit: str | None, bads: Iterable[str]
-) -> Recording:
-    if not is_raw(source):
-        return _from_array(source, ch_names, rate, unit or "uV", bads)
-    if ch_names is not None and list(ch_names) != list(source.ch_names):
-        raise MontageError(
-            "ch_names differ from those of the mne.io.Raw",
-            value=list(ch_names),
-            remedy="Rename the channels in it",
-        )
-    if rate is not None and rate != source.info["sfreq"]:
-        raise SamplingRateError(
-            f"sampling_rate {rate} differs from the {source.info['sfreq']:g} Hz of the mne.io.Raw",
-            value=rate,
-            remedy="Leave sampling_rate out, or resample the recording",
-        )
-    return read_raw(source, unit, bads)
-
-
-def _from_array(
-    source: Any, ch_names: Sequence[str] | None, rate: float | None, unit: str, bads: Iterable[str]
-) -> Recording:
-    if ch_names is None or isinstance(ch_names, str) or not all(isinstance(name, str) for name in ch_names):
-        raise MontageError(
-            f"ch_names must list the array's channels, found {ch_names!r}",
-            value=ch_names,
-            remedy="Give ch_names=[...], one place name per channel",
-        )
-    signal, rate = _as_array(source), check_rate(rate)
-    stretches: list[Stretch] = []
-    if signal.ndim == 3:
-        signal, stretches = side_by_side(signal, [k * signal.shape[2] / rate for k in range(len(signal))])
-    check_shape(signal, ch_names)
-    selection = select_channels(ch_names)
-    if len(selection.indices) < len(ch_names):
-        signal = signal[selection.indices]
-    scale = microvolts_per(unit)
-    if scale != 1:
-        kind = np.result_type(signal.dtype, np.float32)  # half precision ends at 65504
-        signal = signal.astype(kind, copy=False) * kind.type(scale)
-    marked = stated_bads(bads, ch_names, selection)
-    return without_marked_gaps(Recording(signal, rate, selection, marked, [], unit, stretches))
-
-
-def _as_array(source: Any) -> np.ndarray:
-    try:
-        return np.asarray(source)
-    except ValueError as error:  # rows of unequal length
-        raise SignalError(
-            f"signal is no array: {error}", value=type(source).__name__, remedy="Give channels of equal length"
-        ) from error
-
-
-def _is_list_of_recordings(source: Any) -> bool:
-    return isinstance(source, list | tuple) and any(
-        is_raw(item) or getattr(item, "ndim", 0) in (2, 3) for item in source
-    )
-
-
-def _per_recording(ch_names: Any, rate: Any, count: int, several: bool) -> tuple[list, list]:
-    """Names and rate of each recording, where one of each may have been given for all."""
-    nested = several and ch_names is not None and any(not isinstance(name, str) for name in ch_names)
-    names = list(ch_names) if nested else [ch_names] * count
-    rates = list(rate) if several and isinstance(rate, list | tuple | np.ndarray) else [rate] * count
-    for what, values in (("ch_names", names), ("sampling_rate", rates)):
-        if len(values) != count:
-            raise SignalError(
-                f"{count} recordings were given but {len(values)} entries of {what}",
-                value=len(values),
-                remedy=f"Give one {what} for all recordings or one for each",
-            )
-    return names, rates
 
 
 def _cut(stretches: Sequence[Stretch], length: int, stride: int) -> np.ndarray:
