@@ -174,7 +174,13 @@ def _signal_instead_of_header(path: Path, cause: str) -> tuple[str, str] | None:
     return None
 
 
-_EXPLANATIONS = (_lacking_package, _renamed_header, _cut_into_epochs, _signal_instead_of_header)
+def _cut_short(path: Path, cause: str) -> tuple[str, str] | None:
+    if "incorrect number of samples" not in cause.lower():
+        return None
+    return "the file is truncated or damaged: its signal ends before its header says", "Copy or export it again"
+
+
+_EXPLANATIONS = (_lacking_package, _cut_short, _renamed_header, _cut_into_epochs, _signal_instead_of_header)
 
 
 def _refuse_partial_sample(path: Path, raw: Any) -> None:
