@@ -53,6 +53,9 @@ _CITATION = """@article{koelstra2012deap,
   volume = {3}, number = {1}, pages = {18--31}, year = {2012}, doi = {10.1109/T-AFFC.2011.15}
 }"""
 
+#: Columns of the table as copies in circulation call them -> as its owners do.
+_COLUMNS = {"participant": "participant_id", "video": "experiment_id"}
+
 
 class DEAP(DownloadedCorpus):
     """The corpus in its Python, MATLAB or original form; there are no classes, only ratings.
@@ -158,10 +161,12 @@ class DEAP(DownloadedCorpus):
         result: dict[int, dict[int, tuple[int, tuple[float, ...], float]]] = {}
         try:
             with self._ratings_file.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-                for row in csv.DictReader(file):
-                    values = tuple(float(row[name.capitalize()]) for name in RATINGS)
-                    video, position, start = int(row["Experiment_id"]), int(row["Trial"]) - 1, float(row["Start_time"])
-                    result.setdefault(int(row["Participant_id"]), {})[video] = (position, values, start * 1e-6)
+                for line in csv.DictReader(file):
+                    row = {_COLUMNS.get(str(name).lower(), str(name).lower()): text for name, text in line.items()}
+                    values = tuple(float(row[name]) for name in RATINGS)
+                    start = float(row.get("start_time") or "nan") * 1e-6
+                    shown = result.setdefault(int(row["participant_id"]), {})
+                    shown[int(row["experiment_id"])] = (int(row["trial"]) - 1, values, start)
         except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
             raise CorpusError(
                 f"cannot be read as the table of ratings ({type(error).__name__}: {error})",

@@ -61,8 +61,8 @@ class EmoEEGMC(DownloadedCorpus):
     end 1 s before the video ended or the button was pressed, or less where it was shorter.
 
     What was shown when stands in the README (`emoeeg_mc_order`) and, for half the subjects, in the behaviour file,
-    which wins. Where neither accounts for the trials that are there, they are listed in the report and left out.
-    Reading a raw recording takes up to 4 GB of memory.
+    which wins; where they differ (subject 54), a note says so. Where neither accounts for the trials that are there,
+    they are listed in the report and left out. Reading a raw recording takes up to 4 GB of memory.
     """
 
     products: ClassVar = (
@@ -104,6 +104,7 @@ class EmoEEGMC(DownloadedCorpus):
     def recordings(self, subject: str, files: list[Path], report: UnitReport) -> Iterator[SourceRecording]:
         """One recording per trial of the derivatives, or per run of the raw data."""
         behaviour = self._behaviour(subject, report)
+        report.notes += _order_notes(subject, behaviour)
         if self.product.name == "derivatives":
             for context in CONTEXTS:
                 if found := [path for path in files if self.product.parts(path)["session"] == context]:
@@ -128,6 +129,18 @@ class EmoEEGMC(DownloadedCorpus):
             return read_behaviour(path)
         report.notes.append(f"sub-{subject}: no ratings; the behaviour file is not below the source")
         return Behaviour()
+
+
+def _order_notes(subject: str, behaviour: Behaviour) -> list[str]:
+    """The derivatives were sorted by the README's order: where that is wrong, so are their labels."""
+    return [
+        f"sub-{subject}: README and behaviour file give different orders of the context {context!r}; raw recordings "
+        "follow the behaviour file, derivatives the README"
+        for context in CONTEXTS
+        if (listed := readme_order(subject, context))
+        and behaviour.names
+        and behaviour.order(subject, context) != listed
+    ]
 
 
 # --- derivatives ----------------------------------------------------------------------------------------------------

@@ -57,6 +57,9 @@ PROCESSED_CHANNELS = tuple(
 PROCESSED_RATE = 250.0
 PROCESSED_SECONDS = 30
 NUM_CLIPS = 28
+#: Subjects from this one on were recorded with other names for the last two electrodes.
+_FIRST_RENAMED = 61
+_RENAMED = "HEOR and HEOL of this recording are what the owners call A2 and A1; neither is used"
 
 #: Code that stands for the start and the end of a clip in the raw recordings; the clip's number comes before it.
 CLIP_START, CLIP_END = 101, 102
@@ -85,6 +88,9 @@ class FACED(DownloadedCorpus):
     codes: 0 anger, 1 disgust, 2 fear, 3 sadness, 4 neutral, 5 amusement, 6 inspiration, 7 joy, 8 tenderness; all nine
     are words of the common vocabulary. Negative are 0 to 3, positive 5 to 8. The order of clips differs between
     subjects; where no file tells it, `trial` is -1 and there are no ratings.
+
+    The last two of the 32 electrodes are called HEOR and HEOL in the recordings of the subjects 061 to 122, and A2 and
+    A1 in those before and in all processed files. They are references or lie beside the eyes: none is used.
     """
 
     products = (PROCESSED, BIDS, RAW)
@@ -154,6 +160,8 @@ class FACED(DownloadedCorpus):
             report.notes.append(f"{file.name}: clips last {seconds:g} s, {PROCESSED_SECONDS} usual")
         shown = self._order(file, report) or [Shown(clip + 1) for clip in range(NUM_CLIPS)]
         is_ordered = shown[0].ratings is not None
+        if int(self.product.parts(file)["subject"]) >= _FIRST_RENAMED:
+            report.notes.append(f"{file.name}: {_RENAMED}")
         for position, one in enumerate(shown):
             trial = _marked(one, position if is_ordered else -1)
             yield SourceRecording(file, 0, array[one.clip - 1], PROCESSED_CHANNELS, PROCESSED_RATE, [trial])
@@ -198,6 +206,8 @@ def _continuous(file: Path, clips: list[Shown]) -> SourceRecording:
     recording, notes = read_recording(file, unit)
     if unit == "uV":
         notes.append("the header gives no unit; values are taken as µV")
+    if {"HEOR", "HEOL"} & {name.upper() for name in recording.selection.dropped}:
+        notes.append(_RENAMED)
     trials = [_marked(shown, position) for position, shown in enumerate(clips)]
     return SourceRecording.of_file(file, recording, trials, notes)
 

@@ -88,8 +88,8 @@ class SEEDVII(SEEDFamily):
         return {20 * s + trial + 1: (s, trial) for s in range(len(self.labels)) for trial in range(20)}
 
     def usual_seconds(self, session: int, trial: int) -> tuple[float, float]:
-        """Clips last 2 to 5 minutes."""
-        return 90, 330
+        """What the trials of the owners' files last, rounded outwards; the paper says 2 to 5 minutes."""
+        return 54, 350
 
     def spans(self, recording: NeuroscanRecording, file: Path, session: int) -> list[tuple[float, float]]:
         """From every trigger 1 to the 2 behind it; keys pressed in between do not count.

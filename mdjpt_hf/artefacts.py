@@ -34,11 +34,13 @@ class Components:
         ica: The fitted decomposition.
         ch_names: Channels it was fitted on.
         probabilities: `(components, 7)`, by ICLabel: brain, muscle, eye, heart, line noise, channel noise, other.
+        highest: Hz up to which they were judged; ICLabel was trained up to 100.
     """
 
     ica: ICA
     ch_names: list[str]
     probabilities: np.ndarray
+    highest: float = WIDE_BAND[1]
 
     @property
     def artefacts(self) -> dict[str, list[int]]:
@@ -58,7 +60,13 @@ class Components:
     def notes(self) -> list[str]:
         """What was removed, for the preparation report."""
         found = ", ".join(f"{len(indices)} {name}" for name, indices in self.artefacts.items())
-        return [f"removed {found} of {len(self.probabilities)} independent components"]
+        notes = [f"removed {found} of {len(self.probabilities)} independent components"]
+        if self.highest < WIDE_BAND[1]:
+            notes.append(
+                f"components were judged up to {self.highest:g} Hz, all the rate carries; ICLabel was trained up to "
+                f"{WIDE_BAND[1]:g} Hz, and without that band muscles are missed"
+            )
+        return notes
 
 
 def find_components(stretches: Sequence[np.ndarray], ch_names: Sequence[str], rate: float) -> Components:
@@ -86,7 +94,7 @@ def find_components(stretches: Sequence[np.ndarray], ch_names: Sequence[str], ra
         ica = ICA(len(ch_names) - 1, method="picard", fit_params=_INFOMAX, random_state=0, verbose="ERROR")
         ica.fit(raw, decim=max(1, raw.n_times // (SAMPLES_PER_WEIGHT * len(ch_names) ** 2)), verbose="ERROR")
         probabilities = iclabel_label_components(raw, ica, inplace=False, backend="torch")
-    return Components(ica, list(ch_names), probabilities)
+    return Components(ica, list(ch_names), probabilities, high if carried else rate / 2)
 
 
 def _raw(stretches: Sequence[np.ndarray], ch_names: Sequence[str], rate: float) -> mne.io.BaseRaw:

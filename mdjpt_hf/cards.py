@@ -289,7 +289,7 @@ def _usage(facts: Mapping[str, Any], repo_id: str, files: Collection[str]) -> st
         return (
             "from transformers import pipeline\n\n"
             f'classify = pipeline("eeg-emotion-recognition", model="{repo_id}", trust_remote_code=True)\n'
-            'print(classify("recording.edf"))'
+            'print(classify("recording.edf"))  # features are normalised over the whole recording'
         )
     return (
         "from transformers import AutoFeatureExtractor, AutoModel\n\n"

@@ -319,16 +319,27 @@ def finetune(
 @_command(app)
 def predict(
     model: Annotated[str, typer.Argument(help="Folder or Hub id of a classifier.")],
-    recording: Annotated[Path, typer.Argument(help="In any format MNE opens.")],
+    recording: Annotated[list[Path], typer.Argument(help="In any format MNE opens; several, or a folder of them.")],
     smoothing: Annotated[str, typer.Option(help="none, causal (the past counts) or lds (the future too).")] = "none",
     json_path: Annotated[Path | None, typer.Option("--json", help="Where to write everything as JSON.")] = None,
-    picture: Annotated[Path | None, typer.Option(help="Where to draw the scores over time.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Where to draw the scores over time (of one recording).")] = None,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's own code.")] = False,
+    csv_path: Annotated[Path | None, typer.Option("--csv", help="Where to write one line per window.")] = None,
+    stride: Annotated[float | None, typer.Option(help="Seconds between the starts of two windows.")] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="What the numbers in the files are, if headers are wrong: uV, mV or V.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; by default the best there is.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Windows the model sees at a time.")] = None,
 ) -> None:
-    """Recognise emotion in every window of a recording."""
-    from mdjpt_hf.predict import predict as run
+    """Recognise emotion in every window of recordings; scores are normalised over each recording as a whole."""
+    from mdjpt_hf.predict import predict_all, render_all
 
-    typer.echo(run(model, recording, smoothing, json_path, picture, trust_remote_code))
+    outputs = (json_path, picture, trust_remote_code, csv_path)
+    predictions = predict_all(model, recording, smoothing, *outputs, stride, unit, device, batch_size)
+    typer.echo(render_all(predictions))
+    if predictions.failed:
+        raise typer.Exit(1)
 
 
 @_command(app)

@@ -104,8 +104,11 @@ def export(
     model: Annotated[str, typer.Argument(help="Folder or Hub id of an encoder or a classifier.")],
     onnx: Annotated[Path, typer.Option(help="The file to write.")],
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's own code.")] = False,
+    whole_recording: Annotated[
+        bool, typer.Option(help="Normalise over all windows of a call, as `predict` does; else each by itself.")
+    ] = False,
 ) -> None:
     """Write a model as one ONNX file, compared with PyTorch before it is kept."""
     from mdjpt_hf.export import export_onnx
 
-    typer.echo(export_onnx(model, onnx, trust_remote_code))
+    typer.echo(export_onnx(model, onnx, trust_remote_code, whole_recording))

@@ -21,22 +21,34 @@ _TRIED = ((1, 5.0), (3, 2.0), (2, 10.0))
 
 
 class _OneOutput(nn.Module):
-    """Windows in, one tensor out; every window stands alone."""
+    """Windows in, one tensor out; every window stands alone, or all of them are one recording."""
 
-    def __init__(self, model: nn.Module, name: str):
+    def __init__(self, model: PreTrainedModel, name: str, whole_recording: bool = False):
         super().__init__()
-        self.model, self.name = model, name
+        self.model, self.name, self.whole_recording = model, name, whole_recording
+        config: Any = model.config
+        self.shortest = max(config.sampling_rate, getattr(config, "patch_length", 1))
 
     def forward(self, input_values: torch.Tensor) -> torch.Tensor:
         """`(batch, 60, samples)` -> `(batch, size)`."""
-        return self.model(input_values)[self.name]
+        # reaches for a sample that too short a window lacks: ONNX knows no other way to refuse it
+        input_values = input_values + 0 * input_values.select(2, self.shortest - 1).unsqueeze(2)
+        if not self.whole_recording:
+            return self.model(input_values)[self.name]
+        together = torch.zeros_like(input_values[:, 0, 0], dtype=torch.long)
+        return self.model(input_values, group_ids=together)[self.name]
 
 
-def export_onnx(name: str, path: Path, trust_remote_code: bool = False) -> str:
+def export_onnx(name: str, path: Path, trust_remote_code: bool = False, whole_recording: bool = False) -> str:
     """Write a model as ONNX, after comparing it with PyTorch on windows of several numbers and lengths.
+
+    `mdjpt predict` and the pipeline normalise features over a whole recording (unless the model's config says
+    `group_mode="window"`). A file does so with `whole_recording`, given all windows of a recording at once; otherwise
+    it takes every window by itself, as live use needs, and its numbers are others than those of the pipeline.
 
     Args:
         name: Folder or Hub id. path: The file to write; it appears whole or not at all.
+        whole_recording: Whether the windows of one call are one recording.
         trust_remote_code: Run the model's own code, which models of this package do not need.
 
     Returns:
@@ -57,7 +69,8 @@ def export_onnx(name: str, path: Path, trust_remote_code: bool = False) -> str:
     config = model.config
     windows = torch.randn(2, config.num_channels, config.window_samples, generator=torch.Generator().manual_seed(0))
     dynamic = {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC}
-    network = _OneOutput(model, output).eval()
+    whole_recording = whole_recording and getattr(config, "group_mode", "window") == "recording"
+    network = _OneOutput(model, output, whole_recording).eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own, about itself and about torchvision
         program = torch.onnx.export(
@@ -70,7 +83,7 @@ def export_onnx(name: str, path: Path, trust_remote_code: bool = False) -> str:
             verbose=False,
         )
     assert program is not None  # it is None only where the exporter writes the file itself
-    program.model.metadata_props.update(_facts(config))
+    program.model.metadata_props.update(_facts(config, whole_recording))
     partial = path.with_name(f".{path.name}.partial")
     try:
         program.save(str(partial))
@@ -85,7 +98,7 @@ def export_onnx(name: str, path: Path, trust_remote_code: bool = False) -> str:
     size = path.stat().st_size / 2**20
     return (
         f"{path}, {size:.1f} MiB: input_values (batch, {config.num_channels}, samples at {config.sampling_rate} Hz) -> "
-        f"{output}; differs from PyTorch by {difference:.1g} at most"
+        f"{output}; differs from PyTorch by {difference:.1g} at most; {_normalisation(config, whole_recording)}"
     )
 
 
@@ -103,7 +116,19 @@ def _open(name: str, trust_remote_code: bool) -> tuple[PreTrainedModel, str]:
         raise ConfigurationError(f"{name} cannot be opened: {error}", value=name, remedy="Give a model") from error
 
 
-def _facts(config: Any) -> dict[str, str]:
+def _normalisation(config: Any, whole_recording: bool) -> str:
+    """What the features of a file are normalised over, and whether that is what the pipeline does."""
+    if whole_recording:
+        return "all windows of a call are normalised together, as `mdjpt predict` does: give those of one recording"
+    if getattr(config, "group_mode", "window") == "recording":
+        return (
+            "every window is normalised by itself; `mdjpt predict` and the pipeline normalise over the whole recording "
+            "and give other numbers (--whole-recording exports that)"
+        )
+    return "every window is normalised by itself"
+
+
+def _facts(config: Any, whole_recording: bool) -> dict[str, str]:
     """What whoever runs the file must know."""
     facts = {
         "mdjpt-hf": __version__,
@@ -111,7 +136,7 @@ def _facts(config: Any) -> dict[str, str]:
         "sampling_rate": str(config.sampling_rate),
         "window_seconds": str(config.window_seconds),
         "labels": json.dumps({str(number): label for number, label in (config.id2label or {}).items()}),
-        "input": "windows from MDJPTFeatureExtractor; every window is normalised by itself",
+        "input": f"windows from MDJPTFeatureExtractor; {_normalisation(config, whole_recording)}",
     }
     return facts
 

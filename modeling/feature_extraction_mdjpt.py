@@ -2,29 +2,28 @@
 channels."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from transformers.feature_extraction_utils import BatchFeature, FeatureExtractionMixin
 
 from .coverage_mdjpt import FAR, Coverage, check_coverage
-from .errors_mdjpt import ConfigurationError, MDJPTError, MontageError, SamplingRateError, SignalError
-from .montage_mdjpt import STANDARD_CHANNELS, channel_projection, select_channels, silence_electrode
+from .errors_mdjpt import ConfigurationError, MDJPTError, SamplingRateError, SignalError
+from .montage_mdjpt import STANDARD_CHANNELS, channel_projection, silence_electrode
 from .ranges_mdjpt import check_ranges
-from .raw_mdjpt import Recording, is_raw, is_recording, read_raw, stated_bads, without_marked_gaps
+from .raw_mdjpt import Recording
 from .signal_mdjpt import (
     HIGH_CUTOFF,
     LOW_CUTOFF,
     TARGET_RATE,
     Cleaned,
     check_rate,
-    check_shape,
     clean,
     cut_windows,
-    microvolts_per,
     robust_scale,
 )
+from .sources_mdjpt import as_recording, has_trials, is_list_of_recordings, per_recording
 from .stretches_mdjpt import Stretch, mask_spans, time_of
 
 _RANGES = {"sampling_rate": (94, 10_000), "window_seconds": (0.01, 3600.0), "stride_seconds": (0.001, 3600.0)}
@@ -44,6 +43,7 @@ class RecordingReport:
         recorded_rate, sampling_rate: Hz, before and after.
         mean, std: µV; the one pair the whole recording was scaled with.
         windows: How many were kept. windows_rejected: how many overlapped stretches marked bad.
+        breaks: Which windows are the first after a pause, a seam, or between two trials.
         notes: Everything in sentences.
     """
 
@@ -60,6 +60,7 @@ class RecordingReport:
     std: float = 1.0
     windows: int = 0
     windows_rejected: int = 0
+    breaks: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -146,8 +147,9 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         """Extract the windows of one recording or of a list of recordings.
 
         Args:
-            signal_or_raw: An `mne.io.Raw`, an array `(channels, samples)`, a `raw_mdjpt.Recording` (names, rate, unit
-                and bad channels are its own then), or a list of these.
+            signal_or_raw: An `mne.io.Raw` or `mne.Epochs`, an array `(channels, samples)` or `(trials, channels,
+                samples)`, a `raw_mdjpt.Recording` (names, rate, unit and bad channels are its own then), or a list of
+                these. Trials are filtered each by itself; no window runs from one into another.
             ch_names: Names of the array's channels; for a list of arrays one list of names, or one per array.
             sampling_rate: Hz of the array; for a list of arrays one number, or one per array.
             unit: "uV", "mV" or "V". Arrays are taken as µV if nothing is said, an `mne.io.Raw` as V.
@@ -159,22 +161,23 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         Returns:
             `input_values` float32 `(windows, 60, samples)`, `group_ids` int64 `(windows,)` (which recording
             of the call), `window_onsets` float32 `(windows,)` in s on the recording's own clock, on which pauses
-            count; and the attribute `report`.
+            count; and the attribute `report`. Trials have `trial_ids` int64 `(windows,)` as well: which trial of its
+            recording a window lies in; their onsets are those of MNE's events, or count all trials on.
 
         Raises:
             MDJPTError: One of its kinds (montage, rate, unit, signal), each with value and remedy.
         """
-        several = _is_list_of_recordings(signal_or_raw)
+        several = is_list_of_recordings(signal_or_raw)
         sources = list(signal_or_raw) if several else [signal_or_raw]
-        names, rates = _per_recording(ch_names, sampling_rate, len(sources), several)
+        names, rates = per_recording(ch_names, sampling_rate, len(sources), several)
         length = self._or_own("window_seconds", window_seconds)
         stride = self._or_own("stride_seconds", stride_seconds)
         bads = [bads] if isinstance(bads, str) else list(bads)  # an iterator serves every recording
         parts = [
-            self._extract(_as_recording(source, name, rate, unit, bads), length, stride)
+            self._extract(as_recording(source, name, rate, unit, bads), length, stride)
             for source, name, rate in zip(sources, names, rates, strict=True)
         ]
-        return _join(parts, several, return_tensors)
+        return _join(parts, several, return_tensors, any(map(has_trials, sources)))
 
     def projection(self, ch_names: Sequence[str]) -> np.ndarray:
         """What turns a recording's channels into the standard ones, `(60, channels)`.
@@ -199,10 +202,8 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
     def _or_own(self, name: str, seconds: float | None) -> float:
         return getattr(self, name) if seconds is None else _positive(name, seconds)
 
-    def _extract(
-        self, recording: Recording, window_seconds: float, stride_seconds: float
-    ) -> tuple[np.ndarray, np.ndarray, RecordingReport]:
-        """Windows `(n, 60, samples)`, their onsets in s, and the report of one recording."""
+    def _extract(self, recording: Recording, window_seconds: float, stride_seconds: float) -> "_Extracted":
+        """What becomes of one recording."""
         _check_length(recording, window_seconds)
         cleaned = clean(
             recording.signal,
@@ -214,7 +215,7 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
             unit=recording.unit,
             stretches=recording.stretches,
         )
-        check_coverage(_recorded(cleaned))
+        coverage = check_coverage([name for name in cleaned.ch_names if name not in cleaned.interpolated])
         rate, n_samples = self.sampling_rate, cleaned.signal.shape[1]
         length = round(window_seconds * rate)
         starts = _cut(cleaned.stretches, length, round(stride_seconds * rate))
@@ -222,19 +223,25 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         kept = np.array([start for start in starts if usable[start : start + length].all()], dtype=np.int64)
         _check_kept(kept, starts)
         mean, std = robust_scale(cleaned.signal if usable.all() else cleaned.signal[:, usable])
-        report = self._report(recording, cleaned, (mean, std), (len(kept), len(starts) - len(kept)))
+        report = self._report(recording, cleaned, coverage, (mean, std), (len(kept), len(starts) - len(kept)))
         projection = channel_projection(cleaned.ch_names, self.montage)
         projected = projection @ ((cleaned.signal - np.float32(mean)) / np.float32(std))
         windows = np.stack([projected[:, start : start + length] for start in kept])
         onsets = [time_of(start, cleaned.stretches, rate) for start in kept]
-        return windows, np.array(onsets, dtype=np.float32), report
+        trials = np.searchsorted([s.start for s in cleaned.stretches], kept, "right") - 1
+        report.breaks = (np.flatnonzero(np.diff(trials)) + 1).tolist()
+        return _Extracted(windows, np.array(onsets, dtype=np.float32), trials.astype(np.int64), report)
 
     def _report(
-        self, recording: Recording, cleaned: Cleaned, scale: tuple[float, float], counts: tuple[int, int]
+        self,
+        recording: Recording,
+        cleaned: Cleaned,
+        coverage: Coverage,
+        scale: tuple[float, float],
+        counts: tuple[int, int],
     ) -> RecordingReport:
         missing = [name for name in STANDARD_CHANNELS if name not in cleaned.ch_names]
         notes = [*recording.notes, *recording.selection.notes(), *cleaned.notes]
-        coverage = check_coverage(_recorded(cleaned))
         if missing:
             notes.append(f"{len(missing)} standard channels made from neighbours: {', '.join(missing)}")
         if coverage.far:
@@ -262,119 +269,30 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         )
 
 
-def _recorded(cleaned: Cleaned) -> list[str]:
-    """The electrodes that were good; those rebuilt from them tell nothing new."""
-    return [name for name in cleaned.ch_names if name not in cleaned.interpolated]
+@dataclass
+class _Extracted:
+    """Windows `(n, 60, samples)` of one recording, their onsets in s, the stretch each lies in, and the report."""
+
+    windows: np.ndarray
+    onsets: np.ndarray
+    trials: np.ndarray
+    report: RecordingReport
 
 
-def _join(
-    parts: list[tuple[np.ndarray, np.ndarray, RecordingReport]], several: bool, tensor_type: str | None
-) -> EEGFeatures:
-    """One batch of the (windows, onsets, report) of all recordings; `group_ids` number the recordings."""
-    counts = [len(onsets) for _, onsets, _ in parts]
+def _join(parts: list[_Extracted], several: bool, tensor_type: str | None, trials: bool) -> EEGFeatures:
+    """One batch of all recordings; `group_ids` number the recordings, `trial_ids` the trials of each."""
+    counts = [len(part.onsets) for part in parts]
     data = {
-        "input_values": np.concatenate([windows for windows, _, _ in parts]),
+        "input_values": np.concatenate([part.windows for part in parts]),
         "group_ids": np.repeat(np.arange(len(parts), dtype=np.int64), counts),
-        "window_onsets": np.concatenate([onsets for _, onsets, _ in parts]),
+        "window_onsets": np.concatenate([part.onsets for part in parts]),
     }
+    if trials:
+        data["trial_ids"] = np.concatenate([part.trials for part in parts])
     features = EEGFeatures(data, tensor_type=tensor_type)
-    reports = [report for _, _, report in parts]
+    reports = [part.report for part in parts]
     features.report = reports if several else reports[0]
     return features
-
-
-def _as_recording(
-    source: Any, ch_names: Sequence[str] | None, rate: float | None, unit: str | None, bads: Iterable[str]
-) -> Recording:
-    if is_recording(source):
-        return _checked_recording(source, ch_names, rate, bads)
-    if not is_raw(source):
-        return _from_array(source, ch_names, rate, unit or "uV", bads)
-    if ch_names is not None and list(ch_names) != list(source.ch_names):
-        raise MontageError(
-            "ch_names differ from those of the mne.io.Raw",
-            value=list(ch_names),
-            remedy="Rename the channels in it",
-        )
-    if rate is not None and rate != source.info["sfreq"]:
-        raise SamplingRateError(
-            f"sampling_rate {rate} differs from the {source.info['sfreq']:g} Hz of the mne.io.Raw",
-            value=rate,
-            remedy="Leave sampling_rate out, or resample the recording",
-        )
-    return read_raw(source, unit, bads)
-
-
-def _checked_recording(
-    source: Recording, ch_names: Sequence[str] | None, rate: float | None, bads: Iterable[str]
-) -> Recording:
-    """A recording read before, with further bad channels; what else is stated must be what it says itself."""
-    if ch_names is not None and list(ch_names) != source.ch_names:
-        raise MontageError(
-            f"ch_names differ from those of the recording, {', '.join(source.ch_names)}",
-            value=list(ch_names),
-            remedy="Leave ch_names out; a file names its channels itself",
-        )
-    if rate is not None and rate != source.sampling_rate:
-        raise SamplingRateError(
-            f"sampling_rate {rate} differs from the {source.sampling_rate:g} Hz of the recording",
-            value=rate,
-            remedy="Leave sampling_rate out, or resample the recording",
-        )
-    recorded = [*source.selection.renamed, *source.ch_names]
-    stated = {*source.bads, *stated_bads(bads, recorded, source.selection)}
-    return replace(source, bads=[name for name in source.ch_names if name in stated])
-
-
-def _from_array(
-    source: Any, ch_names: Sequence[str] | None, rate: float | None, unit: str, bads: Iterable[str]
-) -> Recording:
-    if ch_names is None or isinstance(ch_names, str) or not all(isinstance(name, str) for name in ch_names):
-        raise MontageError(
-            f"ch_names must list the array's channels, found {ch_names!r}",
-            value=ch_names,
-            remedy="Give ch_names=[...], one place name per channel",
-        )
-    signal, rate = _as_array(source), check_rate(rate)
-    check_shape(signal, ch_names)
-    selection = select_channels(ch_names)
-    if len(selection.indices) < len(ch_names):
-        signal = signal[selection.indices]
-    scale = microvolts_per(unit)
-    if scale != 1:
-        kind = np.result_type(signal.dtype, np.float32)  # half precision ends at 65504
-        signal = signal.astype(kind, copy=False) * kind.type(scale)
-    return without_marked_gaps(Recording(signal, rate, selection, stated_bads(bads, ch_names, selection), [], unit))
-
-
-def _as_array(source: Any) -> np.ndarray:
-    try:
-        return np.asarray(source)
-    except ValueError as error:  # rows of unequal length
-        raise SignalError(
-            f"signal is no array: {error}", value=type(source).__name__, remedy="Give channels of equal length"
-        ) from error
-
-
-def _is_list_of_recordings(source: Any) -> bool:
-    return isinstance(source, list | tuple) and any(
-        is_raw(item) or is_recording(item) or getattr(item, "ndim", 0) == 2 for item in source
-    )
-
-
-def _per_recording(ch_names: Any, rate: Any, count: int, several: bool) -> tuple[list, list]:
-    """Names and rate of each recording, where one of each may have been given for all."""
-    nested = several and ch_names is not None and any(not isinstance(name, str) for name in ch_names)
-    names = list(ch_names) if nested else [ch_names] * count
-    rates = list(rate) if several and isinstance(rate, list | tuple | np.ndarray) else [rate] * count
-    for what, values in (("ch_names", names), ("sampling_rate", rates)):
-        if len(values) != count:
-            raise SignalError(
-                f"{count} recordings were given but {len(values)} entries of {what}",
-                value=len(values),
-                remedy=f"Give one {what} for all recordings or one for each",
-            )
-    return names, rates
 
 
 def _cut(stretches: Sequence[Stretch], length: int, stride: int) -> np.ndarray:

@@ -73,13 +73,15 @@ def read_neuroscan(path: Path) -> NeuroscanRecording:
     except MontageError as error:
         raise located(error, str(path)) from error
     events = _read_events(header, width, table) if table else []
+    breaks = [event.onset for event in events if event.state in _BREAKS]
+    told = [f"the amplifier was stopped or corrected at {', '.join(f'{at:g}' for at in breaks)} s"] if breaks else []
     return NeuroscanRecording(
         _read_signal(header, width, samples, selection.indices),
         selection.ch_names,
         float(header.rate),
         [(event.onset, event.text) for event in events],
-        [*selection.notes(), *_notes(header, width, samples)],
-        [event.onset for event in events if event.state in _BREAKS],
+        [*selection.notes(), *_notes(header, width, samples), *told],
+        breaks,
     )
 
 

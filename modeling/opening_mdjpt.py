@@ -179,7 +179,13 @@ def _signal_instead_of_header(path: Path, cause: str) -> tuple[str, str] | None:
     return None
 
 
-_EXPLANATIONS = (_lacking_package, _renamed_header, _cut_into_epochs, _signal_instead_of_header)
+def _cut_short(path: Path, cause: str) -> tuple[str, str] | None:
+    if "incorrect number of samples" not in cause.lower():
+        return None
+    return "the file is truncated or damaged: its signal ends before its header says", "Copy or export it again"
+
+
+_EXPLANATIONS = (_lacking_package, _cut_short, _renamed_header, _cut_into_epochs, _signal_instead_of_header)
 
 
 def _refuse_partial_sample(path: Path, raw: Any) -> None:
@@ -198,7 +204,7 @@ def _without_path(message: str, path: Path | None) -> str:
     """A folder may be called `incomplete` or after a person: neither belongs into a message that is kept."""
     for place in (path.resolve(), path.absolute(), path) if path else ():
         message = message.replace(str(place), "the file")
-        if place.name != str(place):
+        if place.is_absolute():
             message = message.replace(f"{place.parent}{os.sep}", "").replace(str(place.parent), "the folder")
     return message
 

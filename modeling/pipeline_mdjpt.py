@@ -1,6 +1,7 @@
 """Emotion over time from a recording: `pipeline("eeg-emotion-recognition", model=..., trust_remote_code=True)`."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -168,12 +169,15 @@ class EEGEmotionPipeline(Pipeline):
         self, model_inputs: dict[str, Any], windows_at_once: int = DEFAULT_BATCH, smoothing: str = "none"
     ) -> dict[str, Any]:
         windows = torch.from_numpy(model_inputs["input_values"])
-        return {**model_inputs, "logits": self.logits(windows, windows_at_once, smoothing)}
+        breaks = model_inputs["report"].breaks
+        return {**model_inputs, "logits": self.logits(windows, windows_at_once, smoothing, breaks)}
 
     @torch.no_grad()
-    def logits(self, windows: torch.Tensor, windows_at_once: int, smoothing: str = "none") -> torch.Tensor:
+    def logits(
+        self, windows: torch.Tensor, windows_at_once: int, smoothing: str = "none", breaks: Sequence[int] = ()
+    ) -> torch.Tensor:
         """Scores before they become probabilities, `(windows, labels)`, of the windows `(windows, 60, samples)` of one
-        recording."""
+        recording; smoothing starts anew at every window in `breaks`."""
         encoder, head = self.model.base_model, getattr(self.model, "classifier", None)
         if head is None:
             raise ConfigurationError(
@@ -183,7 +187,8 @@ class EEGEmotionPipeline(Pipeline):
             )
         features = encoder.encode_recording(windows, batch_size=windows_at_once)
         if smoothing != "none":
-            smoothed = lds_smooth(features.float().cpu().numpy(), causal=smoothing == "causal")
+            stretches = np.split(features.float().cpu().numpy(), list(breaks))
+            smoothed = np.concatenate([lds_smooth(part, causal=smoothing == "causal") for part in stretches])
             features = torch.from_numpy(smoothed).to(features)
         logits = head(features).float().cpu()
         if not torch.isfinite(logits).all():

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .errors_mdjpt import MontageError, SignalError
+from .filtering_mdjpt import check_rate
 from .montage_mdjpt import ChannelSelection, canonical_name, select_channels
 from .stored_mdjpt import at_own_rate, bipolar_channels, microvolt_scales, remaining_notes, with_projectors
 from .stretches_mdjpt import Stretch, mask_spans, whole, without_samples
@@ -62,22 +63,18 @@ def read_raw(raw: Any, unit: str | None = None, bads: Iterable[str] = ()) -> Rec
     """Take the scalp EEG out of an `mne.io.Raw`.
 
     Args:
-        raw: The recording; channels that are not typed eeg, or not known electrodes, are dropped.
+        raw: The recording, or `mne.Epochs` of one, whose epochs become stretches without a connection; channels that
+            are not typed eeg, or not known electrodes, are dropped.
         unit: What the numbers in the file really are, where its header is wrong; MNE promises "V" for all else.
         bads: Names of bad channels, in addition to `raw.info["bads"]`.
 
     Raises:
-        SignalError: If it is cut into epochs.
         SamplingRateError: If the rate, or that of the EEG in a file of several, is below 94 Hz.
         UnitError: If a channel's unit is no voltage.
         MontageError: If no channel is known, two are the same electrode, or a bad channel is not there.
     """
-    if hasattr(raw, "drop_log") or not hasattr(raw, "n_times"):
-        raise SignalError(
-            f"the recording is cut into epochs ({type(raw).__name__})",
-            value=type(raw).__name__,
-            remedy="Give the continuous recording; filters and windows need it whole",
-        )
+    if is_cut(raw):
+        return _read_epochs(raw, unit, bads)
     raw, notes = with_projectors(raw)
     types = ["bipolar" if name in bipolar_channels(raw) else kind for name, kind in _typed(raw)]
     selection = select_channels(raw.ch_names, types)
@@ -131,6 +128,48 @@ def without_marked_gaps(recording: Recording) -> Recording:
 
 def _typed(raw: Any) -> list[tuple[str, str]]:
     return list(zip(raw.ch_names, raw.get_channel_types(), strict=True))
+
+
+def is_cut(raw: Any) -> bool:
+    """Whether an MNE recording is cut into epochs."""
+    return hasattr(raw, "drop_log") or not hasattr(raw, "n_times")
+
+
+def _read_epochs(epochs: Any, unit: str | None, bads: Iterable[str]) -> Recording:
+    """Epochs side by side; the time of each is that of its event in the recording it was cut from."""
+    if not hasattr(epochs, "events"):
+        raise SignalError(
+            f"{type(epochs).__name__} is neither a recording nor epochs of one",
+            value=type(epochs).__name__,
+            remedy="Give an mne.io.Raw or mne.Epochs",
+        )
+    epochs, notes = with_projectors(epochs)
+    types = ["bipolar" if name in bipolar_channels(epochs) else kind for name, kind in _typed(epochs)]
+    selection = select_channels(epochs.ch_names, types)
+    rate = check_rate(epochs.info["sfreq"])
+    scales, more = microvolt_scales(epochs, [epochs.ch_names[index] for index in selection.indices], unit)
+    signal = epochs.get_data(picks=selection.indices, verbose="ERROR") * scales[:, None]
+    onsets = epochs.events[:, 0] / rate + epochs.tmin
+    marked = stated_bads([*epochs.info["bads"], *bads], epochs.ch_names, selection)
+    joined, stretches = side_by_side(signal.astype(np.float32), onsets.tolist())
+    kept = [*notes, *more, *remaining_notes(epochs)]
+    return without_marked_gaps(Recording(joined, rate, selection, marked, [], unit or "V", stretches, kept))
+
+
+def side_by_side(trials: np.ndarray, onsets: Sequence[float]) -> tuple[np.ndarray, list[Stretch]]:
+    """Trials `(trials, channels, samples)` as `(channels, samples)`, each a stretch of its own.
+
+    Args:
+        onsets: s of each.
+
+    Raises:
+        SignalError: If there are none.
+    """
+    n_trials, n_channels, n_samples = trials.shape
+    if not trials.size:
+        raise SignalError("there are no trials", value=trials.shape, remedy="Give at least one")
+    stretches = [Stretch(k * n_samples, (k + 1) * n_samples, onset) for k, onset in enumerate(onsets)]
+    return trials.transpose(1, 0, 2).reshape(n_channels, n_trials * n_samples), stretches
 
 
 def stated_bads(bads: Iterable[str], recorded: Sequence[str], selection: ChannelSelection) -> list[str]:

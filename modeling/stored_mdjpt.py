@@ -88,10 +88,12 @@ def at_own_rate(raw: Any, indices: Sequence[int]) -> tuple[Any, float, list[str]
         SamplingRateError: If one of the channels is slower than the model's band needs.
     """
     rate = check_rate(raw.info["sfreq"])
-    file = edf_behind(raw)
-    if file is None or not indices:
+    behind = edf_behind(raw)
+    if behind is None or not indices:
         return raw, rate, []
-    by_name = {raw.ch_names[index]: file.samples[file.signals[index]] / file.seconds for index in indices}
+    file, channels = behind
+    wanted = {raw.ch_names[index]: channels[raw.ch_names[index]] for index in indices}
+    by_name = {name: file.samples[index] / file.seconds for name, index in wanted.items()}
     rates = set(by_name.values())
     fastest = max(file.samples[index] for index in file.signals) / file.seconds
     _check_rates(by_name, fastest)
@@ -100,7 +102,7 @@ def at_own_rate(raw: Any, indices: Sequence[int]) -> tuple[Any, float, list[str]
         return raw, rate, []
     told = ", ".join(f"{own:g}" for own in sorted(rates))
     if len(rates) == 1 and not raw.preload and abs(raw.info["sfreq"] - fastest) < 1e-6:
-        alone = _reopened(raw, [raw.ch_names[index] for index in indices])
+        alone = _reopened(raw, {file.labels[index]: name for name, index in wanted.items()})
         if alone is not None:
             return alone, slower[0], [f"EEG of {told} Hz beside channels of {fastest:g} Hz: read at its own rate"]
     return raw, rate, [f"EEG was recorded at {told} Hz, and MNE brought it to {fastest:g} Hz"]
@@ -121,25 +123,41 @@ def _check_rates(rates: dict[str, float], fastest: float) -> None:
         )
 
 
-def edf_behind(raw: Any) -> EdfFile | None:
-    """The one EDF or BDF file whose channels a recording still has, None for every other recording."""
+def edf_behind(raw: Any) -> tuple[EdfFile, dict[str, int]] | None:
+    """The one EDF or BDF file behind a recording, and which of its channels each of the recording's is.
+
+    Channels are known by their order, or by their names where some were left out; None where neither tells, and for
+    recordings of other kinds.
+    """
     paths = [path for path in getattr(raw, "filenames", ()) if path]
     if len(paths) != 1 or type(raw).__name__ not in ("RawEDF", "RawBDF"):
         return None
     file = read_edf_file(paths[0])
-    return file if file is not None and len(file.signals) == len(raw.ch_names) else None
+    if file is None:
+        return None
+    if len(file.signals) == len(raw.ch_names):
+        return file, dict(zip(raw.ch_names, file.signals, strict=True))
+    by_label = {file.labels[index]: index for index in file.signals}
+    if len(by_label) < len(file.signals) or not set(raw.ch_names) <= set(by_label):
+        return None
+    return file, {name: by_label[name] for name in raw.ch_names}
 
 
-def _reopened(raw: Any, names: list[str]) -> Any | None:
-    """The same file with these channels only, and what was marked in it; None if MNE names them otherwise."""
+def _reopened(raw: Any, names: dict[str, str]) -> Any | None:
+    """The same file with these channels only, and what was marked in it; None if MNE finds others.
+
+    Args:
+        names: Label in the file -> name in the recording.
+    """
     io = load_mne().io
     reader = io.read_raw_bdf if type(raw).__name__ == "RawBDF" else io.read_raw_edf
-    alone = reader(raw.filenames[0], include=names, stim_channel=None, preload=False, verbose="ERROR")
-    if list(alone.ch_names) != names:
+    alone = reader(raw.filenames[0], include=list(names), stim_channel=None, preload=False, verbose="ERROR")
+    if list(alone.ch_names) != list(names):
         return None
+    alone.rename_channels(names)
     alone.crop(raw.first_samp / raw.info["sfreq"], min(raw.last_samp / raw.info["sfreq"], alone.times[-1]))
     alone.set_annotations(raw.annotations, emit_warning=False)
-    alone.info["bads"] = [name for name in raw.info["bads"] if name in names]
+    alone.info["bads"] = [name for name in raw.info["bads"] if name in alone.ch_names]
     return alone
 
 
@@ -182,8 +200,8 @@ def _stored_units(raw: Any, names: Sequence[str]) -> tuple[list[str], dict[str, 
     stored = getattr(raw, "_orig_units", {})
     if kind is None or not stored:
         return [], {}
-    if kind == "edf" and (file := edf_behind(raw)) is not None:  # MNE names a unit it does not know n/a
-        stored = {name: file.units[index] for name, index in zip(raw.ch_names, file.signals, strict=True)}
+    if kind == "edf" and (behind := edf_behind(raw)) is not None:  # MNE names a unit it does not know n/a
+        stored = {name: behind[0].units[index] for name, index in behind[1].items()}
     return ["" if (text := stored.get(name, "")) == "n/a" else text for name in names], _SCALED_BY_MNE[kind]
 
 
@@ -223,6 +241,7 @@ def remaining_notes(raw: Any) -> list[str]:
         notes.append(f"was high-passed at {highpass:g} Hz before: the model reads from {LOW_CUTOFF:g} Hz on")
     if lowpass < HIGH_CUTOFF:
         notes.append(f"was low-passed at {lowpass:g} Hz before: the model reads up to {HIGH_CUTOFF:g} Hz")
-    if (file := edf_behind(raw)) is not None and file.promised > file.n_records:
-        notes.append(f"the file is truncated: it holds {file.n_records} of {file.promised} records")
+    behind = edf_behind(raw)
+    if behind is not None and behind[0].promised > behind[0].n_records:
+        notes.append(f"the file is truncated: it holds {behind[0].n_records} of {behind[0].promised} records")
     return notes

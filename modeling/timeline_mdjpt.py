@@ -63,11 +63,14 @@ class Mark:
 
         Behind a type (`Comment/BAD_moved`, so BrainVision) it must be a word: `Stimulus/badminton` is none.
         """
+        return self.text.strip().lower().startswith("bad") or bool(re.match(r"bad(?![a-z])", self.bare, re.IGNORECASE))
+
+    @property
+    def bare(self) -> str:
+        """The text without the type that BrainVision puts in front of it; types may be seams themselves."""
         text = self.text.strip()
         kind = _TYPE.match(text)
-        return text.lower().startswith("bad") or bool(
-            kind and re.match(r"bad(?![a-z])", text[kind.end() :], re.IGNORECASE)
-        )
+        return text if kind is None or _SEAM.match(text) else text[kind.end() :]
 
 
 @dataclass
@@ -107,22 +110,13 @@ def read_timeline(raw: Any) -> Timeline:
     stretches, filed = _stretches_of_files(raw, n_samples, rate)
     marks = _marks(raw, stretches, rate, filed)
     own = _SEAMS_OF_FORMATS.get(type(raw).__name__)
-    seams = [mark for mark in marks if _is_seam(mark.text, own)]
+    seams = [mark for mark in marks if _SEAM.match(mark.bare) or (own and own.match(mark.bare))]
     usable = mask_spans(_skips(marks, rate), stretches, rate, n_samples)
     stretches = without_samples(stretches, usable, rate) or whole(n_samples)
     for seam in seams:
         stretches = _split(stretches, seam.onset, rate)
-    others = [
-        mark for mark in marks if not _SKIP.match(mark.text.strip()) and (mark not in seams or _lasting_bad(mark))
-    ]
+    others = [mark for mark in marks if not _SKIP.match(mark.bare) and (mark not in seams or _lasting_bad(mark))]
     return Timeline(rate, stretches, others)
-
-
-def _is_seam(text: str, own: re.Pattern | None) -> bool:
-    text = text.strip()
-    kind = _TYPE.match(text)
-    bare = text[kind.end() :] if kind and not text.lower().startswith("new segment") else text
-    return bool(_SEAM.match(bare) or (own and own.match(bare)))
 
 
 def _lasting_bad(mark: Mark) -> bool:
@@ -135,7 +129,7 @@ def _skips(marks: Sequence[Mark], rate: float) -> list[tuple[float, float]]:
     return [
         (mark.onset + rounding, mark.onset + mark.duration - rounding)
         for mark in marks
-        if _SKIP.match(mark.text.strip()) and mark.duration * rate > 0.5
+        if _SKIP.match(mark.bare) and mark.duration * rate > 0.5
     ]
 
 
@@ -285,7 +279,9 @@ def _marks(raw: Any, stretches: Sequence[Stretch], rate: float, filed: "_FileMar
     MNE counts annotations as if samples followed one another. For those of a paused EDF file that is wrong, since their
     times are the file's own; they are taken from there. What was added to the recording since was placed by samples.
     """
-    offset = getattr(raw, "first_samp", 0) / rate  # in a cropped recording their clock starts before the first sample
+    offset = (
+        float(getattr(raw, "first_samp", 0)) / rate
+    )  # in a cropped recording their clock starts before the first sample
     marks = [
         Mark(float(a["onset"]) - offset, _finite(float(a["duration"])), str(a["description"]))
         for a in getattr(raw, "annotations", None) or []

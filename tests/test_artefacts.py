@@ -126,3 +126,14 @@ def test_a_channel_without_a_place_is_removed(recording):
         prepared = preprocess(whole, renamed, rate, "paper")
     assert "CB1" not in prepared.ch_names
     assert any(note.startswith("removed CB1") for note in prepared.notes)
+
+
+@pytest.mark.parametrize(("rate", "highest"), [(128.0, 64.0), (160.0, 80.0), (250.0, 100.0), (1000.0, 100.0)])
+def test_rates_that_hide_muscles_are_told(monkeypatch, rate, highest):
+    """ICLabel was trained up to 100 Hz; what it says of a narrower band is another matter."""
+    monkeypatch.setattr("mdjpt_hf.artefacts.iclabel_label_components", lambda *a, **k: np.zeros((9, 7)))
+    names = ["Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2"]
+    signal = np.random.default_rng(0).laplace(0, 10, (10, int(8 * rate)))
+    found = find_components([signal], names, rate)
+    assert found.highest == highest
+    assert any(f"judged up to {highest:g} Hz" in note for note in found.notes()) == (highest < 100)

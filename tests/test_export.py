@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from mdjpt_hf import export
 from mdjpt_hf.cli import app
-from mdjpt_hf.errors import ConfigurationError, MDJPTError
+from mdjpt_hf.errors import ConfigurationError, MDJPTError, SignalError
 from mdjpt_hf.export import export_onnx
 from mdjpt_hf.modeling.configuration_masked_eeg import MaskedEEGConfig
 from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
@@ -51,6 +51,39 @@ def test_any_number_and_length_of_windows_gives_what_torch_gives(classifier, tmp
     facts = session.get_modelmeta().custom_metadata_map
     assert facts["sampling_rate"] == "125" and ("high" in facts["labels"]) is (kind == "classifier")
     assert sorted(path.name for path in tmp_path.glob("*.onnx*")) == ["model.onnx"]
+
+
+@torch.no_grad()
+@pytest.mark.slow
+def test_a_whole_recording_is_normalised_as_predict_does(classifier, tmp_path):
+    model = MDJPTForSequenceClassification.from_pretrained(classifier).eval()
+    path = tmp_path / "model.onnx"
+    ran = CliRunner().invoke(app, ["export", str(classifier), "--onnx", str(path), "--whole-recording"])
+    assert ran.exit_code == 0 and "as `mdjpt predict` does" in ran.output
+    session = onnxruntime.InferenceSession(str(path))
+    assert "normalised together" in session.get_modelmeta().custom_metadata_map["input"]
+    for count, samples in ((1, 625), (9, 625), (4, 300)):
+        windows = torch.randn(count, 60, samples) * torch.rand(count, 1, 1)
+        (found,) = session.run(None, {"input_values": windows.numpy()})
+        wanted = model.classifier(model.base_model.encode_recording(windows)).numpy()
+        np.testing.assert_allclose(found, wanted, atol=1e-4)
+        if count > 1:
+            assert np.abs(found - model(windows).logits.numpy()).max() > 1e-4
+    with pytest.raises(SignalError, match="at least 125 samples"):
+        model(torch.randn(2, 60, 124))
+    with pytest.raises(Exception, match="out of data bounds"):  # noqa: B017 - onnxruntime has classes of its own
+        session.run(None, {"input_values": np.zeros((2, 60, 124), np.float32)})
+
+
+def test_what_a_file_normalises_over_is_said():
+    config = MDJPTConfig.preset("tiny")
+    assert "give other numbers" in export._normalisation(config, False)
+    assert "as `mdjpt predict` does" in export._normalisation(config, True)
+    assert (
+        export._normalisation(MDJPTConfig.preset("tiny", group_mode="window"), False)
+        == "every window is normalised by itself"
+    )
+    assert "give other numbers" in export._facts(config, False)["input"]
 
 
 @pytest.mark.slow

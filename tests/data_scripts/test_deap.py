@@ -95,6 +95,20 @@ def test_the_table_gives_the_order_of_presentation(tmp_path, python_folder):
     assert not any("mirrored" in note for note in [*reports["07"].notes, *builder.notes()])
 
 
+def test_the_table_under_the_names_that_copies_give_its_columns(tmp_path):
+    write_dat(tmp_path, 7)
+    path = write_ratings(tmp_path / "participant_ratings.csv", [7])
+    content = path.read_text()
+    for old, new in (("Participant_id", "participant"), ("Experiment_id", "video"), ("Start_time", "start_time")):
+        content = content.replace(old, new)
+    path.write_text(content)
+    trials, _ = read(DEAP(tmp_path, preprocessing="none"))
+    assert {int(trial.stimulus[-2:]): trial.trial for trial in trials} == order(7)
+    path.write_text(content.replace("video", "clip"))
+    with pytest.raises(CorpusError, match="cannot be read as the table of ratings"):
+        read(DEAP(tmp_path, preprocessing="none"))
+
+
 @pytest.mark.parametrize("total", [9, 10])
 def test_mirrored_ratings_are_detected_and_corrected(tmp_path, total):
     copied = ratings(5)
@@ -146,7 +160,7 @@ def test_ratings_above_the_scale_are_refused(tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda text: text.replace("Experiment_id", "Video"), "KeyError"),
+        (lambda text: text.replace("Experiment_id", "Clip"), "KeyError"),
         (lambda text: text.replace("\n5,12,", "\n5,13,"), "each of 40 videos once for participant 5"),
         (lambda text: text.replace("\n5,", "\n4,"), "each of 40 videos once for participant 5"),
         (lambda text: text.replace("\n5,12,", "\n5,x,"), "ValueError"),

@@ -158,6 +158,18 @@ def test_named_behaviour_files_rate_the_derivatives(tmp_path):
             assert_ratings(trial)
 
 
+def test_orders_that_contradict_each_other_are_noted(tmp_path):
+    for context in CONTEXTS:
+        write_derivative(tmp_path, "30", context)
+    shown = alternating(SEQUENCES["30"])
+    write_behaviour(tmp_path, "30", shown, "named")
+    _, reports = read(EmoEEGMC(tmp_path, preprocessing="none"))
+    assert not any("different orders" in note for note in reports["30"].notes)
+    write_behaviour(tmp_path, "30", shown[::-1], "named")
+    _, reports = read(EmoEEGMC(tmp_path, preprocessing="none"))
+    assert sum("README and behaviour file give different orders" in note for note in reports["30"].notes) == 2
+
+
 @pytest.mark.parametrize("subject, style", [("02", "same"), ("25", "brackets")])
 def test_behaviour_files_without_names_rate_no_derivative(tmp_path, subject, style):
     write_derivative(tmp_path, subject, "vid")

@@ -92,6 +92,14 @@ def test_the_same_video_pairs_across_subjects_whatever_their_order(processed):
     assert by_subject[0] == by_subject[1] == by_subject[2] and len(by_subject[0]) == 28
 
 
+def test_processed_files_of_the_second_cohort_say_what_their_last_rows_were(tmp_path):
+    for subject in (60, 61):
+        write_pickle(tmp_path / f"sub{subject:03d}.pkl", processed_array(subject, 7500).astype(np.float32))
+    _, reports = read(FACED(tmp_path, preprocessing="none"))
+    told = {unit: any("HEOR and HEOL" in note for note in report.notes) for unit, report in reports.items()}
+    assert told == {"60": False, "61": True}
+
+
 def test_clips_of_thirty_seconds_are_not_noted(tmp_path):
     write_pickle(tmp_path / "sub001.pkl", processed_array(1, 7500).astype(np.float32))
     trials, reports = read(FACED(tmp_path, preprocessing="none"))
@@ -209,6 +217,7 @@ def test_raw_recordings_of_both_cohorts_with_and_without_unit(tmp_path, names, r
     notes = reports["61"].notes
     assert any("the header gives no unit" in note for note in notes) == (unit in ("", "n/a"))
     assert any("A1" in note or "HEOR" in note for note in notes if "dropped" in note)
+    assert any("owners call A2 and A1" in note for note in notes) == ("HEOR" in names)
     told = everything_told(builder, trials, reports)
     assert "Jane" not in told and "Q7Q1" not in told
     assert {path.name for path in builder.source_files()} == {"data.bdf", "evt.bdf", "After_remarks.mat"}

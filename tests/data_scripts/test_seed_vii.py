@@ -68,7 +68,7 @@ def test_preprocessed_files_hold_all_sessions_by_number(tmp_path):
         assert trial.ch_names == NAMES
         assert_tones(trial, amplitude(20 * trial.session + trial.trial + 1), 1.005)
         check_labels(trial)
-    assert "3.mat: trial 80 lasts 1.005 s, 90 to 330 usual" in reports["03"].notes
+    assert "3.mat: trial 80 lasts 1.005 s, 54 to 350 usual" in reports["03"].notes
     assert not any("sessions are here" in note for note in reports["03"].notes)
 
 

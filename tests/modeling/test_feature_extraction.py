@@ -268,10 +268,44 @@ def test_lists_of_recordings(extractor):
         extractor([first, second], [NAMES, NAMES[:4]], [250, 200, 250])
 
 
-def test_epochs_are_refused(extractor):
-    epochs = mne.EpochsArray(eeg()[None] * 1e-6, mne.create_info(NAMES, 250.0, "eeg"), verbose="ERROR")
-    with pytest.raises(SignalError, match="epochs"):
+@pytest.mark.parametrize("kind", ["epochs", "array"])
+def test_trials_are_filtered_and_cut_each_by_itself(extractor, kind):
+    """The same windows as from each trial alone, but for the scale, which all share."""
+    trials = np.stack([eeg(seconds=9.0, seed=seed) * (1 + seed) + 300 * seed for seed in range(3)])
+    if kind == "epochs":
+        events = np.array([[2500, 0, 1], [10_000, 0, 1], [5000, 0, 1]])
+        info = mne.create_info(NAMES, 250.0, "eeg")
+        epochs = mne.EpochsArray(trials[[0, 2, 1]] * 1e-6, info, events[[0, 2, 1]], tmin=-1.0, verbose="ERROR")
+        inputs, order, onsets = extractor(epochs), [0, 2, 1], [9.0, 19.0, 39.0]
+    else:
+        inputs, order, onsets = extractor(trials, NAMES, 250), [0, 1, 2], [0.0, 9.0, 18.0]
+    assert inputs["trial_ids"].tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert inputs["window_onsets"].tolist() == [onset + step for onset in onsets for step in (0.0, 2.0, 4.0)]
+    assert inputs["group_ids"].tolist() == [0] * 9
+    for place, trial in enumerate(order):
+        alone = extractor(trials[trial], NAMES, 250)
+        scale = alone.report.std / inputs.report.std
+        found = inputs["input_values"][3 * place : 3 * place + 3]
+        wanted = alone["input_values"] * scale + (alone.report.mean - inputs.report.mean) / inputs.report.std
+        np.testing.assert_allclose(found, wanted, atol=2e-3)
+
+
+def test_trials_that_cannot_be_used(extractor):
+    epochs = mne.EpochsArray(eeg(seconds=3.0)[None] * 1e-6, mne.create_info(NAMES, 250.0, "eeg"), verbose="ERROR")
+    with pytest.raises(SignalError, match="lasts 3 s, one window 5 s"):
         extractor(epochs)
+    with pytest.raises(SignalError, match="neither a recording nor epochs"):
+        extractor(epochs.average())
+    with pytest.raises(SignalError, match="no trials"):
+        extractor(np.empty((0, 14, 2000)), NAMES, 250)
+    several = extractor([eeg()[None], eeg(seconds=7.0)[None]], NAMES, 250)
+    assert several["group_ids"].tolist() == [0] * 6 + [1] * 2 and "trial_ids" in several
+    assert "trial_ids" not in extractor(eeg(), NAMES, 250)
+
+
+def test_one_sample_less_than_a_window_is_told_in_full(extractor):
+    with pytest.raises(SignalError, match=r"lasts 4\.9998 s, one window 5 s"):
+        extractor(eeg(seconds=4.9998, rate=5000.0), NAMES, 5000)
 
 
 def test_missing_or_contradicting_arguments(extractor):

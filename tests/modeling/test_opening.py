@@ -154,6 +154,22 @@ def test_half_a_file_is_refused(tmp_path, suffix):
         open_file(path)
 
 
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_an_eeglab_signal_shorter_than_its_header_says(tmp_path, share):
+    """The signal stands in a file of its own, and is read only when samples are wanted."""
+    eeg = {"setname": "x", "srate": 250.0, "nbchan": 10, "trials": 1, "pnts": 5000, "data": "x.fdt", "xmin": 0.0}
+    eeg |= {"chanlocs": np.array([(name,) for name in NAMES], dtype=[("labels", object)]), "event": [], "xmax": 20.0}
+    eeg |= {"icawinv": [], "icasphere": [], "icaweights": [], "epoch": [], "ref": "common", "times": []}
+    eeg |= {"chaninfo": {"nodatchans": []}, "icachansind": [], "icaact": []}
+    scipy.io.savemat(tmp_path / "x.set", {"EEG": eeg}, appendmat=False)
+    content = noise().astype("<f4").T.tobytes()
+    (tmp_path / "x.fdt").write_bytes(content)
+    np.testing.assert_allclose(read_recording(tmp_path / "x.set")[0].signal, noise(), atol=1e-3)
+    (tmp_path / "x.fdt").write_bytes(content[: int(share * len(content)) // 40 * 40])
+    with pytest.raises(CorpusError, match="truncated or damaged: its signal ends before"):
+        read_recording(tmp_path / "x.set")
+
+
 def test_a_brainvision_signal_shorter_than_its_header_says(tmp_path):
     header = write_vhdr(tmp_path)
     text = header.read_text(encoding="utf-8").replace("[Common Infos]\n", "[Common Infos]\nDataPoints=5000\n")

@@ -181,3 +181,23 @@ def test_filters_of_the_recorder_are_told():
     notes = " ".join(read_raw(raw).notes)
     assert "high-passed at 1 Hz before" in notes and "low-passed at 30 Hz before" in notes
     assert read_raw(raw_of(noise())).notes == []
+
+
+def test_channels_that_were_left_out_or_renamed_keep_their_facts(tmp_path):
+    """Units and rates are those of the file's channel, by place or by name."""
+    signals = [*noise(20, 128), *noise(20, 512, 1)]
+    units = ["nV" if k % 2 else "uV" for k in range(10)]
+    path = write_edf(tmp_path / "x.edf", signals, [*NAMES, "ECG"], [128] * 10 + [512], [*units, "uV"])
+    wanted = read_raw(opened(path))
+    assert wanted.sampling_rate == 128 and wanted.signal[1].std() < 0.1 * wanted.signal[0].std()
+    renamed = opened(path).rename_channels({name: f"EEG {name}-REF" for name in NAMES})
+    np.testing.assert_array_equal(read_raw(renamed).signal, wanted.signal)
+    fewer = read_raw(opened(path).pick([*NAMES[2:], "ECG"]))
+    assert fewer.sampling_rate == 128
+    np.testing.assert_array_equal(fewer.signal, wanted.signal[2:])
+
+
+def test_half_a_file_is_told_of_a_recording_that_was_opened_elsewhere(tmp_path):
+    path = write_edf(tmp_path / "x.edf", noise(), NAMES)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert "the file is truncated: it holds 9 of 20 records" in read_raw(opened(path)).notes

@@ -111,7 +111,9 @@ def test_skips_are_no_signal(tmp_path):
     signal[:, 2500:3750] = 0
     raw = raw_of(signal, ([10.0, 20.0], [5.0, 1.0], ["BAD_ACQ_SKIP", "BAD_x"]))
     raw.save(tmp_path / "x_raw.fif", buffer_size_sec=5, verbose="ERROR")
-    for one in (raw, opened(tmp_path / "x_raw.fif")):
+    raw.export(tmp_path / "x.vhdr", verbose="ERROR")
+    raw.export(tmp_path / "x.edf", verbose="ERROR")
+    for one in (raw, *map(opened, (tmp_path / "x_raw.fif", tmp_path / "x.vhdr", tmp_path / "x.edf"))):
         timeline = read_timeline(one)
         assert bounds(timeline) == [(0, 2500, 0.0), (3750, 10000, 15.0)]
         assert timeline.bad_spans == [(20.0, 21.0)]
