@@ -1,5 +1,6 @@
 """The feature extractor: from an array or an MNE recording to the model's input."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -390,7 +391,8 @@ def test_loads_as_remote_code_without_the_package_and_without_mne(tmp_path):
         extractor = AutoFeatureExtractor.from_pretrained("model", trust_remote_code=True)
         np.save("values.npy", extractor(np.load("signal.npy"), {NAMES}, 250)["input_values"])
     """
-    environment = {"PATH": "/usr/bin:/bin", "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")}
+    # the rest as here: with other settings of its BLAS a process has other last bits
+    environment = {**os.environ, "PYTHONPATH": "", "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")}
     command = [sys.executable, "-c", textwrap.dedent(code)]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
