@@ -9,6 +9,7 @@ import torch
 from transformers.pipelines import Pipeline
 
 from .errors_mdjpt import ConfigurationError, SignalError, is_ours, located
+from .folders_mdjpt import is_folder_of_recordings, recordings_in
 from .isolated_mdjpt import STRANGERS, Limits
 from .raw_mdjpt import Recording
 from .reading_mdjpt import read_file, warm_up
@@ -65,7 +66,8 @@ class EEGEmotionPipeline(Pipeline):
         Args:
             inputs: A path to a recording in any format that MNE opens, what `read` gave, an `mne.io.Raw`, an array
                 `(channels, samples)` with `ch_names` and `sampling_rate` as keywords, a dict of `signal`, `ch_names`,
-                `sampling_rate` and, optionally, `unit`, or a list of any of these.
+                `sampling_rate` and, optionally, `unit`, or a list of any of these; or a folder, whose recordings are
+                taken in the order of their sorted paths.
             batch_size: Windows that the model sees at a time.
             ch_names, sampling_rate, unit: Of arrays; Hz, and "uV" (default), "mV" or "V".
             window_seconds, stride_seconds: Length of a window and distance between the starts of two; by default those
@@ -85,6 +87,8 @@ class EEGEmotionPipeline(Pipeline):
         """
         if isinstance(inputs, tuple):
             inputs = list(inputs)
+        if isinstance(inputs, str | os.PathLike) and is_folder_of_recordings(Path(inputs)):
+            inputs = [str(path) for path in recordings_in(Path(inputs))]
         if isinstance(inputs, list) and not inputs:
             raise SignalError("no recording was given", value=[], remedy="Give at least one")
         # the base class would stack recordings of different length into batches

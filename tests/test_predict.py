@@ -88,12 +88,13 @@ def test_stride_unit_device_and_batch_size(model, folder, tmp_path):
     assert done.exit_code == 0 and len([line for line in done.stdout.splitlines() if line.strip()[:1].isdigit()]) == 9
 
 
-def test_the_pipeline_takes_the_same(model, tmp_path):
+def test_the_pipeline_takes_the_same(model, folder, tmp_path):
     path = write_edf(tmp_path / "blank.edf", noise(), NAMES, units="")
     classifier = MDJPTForSequenceClassification.from_pretrained(model)
     recognise = EEGEmotionPipeline(model=classifier, feature_extractor=MDJPTFeatureExtractor(), device="cpu")
     found = recognise([path, str(path)], unit="uV", stride_seconds=1.0, batch_size=2)
     assert [len(one["windows"]) for one in found] == [9, 9]
+    assert recognise(folder) == recognise([folder / "b.edf", folder / "sub-02" / "a.edf"])
     epochs = mne.EpochsArray(noise(12).reshape(10, 2, -1).transpose(1, 0, 2) * 1e-6, mne.create_info(NAMES, 250, "eeg"))
     assert len(recognise(epochs)["windows"]) == 2
 
