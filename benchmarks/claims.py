@@ -163,8 +163,7 @@ def _arms(data: Path, corpora: list[str], number: int) -> dict[str, list[str]]:
     arms = {}
     for count in range(1, len(order) + 1):
         given = [part for name in order[:count] for part in ("--data", str(data / name))]
-        # A step holds two pairs: of two datasets, or both of the only one. So windows and steps do not depend on k.
-        arms[f"joint-{count}"] = given + (["--set", "pairs_per_dataset=2"] if count == 1 else [])
+        arms[f"joint-{count}"] = given  # a step is of one dataset, so windows and steps do not depend on k
     return arms | {name: [*arms[FULL], *_as_options(list(settings))] for name, settings in WITHOUT.items()}
 
 
