@@ -30,7 +30,6 @@ SETTINGS = {
         "map_attention_pool": 3,
         "projector_pool": 4,
     },
-    "departures": ["a tiny network for tests"],
     "steps": 2,
     "steps_per_epoch": 2,
     "log_steps": 2,

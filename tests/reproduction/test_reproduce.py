@@ -105,7 +105,9 @@ def test_differences_are_those_of_the_row(finished):
         return " / ".join(rows[key]["differences"])
 
     for key in rows:
-        assert "pre-trained for 2 steps instead of 20,480" in told(*key) and "a tiny network for tests" in told(*key)
+        assert "pre-trained for 2 steps instead of 20,480" in told(*key)
+        assert "departure of the run: network: window_seconds 1.0 instead of 5.0" in told(*key)
+        assert told(*key).count("steps instead of") == 1
         assert ("pre-trained on seed_v with 4 of 16 subjects" in told(*key)) == (key[0] != "seed_v")
         assert ("mean valence rating" in told(*key)) == (key[0] == "deap")
         assert "instead of the other five" not in told(*key)

@@ -12,6 +12,7 @@ from mdjpt_hf.data.masking import MaskedSteps, span_mask
 from mdjpt_hf.data.tokens import TokenIndex
 from mdjpt_hf.errors import CheckpointError, ConfigurationError
 from mdjpt_hf.training.config import default_preset, load_run_config
+from mdjpt_hf.training.departures import departures
 from mdjpt_hf.training.masked import MaskedObjective
 from mdjpt_hf.training.masked_settings import MaskedSettings
 from mdjpt_hf.training.objective import ObjectiveState
@@ -95,7 +96,7 @@ def test_presets_and_the_objectives_default():
         model = config.model_config()
         assert config.objective == "masked" and model.model_type == "masked_eeg"
         assert MaskedSettings.read(config.masked, model.max_clusters, config.steps).rounds > 1
-        assert any("every value is ours" in line for line in config.departures)
+        assert any("every value is ours" in line for line in departures(config))
 
 
 @pytest.mark.parametrize(
