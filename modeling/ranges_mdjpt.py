@@ -6,7 +6,7 @@ from typing import Any
 
 #: Field -> lowest and highest value, of every entry where it is a list. Far beyond what anybody has trained.
 SIZES: dict[str, tuple[float, float]] = {
-    "sampling_rate": (94, 10_000),
+    "sampling_rate": (10, 10_000),
     "num_channels": (1, 4096),
     "hidden_size": (1, 16_384),
     "num_hidden_layers": (1, 512),
@@ -41,7 +41,8 @@ def check_ranges(settings: Any, ranges: Mapping[str, tuple[float, float]]) -> No
             raise ValueError(f"{field} must have at most {MOST_ENTRIES} entries, found {len(entries)}")
         for entry in entries:
             if not isinstance(entry, int | float) or not low <= entry <= high:  # NaN is in no range
-                raise ValueError(f"{field} must lie between {low:g} and {high:g}, found {str(entry)[:50]}")
+                most = f" and at most {high:g}" if not isinstance(entry, int | float) or not entry < low else ""
+                raise ValueError(f"{field} must be at least {low:g}{most}, found {str(entry)[:50]}")
 
 
 def check_weights(settings: Any) -> None:

@@ -70,11 +70,11 @@ class TaskHead(nn.Sequential):
 
     def standardise(self, features: torch.Tensor) -> torch.Tensor:
         """The features the layers see, of the same shape and dtype."""
-        spread = self.feature_variance.float().sqrt()
-        typical = self.feature_variance.float().mean().sqrt()
+        dtype = torch.promote_types(features.dtype, torch.float32)  # half precision would lose the small maps
+        mean, variance = self.feature_mean.to(dtype), self.feature_variance.to(dtype)
+        typical = variance.mean().sqrt()
         least = torch.where(typical > 0, LEAST_SPREAD * typical, 1.0)
-        standardised = (features.float() - self.feature_mean.float()) / torch.maximum(spread, least)
-        return standardised.to(features.dtype)
+        return ((features.to(dtype) - mean) / torch.maximum(variance.sqrt(), least)).to(features.dtype)
 
     @torch.no_grad()
     def fit_statistics(self, features: torch.Tensor) -> None:
@@ -93,7 +93,7 @@ class TaskHead(nn.Sequential):
     @torch.no_grad()
     def _follow(self, features: torch.Tensor) -> None:
         """Merge the moments of a batch into those held (Chan et al.)."""
-        values, count = features.detach().float(), len(features)
+        values, count = features.detach().to(self.feature_mean.dtype), len(features)
         share = torch.clamp(count / (self.windows_seen + count), min=count / (count + MEMORY))
         shift = values.mean(dim=0) - self.feature_mean
         variance = (1 - share) * self.feature_variance + share * values.var(dim=0, correction=0)
