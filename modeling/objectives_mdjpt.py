@@ -72,8 +72,9 @@ def inter_subject_alignment(
     highest = logits.detach().amax(dim=1, keepdim=True)
     powers, members = (logits - highest).exp(), same_group.to(logits.dtype)
     own = (powers * (same_group & ~itself)).sum(dim=1, keepdim=True)
-    # (batch, batch): what window i's softmax with the subject of window j is over, at its positives j.
-    terms = (own + powers @ members).log() + highest - logits
+    # (batch, batch): window i's softmax with the subject of window j, at its positives j; exactly 0 without negatives.
+    others = (own + powers @ members - powers).clamp_min(0.0)
+    terms = torch.log1p(others / powers)
     sizes = members.sum(dim=1)
     share = positives / (sizes[:, None] + sizes)  # 1 / windows of the pair
     same_dataset = (dataset_ids[:, None] == dataset_ids).to(share.dtype)

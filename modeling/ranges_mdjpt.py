@@ -41,8 +41,13 @@ def check_ranges(settings: Any, ranges: Mapping[str, tuple[float, float]]) -> No
             raise ValueError(f"{field} must have at most {MOST_ENTRIES} entries, found {len(entries)}")
         for entry in entries:
             if not isinstance(entry, int | float) or not low <= entry <= high:  # NaN is in no range
-                most = f" and at most {high:g}" if not isinstance(entry, int | float) or not entry < low else ""
-                raise ValueError(f"{field} must be at least {low:g}{most}, found {str(entry)[:50]}")
+                raise ValueError(f"{field} {_rule(entry, low, high)}, found {str(entry)[:50]}")
+
+
+def _rule(entry: Any, low: float, high: float) -> str:
+    if isinstance(entry, int | float) and entry < low:
+        return f"must be at least {low:g}" if low else "must not be negative"
+    return f"must lie between {low:g} and {high:g}"
 
 
 def check_weights(settings: Any) -> None:
