@@ -29,7 +29,7 @@ def fitting(protocol: Protocol, pool: Pool, corpus: str, asked: Collection[str])
     """
     choice = "exclude" if protocol.name == "zero-shot" else "stimulus_disjoint"
     instead = _INSTEAD.get((choice, getattr(protocol, choice)))
-    lonely = _lonely_classes(pool.only(corpus)) if instead is not None and protocol.name != "cross-dataset" else []
+    lonely = lonely_classes(pool.only(corpus)) if instead is not None and protocol.name != "cross-dataset" else []
     if not lonely:
         return protocol, ""
     found = f"{corpus} has a single stimulus of {', '.join(lonely)}: class and stimulus are the same thing there"
@@ -48,8 +48,8 @@ def fitting(protocol: Protocol, pool: Pool, corpus: str, asked: Collection[str])
     return replace(protocol, **changed), note
 
 
-def _lonely_classes(pool: Pool) -> list[str]:
-    """Names of the classes that one stimulus alone has."""
+def lonely_classes(pool: Pool) -> list[str]:
+    """Names of the classes that one stimulus alone has: recognised may be the stimulus, or its place in the session."""
     if pool.rated or not stimuli_have_one_class(pool.stimulus, pool.label):
         return []
     counts = {value: len(np.unique(pool.stimulus[pool.label == value])) for value in np.unique(pool.label)}

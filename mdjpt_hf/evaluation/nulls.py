@@ -115,8 +115,8 @@ class Reports:
 class _Corpus:
     """What is dealt in one corpus: `windows` numbers of its windows, and of each its `place` among the trials.
 
-    `label` and `stimulus` `(trials,)` are those of every trial; `mixed` counts the stimuli with several labels; `lonely`
-    says whether every class is a single stimulus.
+    `label` and `stimulus` `(trials,)` are those of every trial; `mixed` counts the stimuli with several labels, and
+    `lonely` says whether every class is a single stimulus.
     """
 
     windows: np.ndarray

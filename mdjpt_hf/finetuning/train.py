@@ -16,7 +16,9 @@ from transformers import (
     AutoModelForSequenceClassification,
     EarlyStoppingCallback,
     EvalPrediction,
+    PrinterCallback,
     Trainer,
+    TrainerCallback,
     TrainingArguments,
     set_seed,
 )
@@ -32,6 +34,7 @@ from mdjpt_hf.finetuning.records import effort, records
 from mdjpt_hf.finetuning.scores import recording_features, side_score
 from mdjpt_hf.finetuning.windows import LabelledDataset, RecordingSampler, split_subjects
 from mdjpt_hf.modeling.task_head_mdjpt import task_loss
+from mdjpt_hf.progress import Progress
 
 METHODS = ("head", "full", "lora")
 SIDES = ("training", "validation")
@@ -249,6 +252,22 @@ class _RecordingTrainer(Trainer):
         return self.sampler or super()._get_train_sampler(*args, **kwargs)
 
 
+class _Told(TrainerCallback):
+    """Trainer's progress, told as that of all other work."""
+
+    def __init__(self, progress: Progress):
+        self.progress = progress
+
+    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+        self.progress.advance()
+
+    def on_log(self, *args: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        told = {"loss": "loss", "eval_selection": "validation"}
+        numbers = [f"{told[name]} {float(value):.3f}" for name, value in (logs or {}).items() if name in told]
+        if numbers:
+            self.progress.tell(", ".join(numbers))
+
+
 def _fit(config: FinetuneConfig, model: nn.Module, sets, windows: LabelledDataset, parts) -> int:
     training, validation = parts
     trainer = _RecordingTrainer(
@@ -262,7 +281,10 @@ def _fit(config: FinetuneConfig, model: nn.Module, sets, windows: LabelledDatase
     )
     if config.method != "head":
         trainer.sampler = RecordingSampler(windows.recording[training], config.windows_together, config.seed)
-    trainer.train()
+    trainer.remove_callback(PrinterCallback)
+    with Progress(trainer.args.max_steps, 0, "finetune", "step") as progress:
+        trainer.add_callback(_Told(progress))
+        trainer.train()
     shutil.rmtree(_scratch(config), ignore_errors=True)
     return trainer.state.global_step
 
@@ -289,7 +311,7 @@ def _arguments(config: FinetuneConfig, training_windows: int, chooses: bool) -> 
         label_names=["labels"],
         report_to=[],
         seed=config.seed,
-        disable_tqdm=None,
+        disable_tqdm=True,  # see `_Told`
         **choosing,
     )
 
