@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.errors import ConfigurationError, SplitError
 from mdjpt_hf.evaluation.choices import Protocol
 from mdjpt_hf.evaluation.pool import Pool
 from mdjpt_hf.evaluation.splits import stimuli_have_one_class
@@ -46,6 +46,25 @@ def fitting(protocol: Protocol, pool: Pool, corpus: str, asked: Collection[str])
     )
     changed: dict = {choice: instead}
     return replace(protocol, **changed), note
+
+
+def check_votes(protocol: Protocol, pool: Pool, corpus: str) -> None:
+    """Refuse neighbours of which none can have the window's own class, as with one trial of each class: all zeros.
+
+    Raises:
+        SplitError: With the corpus.
+    """
+    own = pool.only(corpus)
+    if protocol.name != "zero-shot" or own.rated or protocol.exclude == "nothing":
+        return
+    units = getattr(own, protocol.exclude)
+    if all(len(np.unique(units[own.label == value])) == 1 for value in np.unique(own.label)):
+        raise SplitError(
+            f"{corpus} has a single {protocol.exclude} of every class, whose windows may not vote for one another: "
+            "none could be recognised",
+            value=corpus,
+            remedy="Give more subjects or trials",
+        )
 
 
 def lonely_classes(pool: Pool) -> list[str]:

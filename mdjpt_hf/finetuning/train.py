@@ -50,6 +50,15 @@ LEAST_STEPS_BETWEEN = 25
 #: One or two people would choose a checkpoint by chance; from so many on, validation subjects choose.
 LEAST_CHOOSERS = 3
 
+#: Setting -> its least value.
+_LEAST = {"epochs": 0, "steps": 0, "evaluation_steps": 0, "learning_rate": 0, "weight_decay": 0} | {
+    "patience": 1,
+    "batch_size": 1,
+    "windows_together": 1,
+    "lora_rank": 1,
+}
+_DEFAULTED = "0 stands for the default"
+
 
 @dataclass(frozen=True)
 class FinetuneConfig:
@@ -105,13 +114,20 @@ class FinetuneConfig:
             )
         if not self.data:
             raise ConfigurationError("no data was given", value=(), remedy="Add --data FOLDER, a prepared corpus")
-        for name, least in (("epochs", 0), ("steps", 0), ("evaluation_steps", 0), ("patience", 1), ("batch_size", 1)):
-            if getattr(self, name) < least:
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if not least <= value < math.inf:  # NaN is neither
                 raise ConfigurationError(
-                    f"{name} must be at least {least}, found {getattr(self, name)}",
-                    value=getattr(self, name),
-                    remedy="0 stands for the default" if least == 0 else "Use a whole number from 1",
+                    f"{name} must be a number of at least {least}, found {value}",
+                    value=value,
+                    remedy=_DEFAULTED if least == 0 and name != "weight_decay" else f"Use {least} or more",
                 )
+        if not 0 < self.stride_seconds < math.inf:
+            raise ConfigurationError(
+                f"stride_seconds must be a positive number of seconds, found {self.stride_seconds}",
+                value=self.stride_seconds,
+                remedy="Give seconds",
+            )
         if self.epochs and self.steps:
             raise ConfigurationError(
                 f"both epochs ({self.epochs}) and steps ({self.steps}) say how long to train",

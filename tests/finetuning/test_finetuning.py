@@ -347,7 +347,14 @@ def test_small_corpora_get_steps_enough_and_wishes_are_followed(changes, windows
     assert schedule(FinetuneConfig("m", ("d",), "o", **changes), windows) == wanted
 
 
-@pytest.mark.parametrize("changes", [{"epochs": 2, "steps": 2}, {"steps": -1}, {"patience": 0}, {"batch_size": 0}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"epochs": 2, "steps": 2}, {"steps": -1}, {"patience": 0}, {"batch_size": 0}, {"lora_rank": 0}),
+        *({"learning_rate": float("nan")}, {"learning_rate": -1.0}, {"weight_decay": float("inf")}),
+        *({"stride_seconds": 0.0}, {"stride_seconds": float("nan")}, {"windows_together": 0}),
+    ],
+)
 def test_lengths_that_mean_nothing_are_refused(changes):
     with pytest.raises(ConfigurationError, match=next(iter(changes))):
         FinetuneConfig("m", ("d",), "o", **changes)
