@@ -190,10 +190,10 @@ class Recordings(CorpusBuilder):
         """Where a trial lies among the samples; it must end before the recording does."""
         span = prepared.span(row.onset, row.duration)
         if span.beyond:
-            end = prepared.end if row.duration is None else row.onset + row.duration
+            lasts = "begins at" if row.duration is None else f"lasts from {row.onset:g} to"
+            end = row.onset + (row.duration or 0.0)
             raise CorpusError(
-                f"line {row.line}: the trial lasts from {row.onset:g} to {end:g} s, "
-                f"but {row.file} ends at {prepared.end:g} s",
+                f"line {row.line}: the trial {lasts} {end:g} s, but {row.file} ends at {prepared.end:g} s",
                 path=self.table,
                 value=(row.onset, row.duration),
                 remedy="Onset and duration are in seconds from the start of the file",

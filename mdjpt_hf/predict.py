@@ -16,8 +16,8 @@ from transformers import AutoFeatureExtractor, AutoModelForSequenceClassificatio
 from mdjpt_hf.demo.figures import draw_timeline
 from mdjpt_hf.demo.recognition import Recognition
 from mdjpt_hf.errors import ConfigurationError, SignalError
+from mdjpt_hf.folders import is_folder_of_recordings, recordings_in
 from mdjpt_hf.modeling.errors_mdjpt import is_ours
-from mdjpt_hf.modeling.folders_mdjpt import is_folder_of_recordings, recordings_in
 from mdjpt_hf.modeling.pipeline_mdjpt import EEGEmotionPipeline
 
 
@@ -31,6 +31,8 @@ def open_recogniser(model: str, trust_remote_code: bool = False, device: str | N
     Raises:
         ConfigurationError: If the model cannot be opened, has no trained head, or the device is not there.
     """
+    if Path(model).is_absolute() and not Path(model).exists():  # transformers would look for it at the Hub
+        raise ConfigurationError(f"there is no folder {model}", value=model, remedy="Give the folder of a classifier")
     try:
         classifier = AutoModelForSequenceClassification.from_pretrained(model, trust_remote_code=trust_remote_code)
         extractor = AutoFeatureExtractor.from_pretrained(model, trust_remote_code=trust_remote_code)
@@ -57,7 +59,7 @@ class Predictions:
     """What was found in several recordings.
 
     Attributes:
-        found: In order. failed: Recording -> why it could not be used, where others could.
+        found: In order. failed: Name of a recording -> why it could not be used, where others could.
         note: What holds for all of them.
     """
 
@@ -127,16 +129,17 @@ def predict_all(
     forward = {"smoothing": smoothing} | ({"windows_at_once": batch_size} if batch_size else {})
     recogniser._sanitize_parameters(**stated, **forward)
     predictions = Predictions(note=_normalisation(recogniser))
-    for one in paths:
+    for one, name in zip(paths, _names(paths), strict=True):
         try:
-            predictions.found.append(_recognise(recogniser, one, stated, forward))
+            predictions.found.append(_recognise(recogniser, one, name, stated, forward))
         except ValueError as error:
             if not is_ours(error) or len(paths) == 1:
                 raise
-            predictions.failed[one.name] = str(error)
+            predictions.failed[name] = str(error).removeprefix(f"{one}: ").removeprefix(f"{one.name}: ")
     if not predictions.found:
+        name, why = next(iter(predictions.failed.items()))
         raise SignalError(
-            f"none of {len(paths)} recordings can be used; the first: {next(iter(predictions.failed.values()))}",
+            f"none of {len(paths)} recordings can be used; the first: {name}: {why}",
             value=list(predictions.failed),
             remedy="Mend that one first",
         )
@@ -148,8 +151,18 @@ def _listed(path: Path | Sequence[Path]) -> list[Path]:
     given = [Path(path)] if isinstance(path, str | os.PathLike) else [Path(one) for one in path]
     paths = [one for entry in given for one in (recordings_in(entry) if is_folder_of_recordings(entry) else [entry])]
     if not paths:
-        raise SignalError("no recording was found", value=[str(one) for one in given], remedy="Check the folder")
-    return list(dict.fromkeys(paths))
+        where = ", ".join(map(str, given))
+        raise SignalError(f"no recording was found in {where}", value=where, remedy="Check the folder")
+    return list({os.path.abspath(one): one for one in paths}.values())
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """What each recording is called: the end of its path, as long as it takes to tell all of them apart."""
+    parts = [Path(os.path.abspath(path)).parts for path in paths]  # links stay: what they lead to may be a mere number
+    length = 1
+    while len({own[-length:] for own in parts}) < len(parts):
+        length += 1
+    return [Path(*own[-length:]).as_posix() for own in parts]
 
 
 def _check_outputs(paths: list[Path], json_path: Path | None, csv_path: Path | None, picture: Path | None) -> None:
@@ -172,14 +185,14 @@ def _normalisation(recogniser: EEGEmotionPipeline) -> str:
     return "features were normalised over the whole of each recording: a window by itself would get other scores"
 
 
-def _recognise(recogniser: EEGEmotionPipeline, path: Path, stated: dict, forward: dict) -> Recognition:
+def _recognise(recogniser: EEGEmotionPipeline, path: Path, name: str, stated: dict, forward: dict) -> Recognition:
     inputs = recogniser.preprocess(path, **stated)
     outputs = recogniser.forward(inputs, **forward)
     result, scores = recogniser.postprocess(outputs), recogniser.scores(outputs["logits"]).numpy()
     labels = [recogniser.model.config.id2label[number] for number in range(scores.shape[1])]
     best = float(inputs["onsets"][scores[:, labels.index(result["label"]) if "label" in result else 0].argmax()])
     return Recognition(
-        name=path.name,
+        name=name,
         signal=np.empty((0, 0)),
         ch_names=inputs["report"].ch_names,
         sampling_rate=inputs["report"].sampling_rate,

@@ -5,6 +5,7 @@ silences it.
 """
 
 import logging
+import os
 import sys
 import time
 from types import TracebackType
@@ -74,6 +75,21 @@ def print_log(quiet: bool = False) -> None:
         LOGGER.addHandler(_ToStandardOutput())
     LOGGER.setLevel(logging.WARNING if quiet else logging.INFO)
     _Quiet.asked = quiet
+    if not _has_bars():
+        _switch_off_bars_of_libraries()
+
+
+def _switch_off_bars_of_libraries() -> None:
+    """Of those that load weights, write shards and download; they look at their environment when they are imported."""
+    for name in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS"):
+        os.environ.setdefault(name, "1")
+    for module, switch in (
+        ("huggingface_hub.utils", "disable_progress_bars"),
+        ("transformers.utils.logging", "disable_progress_bar"),
+        ("datasets", "disable_progress_bars"),
+    ):
+        if module in sys.modules:
+            getattr(sys.modules[module], switch)()
 
 
 class _ToStandardOutput(logging.Handler):

@@ -29,7 +29,7 @@ class MDJPTError(ValueError):
         self.remedy = remedy
         self.path = None if path is None else str(path)
         text = message if self.path is None else f"{self.path}: {message}"
-        super().__init__(f"{text}. {remedy}" if remedy else text)
+        super().__init__(f"{text.removesuffix('.')}. {remedy}" if remedy else text)
 
 
 class MontageError(MDJPTError):

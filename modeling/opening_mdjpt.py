@@ -55,6 +55,8 @@ def open_file(path: Path, reader: Callable[..., Any] | None = None) -> tuple[Any
         SignalError: If it is missing, a pointer to data kept elsewhere, truncated, foreign, or cut into epochs.
         ElsewhereError: If it consists of files beyond its folder.
     """
+    if path.is_dir() and not path.suffix:  # formats that are folders are told by their suffix
+        raise SignalError("is a folder, not a recording", path=path, value=str(path), remedy="Name a file in it")
     refuse_pointers(path)
     if not path.exists():
         raise SignalError("there is no such file", path=path, value=str(path), remedy="Check the path")
@@ -99,7 +101,8 @@ def watched(path: Path | None, action: Callable[[], Any]) -> tuple[Any, list[str
             if is_ours(error):
                 raise located(error, str(path or "")) from error
             raise unreadable(path, error) from error
-    messages = list(dict.fromkeys(_without_path(str(warning.message), path) for warning in caught))
+    texts = (" ".join(_without_path(str(warning.message), path).split()) for warning in caught)
+    messages = list(dict.fromkeys(texts))
     _refuse_truncated(path, messages)
     return result, [f"MNE warns: {message}" for message in messages]
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from mdjpt_hf import EEGEmotionPipeline, MDJPTConfig, MDJPTFeatureExtractor, MDJPTForSequenceClassification
 from mdjpt_hf.cli import app
 from mdjpt_hf.errors import ConfigurationError, MDJPTError, SignalError, UnitError
-from mdjpt_hf.modeling.folders_mdjpt import recordings_in
+from mdjpt_hf.folders import recordings_in
 from mdjpt_hf.modeling.smoothing_mdjpt import lds_smooth
 from mdjpt_hf.predict import predict, predict_all
 
@@ -76,6 +76,33 @@ def test_several_files_and_one_give_the_same(model, folder):
     assert "b.edf: " in predict(model, folder / "b.edf")
 
 
+def test_files_of_one_name_are_told_apart(model, folder, tmp_path):
+    """As BIDS and most recorders have them: the same name in every person's folder."""
+    for who in ("p1", "p2", "p3"):
+        (tmp_path / who / "eeg").mkdir(parents=True)
+        write_edf(tmp_path / who / "eeg" / "x.edf", noise(3 if who == "p3" else 10), NAMES)
+    found = predict_all(model, [*(tmp_path / who for who in ("p1", "p2", "p3"))], csv_path=tmp_path / "all.csv")
+    assert [one.name for one in found.found] == ["p1/eeg/x.edf", "p2/eeg/x.edf"]
+    assert list(found.failed) == ["p3/eeg/x.edf"] and found.failed["p3/eeg/x.edf"].startswith("the recording lasts 3 s")
+    rows = list(csv.DictReader((tmp_path / "all.csv").read_text().splitlines()))
+    assert {row["recording"] for row in rows} == {"p1/eeg/x.edf", "p2/eeg/x.edf"}
+    twice = predict_all(model, [folder / "b.edf", folder / "sub-02" / ".." / "b.edf"])
+    assert [one.name for one in twice.found] == ["b.edf"]
+
+
+def test_a_link_is_called_by_its_own_name(model, folder, tmp_path):
+    """git-annex links every file to one whose name is a checksum."""
+    (tmp_path / "rest.edf").symlink_to(folder / "b.edf")
+    (tmp_path / "task.edf").symlink_to(folder / "b.edf")
+    found = predict_all(model, [tmp_path / "rest.edf", tmp_path / "task.edf"]).found
+    assert [one.name for one in found] == ["rest.edf", "task.edf"]
+
+
+def test_a_model_that_is_no_folder_is_not_sought_at_the_hub(folder):
+    with pytest.raises(ConfigurationError, match="there is no folder /nowhere/at/all"):
+        predict_all("/nowhere/at/all", folder / "b.edf")
+
+
 def test_stride_unit_device_and_batch_size(model, folder, tmp_path):
     path = write_edf(tmp_path / "blank.edf", noise(), NAMES, units="")
     with pytest.raises(UnitError, match="State the recording's true unit"):
@@ -115,7 +142,7 @@ def test_what_cannot_work_is_refused(model, folder, options, error, message):
 
 
 def test_nothing_usable_is_an_error(model, tmp_path, folder):
-    with pytest.raises(SignalError, match="no recording was found"):
+    with pytest.raises(SignalError, match="no recording was found in .*empty"):
         predict_all(model, tmp_path / "data" / ".." / "empty" if (tmp_path / "empty").mkdir() else tmp_path / "empty")
     for name in ("a.edf", "b.edf"):
         write_edf(tmp_path / "empty" / name, noise(2), NAMES)

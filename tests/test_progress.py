@@ -50,3 +50,15 @@ def test_piped_output_has_lines_and_quiet_has_fewer(tmp_path, quiet):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0 and "\r" not in done.stdout + done.stderr
     assert "is ready" in done.stdout and ("prepare: 2 of 12 units" in done.stdout) != quiet
+
+
+def test_libraries_draw_no_bars_where_nobody_watches():
+    """In a process of its own: loading weights and writing shards would print carriage returns."""
+    code = (
+        "from mdjpt_hf.progress import print_log; import mdjpt_hf.auto; mdjpt_hf.auto.register(); print_log(); "
+        "from transformers.utils.logging import tqdm; from datasets import are_progress_bars_disabled as datasets; "
+        "from huggingface_hub.utils import are_progress_bars_disabled as hub; print(datasets(), hub()); "
+        "[None for _ in tqdm(range(3), desc='weights')]"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "True True") and "weights" not in done.stderr

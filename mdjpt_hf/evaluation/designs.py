@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.errors import ConfigurationError, SplitError
 from mdjpt_hf.evaluation.choices import Protocol
 from mdjpt_hf.evaluation.pool import Pool
 from mdjpt_hf.evaluation.splits import stimuli_have_one_class
@@ -29,7 +29,7 @@ def fitting(protocol: Protocol, pool: Pool, corpus: str, asked: Collection[str])
     """
     choice = "exclude" if protocol.name == "zero-shot" else "stimulus_disjoint"
     instead = _INSTEAD.get((choice, getattr(protocol, choice)))
-    lonely = _lonely_classes(pool.only(corpus)) if instead is not None and protocol.name != "cross-dataset" else []
+    lonely = lonely_classes(pool.only(corpus)) if instead is not None and protocol.name != "cross-dataset" else []
     if not lonely:
         return protocol, ""
     found = f"{corpus} has a single stimulus of {', '.join(lonely)}: class and stimulus are the same thing there"
@@ -48,8 +48,27 @@ def fitting(protocol: Protocol, pool: Pool, corpus: str, asked: Collection[str])
     return replace(protocol, **changed), note
 
 
-def _lonely_classes(pool: Pool) -> list[str]:
-    """Names of the classes that one stimulus alone has."""
+def check_votes(protocol: Protocol, pool: Pool, corpus: str) -> None:
+    """Refuse neighbours of which none can have the window's own class, as with one trial of each class: all zeros.
+
+    Raises:
+        SplitError: With the corpus.
+    """
+    own = pool.only(corpus)
+    if protocol.name != "zero-shot" or own.rated or protocol.exclude == "nothing":
+        return
+    units = getattr(own, protocol.exclude)
+    if all(len(np.unique(units[own.label == value])) == 1 for value in np.unique(own.label)):
+        raise SplitError(
+            f"{corpus} has a single {protocol.exclude} of every class, whose windows may not vote for one another: "
+            "none could be recognised",
+            value=corpus,
+            remedy="Give more subjects or trials",
+        )
+
+
+def lonely_classes(pool: Pool) -> list[str]:
+    """Names of the classes that one stimulus alone has: recognised may be the stimulus, or its place in the session."""
     if pool.rated or not stimuli_have_one_class(pool.stimulus, pool.label):
         return []
     counts = {value: len(np.unique(pool.stimulus[pool.label == value])) for value in np.unique(pool.label)}

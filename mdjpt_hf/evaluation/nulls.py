@@ -2,6 +2,9 @@
 
 What is dealt are stimuli, not trials: subjects share what a stimulus does to them and what they report of it, so that
 as many independent labels exist as stimuli. Trials dealt for every subject apart would make the null too narrow.
+
+Where every class is a single stimulus (rest against task), dealing stimuli only renames the classes, which changes no
+score: there every subject's are dealt apart, which tells nothing of whether the class or its stimulus was recognised.
 """
 
 from dataclasses import dataclass
@@ -32,7 +35,8 @@ def labellings(pool: Pool, permutations: int, seed: int) -> list[Labelling]:
     """The true labelling, then permutations of the stimuli of each corpus.
 
     A stimulus of one class hands it over as a whole. Where subjects report differently, or share no stimulus, all of
-    them are dealt by the same permutation, each keeping their own reports: see [`Reports`].
+    them are dealt by the same permutation, each keeping their own reports: see [`Reports`]. Where every class is a
+    single stimulus, each subject has a permutation of their own.
     """
     rng = np.random.default_rng([seed, 7])
     corpora = [_Corpus.of(pool, name) for name in np.unique(pool.corpus)]
@@ -84,20 +88,20 @@ class Reports:
         return cls(who, what, showing, trial, count)
 
     def sources(self, following: np.ndarray) -> np.ndarray:
-        """Whose report every trial takes, `(trials,)` numbers, under one permutation of the stimuli for all subjects.
+        """Whose report every trial takes, `(trials,)` numbers, under a permutation of the stimuli.
 
         Everybody's report of `following[k]` takes the place of that of stimulus k. A subject who did not see it takes
         the next stimulus in that cycle which they saw; so all keep their own reports, and subjects who saw the same
         stimuli are dealt alike. Stimuli met several times hand over their reports in order.
 
         Args:
-            following: `(stimuli,)` permutation.
+            following: `(stimuli,)` permutation for all subjects, or `(subjects, stimuli)` one for each.
         """
         seen = self.count > 0
-        taken = np.broadcast_to(following, seen.shape).copy()
-        rows = np.arange(len(seen))[:, None]
+        following = np.broadcast_to(following, seen.shape)
+        taken, rows = following, np.arange(len(seen))[:, None]
         while (missed := seen & ~seen[rows, taken]).any():
-            taken[missed] = following[taken[missed]]
+            taken = np.where(missed, following[rows, taken], taken)
         other = taken[self.subject, self.stimulus]
         return self.trial[self.subject, other, self.showing % self.count[self.subject, other]]
 
@@ -111,7 +115,8 @@ class Reports:
 class _Corpus:
     """What is dealt in one corpus: `windows` numbers of its windows, and of each its `place` among the trials.
 
-    `label` and `stimulus` `(trials,)` are those of every trial; `mixed` counts the stimuli with several labels.
+    `label` and `stimulus` `(trials,)` are those of every trial; `mixed` counts the stimuli with several labels, and
+    `lonely` says whether every class is a single stimulus.
     """
 
     windows: np.ndarray
@@ -120,6 +125,7 @@ class _Corpus:
     stimulus: np.ndarray
     reports: Reports
     mixed: int
+    lonely: bool
 
     @classmethod
     def of(cls, pool: Pool, name: str) -> "_Corpus":
@@ -128,11 +134,16 @@ class _Corpus:
         label, stimulus = pool.label[windows][first], pool.stimulus[windows][first]
         reports = Reports.of(pool.subject[windows][first], stimulus)
         mixed = sum(not stimuli_have_one_class(stimulus[own], label[own]) for own in _groups(stimulus))
-        return cls(windows, place, label, stimulus, reports, mixed)
+        lonely = not pool.rated and not mixed and len(np.unique(stimulus)) == len(np.unique(label))
+        return cls(windows, place, label, stimulus, reports, mixed, lonely)
 
     def deal(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Labels, and the stimuli whose place in the splits is taken, `(windows,)` each."""
         names, first, number = np.unique(self.stimulus, return_index=True, return_inverse=True)
+        if self.lonely:
+            people = range(len(self.reports.count))
+            sources = self.reports.sources(np.stack([rng.permutation(len(names)) for _ in people]))
+            return self.label[sources][self.place], self.stimulus[sources][self.place]
         following = rng.permutation(len(names))
         if self.mixed or not self.reports.shared:
             sources = self.reports.sources(following)
@@ -141,6 +152,8 @@ class _Corpus:
         return self.label[first][following][number][self.place], names[following][number][self.place]
 
     def in_words(self) -> str:
+        if self.lonely:
+            return "the stimuli of each subject apart, since every class is a single stimulus"
         if not self.reports.shared:
             return "the trials of each subject apart, since no stimulus was shown to two subjects"
         if not self.mixed:

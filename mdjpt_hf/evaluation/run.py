@@ -14,7 +14,7 @@ from mdjpt_hf.data.corpora import TrialSet, open_corpora
 from mdjpt_hf.data.targets import find_target
 from mdjpt_hf.errors import ConfigurationError, CorpusError, RecordError, SplitError
 from mdjpt_hf.evaluation.choices import PRESETS, Protocol, audit_stages, check_choices
-from mdjpt_hf.evaluation.designs import fitting
+from mdjpt_hf.evaluation.designs import check_votes, fitting
 from mdjpt_hf.evaluation.embedding import SHOWN_WINDOWS, FeatureSample, write_sample
 from mdjpt_hf.evaluation.encoders import Encoder, EncoderSource, open_encoders, shared_montage, window_seconds
 from mdjpt_hf.evaluation.pool import Pool
@@ -225,6 +225,7 @@ class _Session:
             self.say("\n".join(lines))
 
     def _score(self, pool: Pool, used: list[TrialSet], corpus: str, protocol: Protocol) -> dict[str, Any]:
+        check_votes(protocol, pool, corpus)
         features = self._shared(pool, protocol)
         manifest = self._manifest(features.pool, used, corpus, protocol)
         rows = evaluate_pool(features, self.encoders, protocol, manifest.splits, self.task.effort)

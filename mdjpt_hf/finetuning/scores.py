@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mdjpt_hf.evaluation.designs import lonely_classes
 from mdjpt_hf.evaluation.metrics import Accuracy, BalancedAccuracy
 from mdjpt_hf.evaluation.nulls import labellings
 from mdjpt_hf.evaluation.pool import Pool
@@ -32,10 +33,11 @@ def side_score(model: Any, windows: LabelledDataset, chosen: np.ndarray) -> dict
     """Scores on the chosen windows, in plain JSON.
 
     Returns:
-        `subjects` (their number), `windows`, `metrics`; of classes also `classes` (name -> windows), `per_subject`
-        accuracies, `score` (their mean and its interval; a mean alone for one subject), `chance` (the same score with
-        labels permuted over stimuli) and `above_chance`; of ratings `metrics` holds the mean absolute error of each,
-        and of answering the chosen windows' own mean, which no guess is better than.
+        `subjects` (their number), `windows`, `metrics`; of classes also `classes` (name -> windows), those of them that
+        are `classes_of_one_stimulus`, `per_subject` accuracies, `score` (their mean and its interval; a mean alone for
+        one subject), `chance` (the same score with labels dealt anew: see `mdjpt_hf.evaluation.nulls`) and
+        `above_chance`; of ratings `metrics` holds the mean absolute error of each, and of answering the chosen windows'
+        own mean, which no guess is better than.
     """
     found = _answers(model, windows, chosen)
     wanted, subject = windows.label[chosen], windows.subject[chosen]
@@ -64,6 +66,7 @@ def _class_score(found: np.ndarray, windows: LabelledDataset, chosen: np.ndarray
     return {
         "metrics": metrics,
         "classes": dict(zip(pool.classes, counts, strict=True)),
+        "classes_of_one_stimulus": lonely_classes(pool),
         "per_subject": score.round(6).tolist(),
         "score": asdict(subject_bootstrap(score)) if len(score) > 1 else {"mean": float(score[0])},
         "chance": asdict(chance),
@@ -102,6 +105,11 @@ def verdict(training: dict[str, Any], validation: dict[str, Any], chosen_by: str
     if "classes" in training:
         sides = {"training": training, "validation": validation}
         lines += [f"classes of {side} subjects: {_balance(score)}" for side, score in sides.items()]
+        if lonely := training["classes_of_one_stimulus"]:
+            lines.append(
+                f"a single stimulus has {', '.join(lonely)}: what is recognised may be the stimulus, or its place in "
+                "the session, as well as the class"
+            )
     if not validation["above_chance"]:
         lines.append(
             "NO BETTER THAN GUESSING on people it was not trained on: nothing that this classifier says of anybody "

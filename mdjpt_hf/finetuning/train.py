@@ -16,7 +16,9 @@ from transformers import (
     AutoModelForSequenceClassification,
     EarlyStoppingCallback,
     EvalPrediction,
+    PrinterCallback,
     Trainer,
+    TrainerCallback,
     TrainingArguments,
     set_seed,
 )
@@ -32,6 +34,7 @@ from mdjpt_hf.finetuning.records import effort, records
 from mdjpt_hf.finetuning.scores import recording_features, side_score
 from mdjpt_hf.finetuning.windows import LabelledDataset, RecordingSampler, split_subjects
 from mdjpt_hf.modeling.task_head_mdjpt import task_loss
+from mdjpt_hf.progress import Progress
 
 METHODS = ("head", "full", "lora")
 SIDES = ("training", "validation")
@@ -46,6 +49,15 @@ EPOCHS, LEAST_STEPS = 8, 300
 LEAST_STEPS_BETWEEN = 25
 #: One or two people would choose a checkpoint by chance; from so many on, validation subjects choose.
 LEAST_CHOOSERS = 3
+
+#: Setting -> its least value.
+_LEAST = {"epochs": 0, "steps": 0, "evaluation_steps": 0, "learning_rate": 0, "weight_decay": 0} | {
+    "patience": 1,
+    "batch_size": 1,
+    "windows_together": 1,
+    "lora_rank": 1,
+}
+_DEFAULTED = "0 stands for the default"
 
 
 @dataclass(frozen=True)
@@ -102,13 +114,20 @@ class FinetuneConfig:
             )
         if not self.data:
             raise ConfigurationError("no data was given", value=(), remedy="Add --data FOLDER, a prepared corpus")
-        for name, least in (("epochs", 0), ("steps", 0), ("evaluation_steps", 0), ("patience", 1), ("batch_size", 1)):
-            if getattr(self, name) < least:
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if not least <= value < math.inf:  # NaN is neither
                 raise ConfigurationError(
-                    f"{name} must be at least {least}, found {getattr(self, name)}",
-                    value=getattr(self, name),
-                    remedy="0 stands for the default" if least == 0 else "Use a whole number from 1",
+                    f"{name} must be a number of at least {least}, found {value}",
+                    value=value,
+                    remedy=_DEFAULTED if least == 0 and name != "weight_decay" else f"Use {least} or more",
                 )
+        if not 0 < self.stride_seconds < math.inf:
+            raise ConfigurationError(
+                f"stride_seconds must be a positive number of seconds, found {self.stride_seconds}",
+                value=self.stride_seconds,
+                remedy="Give seconds",
+            )
         if self.epochs and self.steps:
             raise ConfigurationError(
                 f"both epochs ({self.epochs}) and steps ({self.steps}) say how long to train",
@@ -249,6 +268,22 @@ class _RecordingTrainer(Trainer):
         return self.sampler or super()._get_train_sampler(*args, **kwargs)
 
 
+class _Told(TrainerCallback):
+    """Trainer's progress, told as that of all other work."""
+
+    def __init__(self, progress: Progress):
+        self.progress = progress
+
+    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+        self.progress.advance()
+
+    def on_log(self, *args: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        told = {"loss": "loss", "eval_selection": "validation"}
+        numbers = [f"{told[name]} {float(value):.3f}" for name, value in (logs or {}).items() if name in told]
+        if numbers:
+            self.progress.tell(", ".join(numbers))
+
+
 def _fit(config: FinetuneConfig, model: nn.Module, sets, windows: LabelledDataset, parts) -> int:
     training, validation = parts
     trainer = _RecordingTrainer(
@@ -262,7 +297,10 @@ def _fit(config: FinetuneConfig, model: nn.Module, sets, windows: LabelledDatase
     )
     if config.method != "head":
         trainer.sampler = RecordingSampler(windows.recording[training], config.windows_together, config.seed)
-    trainer.train()
+    trainer.remove_callback(PrinterCallback)
+    with Progress(trainer.args.max_steps, 0, "finetune", "step") as progress:
+        trainer.add_callback(_Told(progress))
+        trainer.train()
     shutil.rmtree(_scratch(config), ignore_errors=True)
     return trainer.state.global_step
 
@@ -289,7 +327,7 @@ def _arguments(config: FinetuneConfig, training_windows: int, chooses: bool) -> 
         label_names=["labels"],
         report_to=[],
         seed=config.seed,
-        disable_tqdm=None,
+        disable_tqdm=True,  # see `_Told`
         **choosing,
     )
 

@@ -68,6 +68,8 @@ def test_the_end_of_a_file_with_pauses_is_by_its_clock(tmp_path):
     assert trial.signal.shape == (10, 1250)
     with pytest.raises(CorpusError, match="line 2: the trial lasts from 55 to 65 s, but p1.edf ends at 60 s"):
         read(Recordings(table(tmp_path, ["p1.edf", "s1", "last", 55, 10])))
+    with pytest.raises(CorpusError, match="line 2: the trial begins at 70 s, but p1.edf ends at 60 s"):
+        read(Recordings(table(tmp_path, ["p1.edf", "s1", "last", 70, "rest"])))
 
 
 def test_trials_of_joined_recordings(tmp_path):

@@ -62,6 +62,27 @@ def test_one_stray_window_changes_neither_the_null_nor_goes_unsaid():
         assert (one.label != other.label).sum() == 2  # the two windows of the stray trial
 
 
+def test_where_every_class_is_one_stimulus_subjects_are_dealt_apart():
+    """Rest against task: the same permutation for all would only rename the classes, and no score would change."""
+    pool = a_pool(everything(6, 2), [stimulus for _, stimulus in everything(6, 2)])
+    dealt = labellings(pool, 100, seed=0)[1:]
+    kept = np.array(
+        [[(one.label == pool.label)[pool.subject == who].all() for who in np.unique(pool.subject)] for one in dealt]
+    )
+    assert 0.4 < kept.mean() < 0.6 and len({tuple(row) for row in kept}) > 30
+    for one in dealt:  # everybody still has both, trial by trial
+        assert all(sorted(one.label[pool.subject == who]) == [0, 0, 1, 1] for who in np.unique(pool.subject))
+        assert (one.stimulus == np.where(one.label == 1, "c/01", "c/00")).all()
+    assert "each subject apart, since every class is a single stimulus" in null_in_words(pool)
+    scores = [np.mean(one.label == pool.label) for one in dealt]
+    assert np.percentile(scores, 97.5) - np.percentile(scores, 2.5) > 0.3
+
+
+def test_ratings_that_agree_are_dealt_for_all_at_once():
+    pool = a_pool(everything(4, 3), [stimulus / 4 for _, stimulus in everything(4, 3)], "valence")
+    assert null_in_words(pool).startswith("labels permuted over stimuli;")
+
+
 def test_stimuli_nobody_shares_are_said():
     shown = [(subject, 10 * subject + stimulus) for subject, stimulus in everything(3, 4)]
     pool = a_pool(shown, np.random.default_rng(0).uniform(size=12), "valence")

@@ -1,6 +1,7 @@
 """From a pre-trained encoder to a classifier: targets, subjects, windows, and what each method may change."""
 
 import json
+import logging
 import shutil
 
 import numpy as np
@@ -241,6 +242,14 @@ def test_a_head_for_other_labels_starts_anew(encoder, data, tmp_path):
     assert not torch.equal(model.classifier[-1].weight, old.classifier[-1].weight)
 
 
+def test_training_is_told_in_lines_of_the_logger(encoder, data, tmp_path, caplog, capfd):
+    with caplog.at_level(logging.INFO, "mdjpt_hf"):
+        finetune(config(encoder, data, tmp_path / "out", epochs=0, steps=12))
+    lines = [record.getMessage() for record in caplog.records if record.name == "mdjpt_hf"]
+    assert lines[-1].startswith("finetune: 12 of 12 steps, loss ")
+    assert "'loss'" not in capfd.readouterr().out
+
+
 def test_ratings_become_a_regression(encoder, data, tmp_path):
     out = finetune(config(encoder, data, tmp_path / "out", data=(str(data / "sim-14"),), target="ratings"))
     model = AutoModelForSequenceClassification.from_pretrained(out)
@@ -338,7 +347,14 @@ def test_small_corpora_get_steps_enough_and_wishes_are_followed(changes, windows
     assert schedule(FinetuneConfig("m", ("d",), "o", **changes), windows) == wanted
 
 
-@pytest.mark.parametrize("changes", [{"epochs": 2, "steps": 2}, {"steps": -1}, {"patience": 0}, {"batch_size": 0}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"epochs": 2, "steps": 2}, {"steps": -1}, {"patience": 0}, {"batch_size": 0}, {"lora_rank": 0}),
+        *({"learning_rate": float("nan")}, {"learning_rate": -1.0}, {"weight_decay": float("inf")}),
+        *({"stride_seconds": 0.0}, {"stride_seconds": float("nan")}, {"windows_together": 0}),
+    ],
+)
 def test_lengths_that_mean_nothing_are_refused(changes):
     with pytest.raises(ConfigurationError, match=next(iter(changes))):
         FinetuneConfig("m", ("d",), "o", **changes)
@@ -388,11 +404,14 @@ def test_who_knows_the_labels_is_not(judged, monkeypatch):
     monkeypatch.setattr("mdjpt_hf.finetuning.scores._answers", lambda *given: np.eye(3)[windows.label])
     score = side_score(model, windows, chosen)
     assert score["metrics"]["balanced_accuracy"] == 1 and score["score"]["mean"] == 1
-    # Three stimuli of three classes can be dealt in six ways: no score over them is beyond chance.
-    assert not score["above_chance"] and score["chance"]["high"] == 1
+    # Three stimuli of three classes: subjects are dealt apart, and it is said what that cannot tell.
+    assert score["above_chance"] and score["chance"]["high"] < 1
+    assert score["classes_of_one_stimulus"] == ["negative", "neutral", "positive"]
+    assert "what is recognised may be the stimulus" in verdict(score, score, "")[-1]
     monkeypatch.setattr(windows, "stimulus", np.array([f"clip {number}" for number in windows.trial]))
     again = side_score(model, windows, chosen)
     assert again["above_chance"] and "GUESSING" not in " ".join(verdict(again, again, ""))
+    assert "stimulus" not in " ".join(verdict(again, again, ""))
     assert again["classes"] == {"negative": 32, "neutral": 32, "positive": 32}
 
 

@@ -3,6 +3,7 @@
 import re
 import struct
 import sys
+import warnings
 from pathlib import Path
 
 import mne
@@ -14,7 +15,7 @@ import scipy.io
 from mdjpt_hf.data_scripts.files import read_recording
 from mdjpt_hf.errors import CorpusError, SignalError
 from mdjpt_hf.modeling.companions_mdjpt import companions, pointers
-from mdjpt_hf.modeling.opening_mdjpt import OPTIONAL_READERS, open_file
+from mdjpt_hf.modeling.opening_mdjpt import OPTIONAL_READERS, open_file, watched
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from fabricated_edf import write_edf  # noqa: E402
@@ -214,3 +215,15 @@ def _write_neuroscan(path, counts, events, n_samples):
     table = b"".join(struct.pack("<HBBI", *event) for event in events)
     path.write_bytes(bytes(head + cap) + data + struct.pack("<BiI", 1, len(table), 0) + table)
     return path
+
+
+def test_a_folder_is_no_recording(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "x.edf").write_bytes(b"/annex/objects/x")
+    with pytest.raises(SignalError, match="is a folder, not a recording. Name a file in it"):
+        open_file(tmp_path / "sub")
+
+
+def test_warnings_of_several_lines_become_one():
+    _, notes = watched(None, lambda: warnings.warn("one\n  two\n", stacklevel=1))
+    assert notes == ["MNE warns: one two"]
