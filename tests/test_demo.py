@@ -21,6 +21,9 @@ from mdjpt_hf import MDJPTConfig, MDJPTFeatureExtractor, MDJPTForSequenceClassif
 
 gradio = pytest.importorskip("gradio", reason="the page needs the extra [demo]")
 
+sys.path.insert(0, str(Path(__file__).parent))
+from fabricated_edf import paused, write_edf  # noqa: E402
+
 from mdjpt_hf.demo.app import SMOOTHING, summary, training_note  # noqa: E402
 from mdjpt_hf.demo.evidence import chance_level, channel_evidence  # noqa: E402
 from mdjpt_hf.demo.examples import write_example  # noqa: E402
@@ -81,6 +84,31 @@ def test_recognition_is_that_of_the_pipeline(recogniser, example):
     start = round(found.shown[0] * raw.info["sfreq"])
     signal = raw.get_data(found.ch_names[3], start, start + found.signal.shape[1])[0] * 1e6
     np.testing.assert_allclose(found.signal[3], signal - signal.mean(), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("pauses", "marks", "second", "shown"),
+    [
+        ({9: 31.5}, [], 9, (40.5, 45.5)),
+        ({9: 31.5, 10: 7.0}, [(41.0, 0.0, "discontinuity")], 10, (48.5, 53.5)),
+        ({9: -9.0}, [], 9, (0.0, 5.0)),
+    ],
+    ids=["a pause", "half seconds between breaks, too short to be filtered", "a clock that was set back"],
+)
+def test_the_signal_shown_is_that_of_its_window(recogniser, tmp_path, monkeypatch, pauses, marks, second, shown):
+    values = np.random.default_rng(0).normal(0, 20, (len(NAMES) - 1, 16 * 250))
+    path = write_edf(tmp_path / "paused.edf", values, NAMES[:-1], starts=paused(16, pauses), marks=marks)
+
+    def sure_of_the_first_after_the_break(logits):
+        scores = torch.full_like(logits, 1 / 3)
+        scores[3:] = torch.tensor([0.0, 0.0, 1.0])  # the others begin at 0, 2 and 4 s
+        return scores
+
+    monkeypatch.setattr(recogniser, "scores", sure_of_the_first_after_the_break)
+    found = recognise(recogniser, path)
+    assert found.shown == pytest.approx(shown)
+    wanted = values[:, second * 250 : (second + 5) * 250]
+    np.testing.assert_allclose(found.signal, wanted - wanted.mean(axis=1, keepdims=True), atol=0.05)
 
 
 def test_evidence_is_the_score_lost_without_an_electrode(recogniser):
