@@ -210,6 +210,25 @@ def test_the_page_says_what_the_model_was_trained_on(folder, tmp_path):
     assert "seed, sim-62" in training_note(str(tmp_path)) and "never seen" not in training_note(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("simulated", "wanted"),
+    [
+        ([True, True], "trained on one, two.* All of it is simulated: it has never seen a person"),
+        ([False, True], "trained on one, two.* Trained on simulated data in part: two is simulated"),
+        ([True, True, False], "one, two are simulated"),
+        ([None, True], "two is simulated"),
+        ([False, False], "None of it is simulated: all was recorded from people"),
+        ([False, None], r"trained on one, two\.$"),
+    ],
+    ids=["all", "some", "more than one", "beside what is not known", "none", "not known of all"],
+)
+def test_training_on_simulated_data_is_told_as_long_as_there_is_any(tmp_path, simulated, wanted):
+    stated = zip(("one", "two", "three"), simulated, strict=False)
+    datasets = [{"name": name} | ({} if kind is None else {"simulated": kind}) for name, kind in stated]
+    (tmp_path / "run_record.json").write_text(json.dumps({"datasets": datasets}))
+    assert re.search(wanted, training_note(str(tmp_path)).replace("*", ""))
+
+
 def test_the_space_runs_without_the_package(folder, tmp_path):
     with pytest.raises(ConfigurationError, match="name on the Hub"):
         write_space(str(folder / "model"), tmp_path / "space")
