@@ -91,6 +91,37 @@ def owned(file: Path, folder: Path, wait: float = 0.0) -> Iterator[None]:
         ownership.give_back()
 
 
+@contextlib.contextmanager
+def owned_output(folder: Path) -> Iterator[None]:
+    """Be the one who makes a folder, which need not be there, for the time of a block.
+
+    Raises:
+        InUseError: If another process makes it.
+        ConfigurationError: If nothing can be written beside it.
+    """
+    lock = lock_beside(folder)
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        ownership = take(lock, folder)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot be written ({error.strerror or error})",
+            path=folder,
+            value=str(folder),
+            remedy="Make the place writable, or choose another folder",
+        ) from error
+    try:
+        yield
+    finally:
+        ownership.give_back()
+
+
+def lock_beside(folder: Path) -> Path:
+    """The lock of a folder that appears when it is complete: outside of it, by whatever way it is named."""
+    place = folder.resolve()
+    return place.with_name(f".{place.name}.lock")
+
+
 def _owner_file(file: Path) -> Path:
     return file.with_name(file.name + _OWNER)
 

@@ -21,6 +21,7 @@ from mdjpt_hf.evaluation.pool import Pool
 from mdjpt_hf.evaluation.records import write_record
 from mdjpt_hf.evaluation.runner import Effort, Features, draw_splits, evaluate_pool, pool_for, record
 from mdjpt_hf.evaluation.splits import SplitManifest, load_manifests, save_manifests
+from mdjpt_hf.ownership import owned_output
 from mdjpt_hf.schema import RATINGS
 
 SPLITS_FILE = "splits.json"
@@ -99,8 +100,13 @@ def evaluate(task: Evaluation, say: Callable[[str], None] = print) -> list[dict[
         RecordError: If there is something in the folder already.
         CorpusError: If no corpus has the label.
         SplitError: If splits that were given do not belong to the data.
+        InUseError: If another process makes the same folder.
     """
-    out = Path(task.out)
+    with owned_output(Path(task.out)):
+        return _evaluate(task, Path(task.out), say)
+
+
+def _evaluate(task: Evaluation, out: Path, say: Callable[[str], None]) -> list[dict[str, Any]]:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RecordError("already holds results or other files", path=out, remedy="Choose another folder")
     stages = {name: task.stages(name) for name in task.protocols}
