@@ -31,6 +31,7 @@ from mdjpt_hf.demo.figures import draw_head  # noqa: E402
 from mdjpt_hf.demo.recognition import gather, recognise, recognise_uploads  # noqa: E402
 from mdjpt_hf.demo.space import write_space  # noqa: E402
 from mdjpt_hf.errors import ConfigurationError  # noqa: E402
+from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS  # noqa: E402
 from mdjpt_hf.modeling.pipeline_mdjpt import SMOOTHING as KNOWN_SMOOTHING  # noqa: E402
 from mdjpt_hf.modeling.pipeline_mdjpt import EEGEmotionPipeline  # noqa: E402
 
@@ -146,6 +147,14 @@ def test_a_map_of_noise_is_drawn_blank(recogniser, example):
     assert titles == ["no electrode stands out from chance", ""]
     shown = [np.nanmax(np.abs(figure.axes[0].images[0].get_array().filled(0))) for figure in (blank, coloured)]
     assert shown[0] < 1e-9 < shown[1]
+
+
+def test_names_of_electrodes_do_not_lie_under_dots(recogniser, example):
+    found = recognise(recogniser, Path(example))
+    for names, wanted in ((STANDARD_CHANNELS[:20], list(STANDARD_CHANNELS[:20])), (STANDARD_CHANNELS, [])):
+        axes = draw_head(replace(found, evidence=dict.fromkeys(names, 0.1))).axes[0]
+        dots = [*axes.collections, *(line for line in axes.lines if line.get_marker() not in (",", "None"))]
+        assert [text.get_text() for text in axes.texts] == wanted and bool(dots) == (not wanted)
 
 
 def test_files_of_one_recording_are_brought_together(tmp_path):
