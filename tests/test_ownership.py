@@ -1,10 +1,12 @@
 """Who writes a folder: one process at a time, however the one before ended."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -116,6 +118,23 @@ def test_the_next_one_may_write_once_the_first_is_through(tmp_path, prepared):
         assert write_parquet(corpus, tmp_path / name).is_dir()
     with pytest.raises(CorpusError, match="exists already"):
         write_parquet(corpus, tmp_path / "one")
+
+
+def test_a_lock_that_is_removed_never_has_two_owners(tmp_path):
+    inside, most, turns = [], [], []
+
+    def write():
+        while len(turns) < 60:
+            with contextlib.suppress(InUseError), owned_output(tmp_path / "out"):
+                inside.append(1)
+                most.append(len(inside))
+                time.sleep(0.001)
+                turns.append(inside.pop())
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(write) for _ in range(4)]:
+            done.result()
+    assert max(most) == 1 and list(tmp_path.iterdir()) == []
 
 
 def test_a_place_where_nothing_can_be_written_is_named(tmp_path):
