@@ -286,8 +286,8 @@ def usable(encoders: Sequence[Encoder], pool: Pool, say: Callable[[str], None]) 
             failures.append((encoder.name, error))
     if not found:
         raise failures[0][1]
-    for name, error in failures:
-        say(f"{name} is passed over: {error}")
+    for name, failure in failures:
+        say(f"{name} is passed over: {failure}")
     return found
 
 
