@@ -17,7 +17,7 @@ from mdjpt_hf.evaluation.choices import PRESETS, Protocol, audit_stages, check_c
 from mdjpt_hf.evaluation.designs import fitting
 from mdjpt_hf.evaluation.embedding import SHOWN_WINDOWS, FeatureSample, write_sample
 from mdjpt_hf.evaluation.encoders import Encoder, EncoderSource, open_encoders, shared_montage, usable, window_seconds
-from mdjpt_hf.evaluation.pool import Pool
+from mdjpt_hf.evaluation.pool import LABELS, Pool
 from mdjpt_hf.evaluation.records import write_record
 from mdjpt_hf.evaluation.runner import Effort, Features, draw_splits, evaluate_pool, pool_for, record
 from mdjpt_hf.evaluation.splits import SplitManifest, load_manifests, save_manifests
@@ -120,7 +120,7 @@ def _evaluate(task: Evaluation, out: Path, say: Callable[[str], None]) -> list[d
     corpora = _corpora(task, trial_sets)
     for trials in trial_sets:
         with suppress(CorpusError):  # a corpus without the label is passed over later, in words
-            for note in () if task.label in RATINGS else find_target([trials], task.label).notes:
+            for note in find_target([trials], task.label).notes if task.label in LABELS else ():
                 say(note)
     with _finished_folder(out) as staging:
         session = _Session(replace(task, out=staging), trial_sets, encoders, seconds, given, say)
