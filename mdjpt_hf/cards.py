@@ -404,6 +404,8 @@ def _limits(facts: Mapping[str, Any]) -> str:
     lines = []
     if _all_simulated(facts):
         lines.append("- **Simulated data only.** It shows that the software works; it knows nothing of human EEG.")
+    elif some := [entry["name"] for entry in facts["datasets"] if entry.get("simulated")]:
+        lines.append(f"- **Trained on simulated data in part**: {', '.join(some)}.")
     if any(record.get("data") == "simulated" for record in facts["results"]):
         lines.append("- The results above are on simulated recordings and say nothing about people.")
     if not facts["results"]:

@@ -30,17 +30,23 @@ class Ownership:
     """A lock that is held.
 
     Attributes:
-        file: The lock file; it stays, since removing it while another waits would give two owners.
+        file: The lock file.
     """
 
     def __init__(self, file: Path, lock: FileLock | None):
         self.file, self._lock = file, lock
 
-    def give_back(self) -> None:
-        """Let the next one in."""
+    def give_back(self, remove: bool = False) -> None:
+        """Let the next one in, who makes the file anew if it is removed.
+
+        One who waits for a file that is gone would own it beside that next one; filelock looks for that from 3.21 on.
+        """
         if self._lock is not None:
             with contextlib.suppress(OSError):
                 _owner_file(self.file).unlink(missing_ok=True)
+            if remove:
+                with contextlib.suppress(OSError):  # Windows removes no open file
+                    self.file.unlink(missing_ok=True)
             self._lock.release()
             self._lock = None
 
@@ -89,6 +95,37 @@ def owned(file: Path, folder: Path, wait: float = 0.0) -> Iterator[None]:
         yield
     finally:
         ownership.give_back()
+
+
+@contextlib.contextmanager
+def owned_output(folder: Path) -> Iterator[None]:
+    """Be the one who makes a folder, which need not be there, for the time of a block; no lock stays beside it.
+
+    Raises:
+        InUseError: If another process makes it.
+        ConfigurationError: If nothing can be written beside it.
+    """
+    lock = lock_beside(folder)
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        ownership = take(lock, folder)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot be written ({error.strerror or error})",
+            path=folder,
+            value=str(folder),
+            remedy="Make the place writable, or choose another folder",
+        ) from error
+    try:
+        yield
+    finally:
+        ownership.give_back(remove=True)
+
+
+def lock_beside(folder: Path) -> Path:
+    """The lock of a folder that appears when it is complete: outside of it, by whatever way it is named."""
+    place = folder.resolve()
+    return place.with_name(f".{place.name}.lock")
 
 
 def _owner_file(file: Path) -> Path:

@@ -44,13 +44,11 @@ def open_recogniser(model: str, trust_remote_code: bool = False, device: str | N
         where: Any = device  # transformers takes names as well
         recogniser = EEGEmotionPipeline(model=classifier, feature_extractor=extractor, device=where)
     except (RuntimeError, ValueError, AssertionError) as error:  # torch's words for what is not there
+        if is_ours(error):
+            raise
         raise ConfigurationError(
             f"the device {device!r} cannot be used ({str(error).splitlines()[0]})", value=device, remedy="Try cpu"
         ) from error
-    if not recogniser.has_trained_head:
-        raise ConfigurationError(
-            f"{model} has no emotion head", value=model, remedy="Fine-tune it first, with `mdjpt finetune`"
-        )
     return recogniser
 
 

@@ -9,6 +9,7 @@ import torch
 
 from mdjpt_hf.errors import ConfigurationError, MDJPTError, SignalError, located
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
+from mdjpt_hf.modeling.signal_mdjpt import microvolts_per
 from mdjpt_hf.modeling.smoothing_mdjpt import OnlineNormaliser
 
 
@@ -63,6 +64,7 @@ class StreamingEncoder:
         prior_variance: Any = None,
         decay: float = 0.99,
     ):
+        microvolts_per(unit)  # an unknown one is refused now
         window, stride = extractor.window_seconds, extractor.stride_seconds
         if context_seconds < window:
             raise ConfigurationError(
@@ -81,7 +83,7 @@ class StreamingEncoder:
         self.normaliser = None if prior_mean is None else OnlineNormaliser(prior_mean, prior_variance, decay)
         self._buffer = np.empty((len(self.ch_names), 0))
         self._pushed, self._next = 0, self.window  # samples so far, and those that the next window waits for
-        # Names, rate and unit are refused now rather than after the first window.
+        # Names and rate are refused now rather than after the first window.
         extractor(np.random.default_rng(0).normal(size=(len(self.ch_names), self.window)), **self._stated("uV"))
 
     def _stated(self, unit: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from .signal_mdjpt import (
     check_rate,
     clean,
     cut_windows,
+    filterable,
     robust_scale,
 )
 from .sources_mdjpt import as_recording, has_trials, is_list_of_recordings, per_recording
@@ -44,6 +45,8 @@ class RecordingReport:
         mean, std: µV; the one pair the whole recording was scaled with.
         windows: How many were kept. windows_rejected: how many overlapped stretches marked bad.
         breaks: Which windows are the first after a pause, a seam, or between two trials.
+        first_samples: Of every window, among the samples as they were recorded. A time alone would not say which, where
+            a recorder paused, or set its clock back.
         notes: Everything in sentences.
     """
 
@@ -61,6 +64,7 @@ class RecordingReport:
     windows: int = 0
     windows_rejected: int = 0
     breaks: list[int] = field(default_factory=list)
+    first_samples: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -230,6 +234,7 @@ class MDJPTFeatureExtractor(FeatureExtractionMixin):
         onsets = [time_of(start, cleaned.stretches, rate) for start in kept]
         trials = np.searchsorted([s.start for s in cleaned.stretches], kept, "right") - 1
         report.breaks = (np.flatnonzero(np.diff(trials)) + 1).tolist()
+        report.first_samples = _as_recorded(kept, trials, cleaned, recording)
         return _Extracted(windows, np.array(onsets, dtype=np.float32), trials.astype(np.int64), report)
 
     def _report(
@@ -298,6 +303,14 @@ def _join(parts: list[_Extracted], several: bool, tensor_type: str | None, trial
 def _cut(stretches: Sequence[Stretch], length: int, stride: int) -> np.ndarray:
     """First samples of all windows, none of which runs from one stretch into another."""
     return np.concatenate([s.start + cut_windows(s.stop - s.start, length, stride) for s in stretches])
+
+
+def _as_recorded(starts: np.ndarray, piece: np.ndarray, cleaned: Cleaned, recording: Recording) -> list[int]:
+    """Samples of a recording that samples of the cleaned signal, each in a piece by its number, were made from."""
+    recorded, _ = filterable(recording.stretches, recording.sampling_rate)
+    ratio = recording.sampling_rate / cleaned.sampling_rate
+    first, cleaned_first = (np.array([s.start for s in pieces])[piece] for pieces in (recorded, cleaned.stretches))
+    return (first + np.round((starts - cleaned_first) * ratio)).astype(int).tolist()
 
 
 def _check_length(recording: Recording, window_seconds: float) -> None:

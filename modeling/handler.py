@@ -70,13 +70,11 @@ class EndpointHandler:
         path (`str`): Folder of the checkpoint, its own code included.
 
     Raises:
-        RequestError: If it is no classifier.
+        ConfigurationError: Of the checkpoint's code, a `ValueError`, if it is no classifier.
     """
 
     def __init__(self, path: str = ""):
         self.pipeline: Any = pipeline(task=TASK, model=path, trust_remote_code=True)  # type: ignore[call-overload]
-        if not self.pipeline.has_trained_head:
-            raise RequestError("the model has no emotion head", path, "Fine-tune it first")
         self._turn = threading.Lock()
         self.pipeline.warm_up()
 

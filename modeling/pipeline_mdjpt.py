@@ -14,6 +14,7 @@ from .folders_mdjpt import is_folder_of_recordings, recordings_in
 from .isolated_mdjpt import STRANGERS, Limits
 from .raw_mdjpt import Recording
 from .reading_mdjpt import read_file, warm_up
+from .signal_mdjpt import microvolts_per
 from .smoothing_mdjpt import lds_smooth
 
 TASK = "eeg-emotion-recognition"
@@ -61,6 +62,16 @@ class EEGEmotionPipeline(Pipeline):
     _load_image_processor: Any = False
     _load_processor: Any = False
 
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        if not self.has_trained_head:
+            name = self.model.config.name_or_path or type(self.model).__name__
+            raise ConfigurationError(
+                f"{name} has no emotion head: it is an encoder, whose answers would be those of a new head",
+                value=name,
+                remedy="Fine-tune it first, with `mdjpt finetune` or Trainer, and give the classifier",
+            )
+
     def __call__(self, inputs: Any, batch_size: int | None = None, **kwargs: Any) -> Any:  # type: ignore[override]
         """Recognise emotion in one recording or in each of a list.
 
@@ -98,9 +109,14 @@ class EEGEmotionPipeline(Pipeline):
 
     @property
     def has_trained_head(self) -> bool:
-        """Whether the model was saved as a classifier; one that was not has had a new head put on, which guesses."""
-        saved_as = self.model.config.architectures
-        return not saved_as or any(name.endswith("ForSequenceClassification") for name in saved_as)
+        """Whether there is a head, and not one that was put on an encoder when it was opened and only guesses.
+
+        A head that was made with its encoder, and says so nowhere, is somebody's own.
+        """
+        head, saved_as = getattr(self.model, "classifier", None), self.model.config.architectures
+        if head is None or not saved_as or any(name.endswith("ForSequenceClassification") for name in saved_as):
+            return head is not None
+        return bool(head.windows_seen > 0)  # fine-tuned since
 
     def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict, dict, dict]:
         stages = (
@@ -121,6 +137,8 @@ class EEGEmotionPipeline(Pipeline):
                 value=kwargs["smoothing"],
                 remedy="causal: the windows before count; lds: also those after",
             )
+        if kwargs.get("unit") is not None:
+            microvolts_per(kwargs["unit"])
         preprocess, forward, postprocess = ({k: v for k, v in kwargs.items() if k in stage} for stage in stages)
         return preprocess, forward, postprocess
 
@@ -183,13 +201,7 @@ class EEGEmotionPipeline(Pipeline):
     ) -> torch.Tensor:
         """Scores before they become probabilities, `(windows, labels)`, of the windows `(windows, 60, samples)` of one
         recording; smoothing starts anew at every window in `breaks`."""
-        encoder, head = self.model.base_model, getattr(self.model, "classifier", None)
-        if head is None:
-            raise ConfigurationError(
-                f"{type(self.model).__name__} has no emotion head",
-                value=type(self.model).__name__,
-                remedy="Fine-tune it first and load it with AutoModelForSequenceClassification",
-            )
+        encoder, head = self.model.base_model, self.model.classifier
         features = encoder.encode_recording(windows, batch_size=windows_at_once)
         if smoothing != "none":
             stretches = np.split(features.float().cpu().numpy(), list(breaks))

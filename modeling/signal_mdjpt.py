@@ -281,7 +281,7 @@ def microvolts_per(unit: str) -> float:
     Raises:
         UnitError: If the unit is unknown.
     """
-    if unit not in UNITS:
+    if not isinstance(unit, str) or unit not in UNITS:
         raise UnitError(f"unknown unit {unit!r}", value=unit, remedy="Use 'uV', 'mV' or 'V'")
     return UNITS[unit]
 

@@ -21,6 +21,9 @@ from mdjpt_hf import MDJPTConfig, MDJPTFeatureExtractor, MDJPTForSequenceClassif
 
 gradio = pytest.importorskip("gradio", reason="the page needs the extra [demo]")
 
+sys.path.insert(0, str(Path(__file__).parent))
+from fabricated_edf import paused, write_edf  # noqa: E402
+
 from mdjpt_hf.demo.app import SMOOTHING, summary, training_note  # noqa: E402
 from mdjpt_hf.demo.evidence import chance_level, channel_evidence  # noqa: E402
 from mdjpt_hf.demo.examples import write_example  # noqa: E402
@@ -28,6 +31,7 @@ from mdjpt_hf.demo.figures import draw_head  # noqa: E402
 from mdjpt_hf.demo.recognition import gather, recognise, recognise_uploads  # noqa: E402
 from mdjpt_hf.demo.space import write_space  # noqa: E402
 from mdjpt_hf.errors import ConfigurationError  # noqa: E402
+from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS  # noqa: E402
 from mdjpt_hf.modeling.pipeline_mdjpt import SMOOTHING as KNOWN_SMOOTHING  # noqa: E402
 from mdjpt_hf.modeling.pipeline_mdjpt import EEGEmotionPipeline  # noqa: E402
 
@@ -83,6 +87,31 @@ def test_recognition_is_that_of_the_pipeline(recogniser, example):
     np.testing.assert_allclose(found.signal[3], signal - signal.mean(), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("pauses", "marks", "second", "shown"),
+    [
+        ({9: 31.5}, [], 9, (40.5, 45.5)),
+        ({9: 31.5, 10: 7.0}, [(41.0, 0.0, "discontinuity")], 10, (48.5, 53.5)),
+        ({9: -9.0}, [], 9, (0.0, 5.0)),
+    ],
+    ids=["a pause", "half seconds between breaks, too short to be filtered", "a clock that was set back"],
+)
+def test_the_signal_shown_is_that_of_its_window(recogniser, tmp_path, monkeypatch, pauses, marks, second, shown):
+    values = np.random.default_rng(0).normal(0, 20, (len(NAMES) - 1, 16 * 250))
+    path = write_edf(tmp_path / "paused.edf", values, NAMES[:-1], starts=paused(16, pauses), marks=marks)
+
+    def sure_of_the_first_after_the_break(logits):
+        scores = torch.full_like(logits, 1 / 3)
+        scores[3:] = torch.tensor([0.0, 0.0, 1.0])  # the others begin at 0, 2 and 4 s
+        return scores
+
+    monkeypatch.setattr(recogniser, "scores", sure_of_the_first_after_the_break)
+    found = recognise(recogniser, path)
+    assert found.shown == pytest.approx(shown)
+    wanted = values[:, second * 250 : (second + 5) * 250]
+    np.testing.assert_allclose(found.signal, wanted - wanted.mean(axis=1, keepdims=True), atol=0.05)
+
+
 def test_evidence_is_the_score_lost_without_an_electrode(recogniser):
     projection = torch.tensor(recogniser.feature_extractor.projection(NAMES), dtype=torch.float32)
     recorded = torch.randn(3, len(NAMES), 625, generator=torch.Generator().manual_seed(0))
@@ -118,6 +147,14 @@ def test_a_map_of_noise_is_drawn_blank(recogniser, example):
     assert titles == ["no electrode stands out from chance", ""]
     shown = [np.nanmax(np.abs(figure.axes[0].images[0].get_array().filled(0))) for figure in (blank, coloured)]
     assert shown[0] < 1e-9 < shown[1]
+
+
+def test_names_of_electrodes_do_not_lie_under_dots(recogniser, example):
+    found = recognise(recogniser, Path(example))
+    for names, wanted in ((STANDARD_CHANNELS[:20], list(STANDARD_CHANNELS[:20])), (STANDARD_CHANNELS, [])):
+        axes = draw_head(replace(found, evidence=dict.fromkeys(names, 0.1))).axes[0]
+        dots = [*axes.collections, *(line for line in axes.lines if line.get_marker() not in (",", "None"))]
+        assert [text.get_text() for text in axes.texts] == wanted and bool(dots) == (not wanted)
 
 
 def test_files_of_one_recording_are_brought_together(tmp_path):
@@ -180,6 +217,25 @@ def test_the_page_says_what_the_model_was_trained_on(folder, tmp_path):
     datasets = [{"name": "seed", "simulated": False}, {"name": "sim-62", "simulated": True}]
     (tmp_path / "run_record.json").write_text(json.dumps({"datasets": datasets}))
     assert "seed, sim-62" in training_note(str(tmp_path)) and "never seen" not in training_note(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("simulated", "wanted"),
+    [
+        ([True, True], "trained on one, two.* All of it is simulated: it has never seen a person"),
+        ([False, True], "trained on one, two.* Trained on simulated data in part: two is simulated"),
+        ([True, True, False], "one, two are simulated"),
+        ([None, True], "two is simulated"),
+        ([False, False], "None of it is simulated: all was recorded from people"),
+        ([False, None], r"trained on one, two\.$"),
+    ],
+    ids=["all", "some", "more than one", "beside what is not known", "none", "not known of all"],
+)
+def test_training_on_simulated_data_is_told_as_long_as_there_is_any(tmp_path, simulated, wanted):
+    stated = zip(("one", "two", "three"), simulated, strict=False)
+    datasets = [{"name": name} | ({} if kind is None else {"simulated": kind}) for name, kind in stated]
+    (tmp_path / "run_record.json").write_text(json.dumps({"datasets": datasets}))
+    assert re.search(wanted, training_note(str(tmp_path)).replace("*", ""))
 
 
 def test_the_space_runs_without_the_package(folder, tmp_path):

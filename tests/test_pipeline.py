@@ -23,11 +23,12 @@ from mdjpt_hf import (
     MaskedEEGForSequenceClassification,
     MDJPTConfig,
     MDJPTFeatureExtractor,
+    MDJPTForPreTraining,
     MDJPTForSequenceClassification,
     MDJPTModel,
 )
 from mdjpt_hf.cli import app
-from mdjpt_hf.errors import ConfigurationError, MontageError, SignalError
+from mdjpt_hf.errors import ConfigurationError, MontageError, SignalError, UnitError
 from mdjpt_hf.modeling.handler import EndpointHandler
 from mdjpt_hf.modeling.pipeline_mdjpt import certainty
 from mdjpt_hf.modeling.smoothing_mdjpt import smoothing_matrix
@@ -191,10 +192,26 @@ def test_a_file_cut_short_is_named(recognise, tmp_path):
         recognise(path)
 
 
-def test_a_model_without_a_head_is_refused():
-    bare = MDJPTModel(MDJPTConfig.preset("tiny"))
-    with pytest.raises(ConfigurationError, match="no emotion head"):
-        EEGEmotionPipeline(model=bare, feature_extractor=MDJPTFeatureExtractor())(raw(signal(9)))
+@pytest.mark.parametrize("bare", [MDJPTModel, MDJPTForPreTraining])
+def test_a_model_without_a_trained_head_is_refused(tmp_path, bare):
+    model, extractor = bare(MDJPTConfig.preset("tiny")), MDJPTFeatureExtractor()
+    advice = "no emotion head.*Fine-tune it first"
+    with pytest.raises(ConfigurationError, match=advice):
+        EEGEmotionPipeline(model=model, feature_extractor=extractor)
+    with pytest.raises(ValueError, match=advice):
+        pipeline(TASK, model=model, feature_extractor=extractor, trust_remote_code=True)
+    model.save_pretrained(tmp_path)
+    extractor.save_pretrained(tmp_path)
+    opened = MDJPTForSequenceClassification.from_pretrained(tmp_path, num_labels=3)
+    with pytest.raises(ConfigurationError, match=advice):  # on an encoder's folder stands a new head
+        EEGEmotionPipeline(model=opened, feature_extractor=extractor)
+    opened.train()(torch.randn(4, 60, 625), labels=torch.tensor([0, 1, 2, 0]))
+    assert len(EEGEmotionPipeline(model=opened.eval(), feature_extractor=extractor)(raw(signal(9)))["windows"]) == 3
+
+
+def test_an_unknown_unit_is_refused_before_anything_is_read(recognise):
+    with pytest.raises(UnitError, match="unknown unit 'volts'"):
+        recognise("no such file.edf", unit="volts")
 
 
 # ---- the command

@@ -26,6 +26,61 @@ def test_a_run_loads_what_draws_and_clusters_only_when_it_does():
     assert loaded_after("import mdjpt_hf.cli, mdjpt_hf.pretrain") <= baseline
 
 
+#: Every module, as where Python has none of the modules of POSIX alone; libraries keep theirs.
+WITHOUT_POSIX = """
+import builtins, importlib, pkgutil
+import mdjpt_hf
+found = builtins.__import__
+def without(name, globals=None, *rest, **options):
+    ours = str((globals or {}).get("__name__", "")).startswith("mdjpt_hf")
+    if ours and name.partition(".")[0] in ("resource", "fcntl", "pwd", "grp", "termios", "pty", "syslog"):
+        raise ModuleNotFoundError(f"no {name} here", name=name)
+    return found(name, globals, *rest, **options)
+builtins.__import__ = without
+"""
+EVERY_MODULE = """
+names = [module.name for module in pkgutil.walk_packages(mdjpt_hf.__path__, "mdjpt_hf.")]
+for name in names:
+    if not name.endswith("__main__"):
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != "gradio":  # an extra
+                raise
+print(len(names))
+"""
+LOCK_AND_MEMORY = """
+import sys
+from pathlib import Path
+from unittest.mock import patch
+from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.reproduction.processes import locked
+from mdjpt_hf.training.memory import peak_memory
+with locked(Path(sys.argv[1])) as lock:
+    assert lock is None
+    try:
+        with locked(Path(sys.argv[1])):
+            pass
+    except ConfigurationError as error:
+        print("in use by process" in str(error))
+with patch("psutil.Process") as process:  # as on Windows
+    process.return_value.memory_info.return_value.peak_wset = 7
+    print(peak_memory())
+"""
+
+
+def test_no_module_needs_posix():
+    command = [sys.executable, "-c", WITHOUT_POSIX + EVERY_MODULE]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and int(done.stdout.split()[-1]) > 100, done.stderr
+
+
+def test_locks_and_memory_are_known_without_posix(tmp_path):
+    code = WITHOUT_POSIX + LOCK_AND_MEMORY
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=300)
+    assert done.stdout.split() == ["True", "7"], done.stderr
+
+
 @pytest.mark.parametrize("enabled", [True, False])
 def test_collection_is_afterwards_as_it_was_before(enabled):
     if not enabled:

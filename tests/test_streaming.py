@@ -5,7 +5,7 @@ import psutil
 import pytest
 import torch
 
-from mdjpt_hf.errors import ConfigurationError, MDJPTError, SignalError
+from mdjpt_hf.errors import ConfigurationError, MDJPTError, SignalError, UnitError
 from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForSequenceClassification, MDJPTModel
@@ -97,6 +97,9 @@ def test_what_cannot_be_used_is_refused(classifier, signal):
         StreamingEncoder(classifier, extractor, NAMES, RATE, context_seconds=4)
     with pytest.raises(ConfigurationError, match="needs mean and variance"):
         StreamingEncoder(classifier, extractor, NAMES, RATE, prior_mean=0.0)
+    for unit in ("volts", "", ["uV"]):
+        with pytest.raises(UnitError, match="unknown unit .*Use 'uV', 'mV' or 'V'"):
+            StreamingEncoder(classifier, extractor, NAMES, RATE, unit=unit)
     for names, rate in ((["Fp2", *NAMES[1:]], RATE), (NAMES, 60.0)):
         with pytest.raises(MDJPTError):
             StreamingEncoder(classifier, extractor, names, rate)

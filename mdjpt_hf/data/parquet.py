@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from datasets import Dataset
 
 from mdjpt_hf.data.storage import CORPUS_FILE, REPORT_FILE, write_json
 from mdjpt_hf.errors import CorpusError
+from mdjpt_hf.ownership import owned_output
 
 #: Settings that say how rows were made. Names and sizes of source files, which may name people, stay here.
 _PUBLIC_OPTIONS = ("preprocessing", "product", "label_source", "generator", "seed", "difficulty", "corpora", "changes")
@@ -32,6 +33,7 @@ def write_parquet(folder: str | Path, out: str | Path) -> Path:
 
     Raises:
         CorpusError: If `folder` is no prepared corpus, or `out` exists.
+        InUseError: If another process writes `out`.
     """
     folder, out = Path(folder), Path(out)
     try:
@@ -41,8 +43,14 @@ def write_parquet(folder: str | Path, out: str | Path) -> Path:
         raise CorpusError(
             "is not a prepared corpus", path=folder, remedy="Give a folder made by `mdjpt data prepare`"
         ) from error
-    if out.exists():
-        raise CorpusError("exists already", path=out, remedy="Choose another --out, or move it away")
+    with owned_output(out):
+        if out.exists():
+            raise CorpusError("exists already", path=out, remedy="Choose another --out, or move it away")
+        _write(folder, corpus, shards, out)
+    return out
+
+
+def _write(folder: Path, corpus: Mapping[str, Any], shards: Sequence[Mapping[str, Any]], out: Path) -> None:
     staging = out.with_name(f".{out.name}.staging")
     shutil.rmtree(staging, ignore_errors=True)
     (staging / "data").mkdir(parents=True)
@@ -53,7 +61,6 @@ def write_parquet(folder: str | Path, out: str | Path) -> Path:
     report = json.loads((folder / REPORT_FILE).read_text())
     write_json(staging / CORPUS_FILE, public_metadata(corpus, report))
     os.replace(staging, out)
-    return out
 
 
 def public_metadata(corpus: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, Any]:

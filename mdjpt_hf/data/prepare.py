@@ -32,7 +32,7 @@ from mdjpt_hf.data_scripts.base import CorpusBuilder, UnitReport
 from mdjpt_hf.data_scripts.signatures import same_signals
 from mdjpt_hf.errors import CorpusError, MDJPTError
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
-from mdjpt_hf.ownership import owned
+from mdjpt_hf.ownership import lock_beside, owned
 from mdjpt_hf.progress import Progress
 from mdjpt_hf.schema import Trial
 from mdjpt_hf.version import __version__
@@ -95,7 +95,7 @@ def _build(
     skip_bad: bool,
 ) -> Prepared:
     out.parent.mkdir(parents=True, exist_ok=True)
-    with owned(out.parent / f".{out.name}.lock", out):
+    with owned(lock_beside(out), out):
         if found := _up_to_date(out, key, skip_bad):  # made by another process in the meantime
             return found
         staging = out.parent / f".{out.name}.{key[:12]}.staging"

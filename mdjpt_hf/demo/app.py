@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 from huggingface_hub import ModelCard
 from transformers import pipeline
+from transformers.utils import cached_file
 
 from .figures import draw_head, draw_signal, draw_timeline
 from .recognition import Recognition, recognise_uploads
@@ -43,12 +44,10 @@ def build_app(model: str, examples: Sequence[str] = (), recogniser: Any = None) 
         recogniser: Its pipeline; without it the model's own code is run, as a Space must.
 
     Raises:
-        ValueError: If it is no classifier.
+        ValueError: If it is no classifier; of the pipeline's kinds.
     """
     if recogniser is None:
         recogniser = pipeline(task="eeg-emotion-recognition", model=model, trust_remote_code=True)  # type: ignore[call-overload]
-    if not recogniser.has_trained_head:
-        raise ValueError(f"{model}: has no emotion head; fine-tune it first, with `mdjpt finetune`")
 
     def read(files: list[str] | None, smoothing: str, progress: gr.Progress = gr.Progress()):  # noqa: B008
         try:
@@ -137,27 +136,42 @@ def montage(found: Recognition) -> str:
 
 
 def training_note(model: str) -> str:
-    """What the model's card says it was trained on."""
-    names, simulated = _training_data(model)
-    if not names:
+    """What is on record of the model's training, and whether all, some or none of it was simulated."""
+    known = _training_record(model) or _training_card(model)
+    if not known:
         return (
             "*What this model was trained on is not known: it has neither a model card nor a record of its training.*"
         )
-    note = " **These are simulated: it has never seen a person.**" if simulated else ""
-    return f"*This model was trained on {_escaped(', '.join(names))}.*{note}"
+    names, simulated = list(known), [name for name, kind in known.items() if kind]
+    trained = f"*This model was trained on {_escaped(', '.join(names))}.*"
+    if len(simulated) == len(names):
+        return f"{trained} **All of it is simulated: it has never seen a person.**"
+    if simulated:
+        verb = "is" if len(simulated) == 1 else "are"
+        told = f"{_escaped(', '.join(simulated))} {verb} simulated"
+        return f"{trained} **Trained on simulated data in part: {told}, not recorded from people.**"
+    if any(kind is None for kind in known.values()):
+        return trained
+    return f"{trained} None of it is simulated: all was recorded from people."
 
 
-def _training_data(model: str) -> tuple[list[str], bool]:
-    """Names of the datasets, and whether all are simulated: by the record of a folder, else by the card."""
+def _training_record(model: str) -> dict[str, bool | None]:
+    """Datasets -> whether they are simulated, None where nobody says; by the record beside the weights."""
     try:
-        record = Path(model, "run_record.json")
-        if record.is_file():
-            datasets = json.loads(record.read_text())["datasets"]
-            return [entry["name"] for entry in datasets], all(entry.get("simulated") for entry in datasets)
+        datasets = json.loads(Path(str(cached_file(model, "run_record.json"))).read_text())["datasets"]
+        return {str(entry["name"]): entry.get("simulated") for entry in datasets}
+    except Exception:  # no record, no network, or one that is none: all mean that nothing is known
+        return {}
+
+
+def _training_card(model: str) -> dict[str, bool | None]:
+    """The same by the card, which marks only a model of which all datasets are simulated."""
+    try:
         data = ModelCard.load(Path(model, "README.md") if Path(model).is_dir() else model).data
-        return list(getattr(data, "datasets", None) or []), "simulated-data" in (data.tags or [])
-    except Exception:  # no card, no network, or a card that is no card: all mean that nothing is known
-        return [], False
+        simulated = True if "simulated-data" in (data.tags or []) else None
+        return {str(name): simulated for name in getattr(data, "datasets", None) or []}
+    except Exception:  # as with the record
+        return {}
 
 
 def _escaped(text: str) -> str:

@@ -5,11 +5,15 @@ import mne
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from .recognition import Recognition
 
 #: Electrodes drawn at most; more would not be legible on a telephone.
 TRACES = 16
+
+#: Electrodes named on the head at most; the names of more would cover it.
+NAMED = 32
 
 #: Told apart also by readers who see few colours.
 COLOURS = [matplotlib.colors.to_hex(colour) for colour in matplotlib.colormaps["tab10"].colors]  # type: ignore[attr-defined]
@@ -44,7 +48,7 @@ def draw_head(found: Recognition) -> Figure:
     info.set_montage("colin27_1005", match_case=False)
     largest = float(np.abs(values).max(initial=0.0))
     is_noise = largest <= found.chance
-    limit = largest or 1.0
+    limit, named = largest or 1.0, len(names) <= NAMED
     picture, _ = mne.viz.plot_topomap(
         np.zeros_like(values) if is_noise else values,
         info,
@@ -52,10 +56,13 @@ def draw_head(found: Recognition) -> Figure:
         show=False,
         cmap="RdBu_r",
         vlim=(-limit, limit),
-        names=names if len(names) <= 32 else None,
+        names=names if named else None,
+        sensors="k," if named else True,  # a dot would stand on the name, and without any there are no names
         contours=0,
         extrapolate="head",
     )
+    for text in axes.texts:  # names stay legible on the darkest colours
+        text.set_path_effects([withStroke(linewidth=2, foreground="white")])
     bar = figure.colorbar(picture, ax=axes, shrink=0.7)
     bar.set_label(f"{'rating' if found.ratings else 'probability'} lost without the electrode")
     if is_noise:

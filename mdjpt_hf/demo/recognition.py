@@ -104,15 +104,15 @@ def recognise(
         label,
         lambda share: progress(0.6 + 0.4 * share, "silencing one electrode after the other"),
     )
-    start = float(inputs["onsets"][scores[:, label].argmax()])
-    shown = (start, start + inputs["duration"])
-    signal, names, rate = _excerpt(recording, inputs["report"], shown)
+    surest = int(scores[:, label].argmax())
+    start = float(inputs["onsets"][surest])
+    signal, names, rate = _excerpt(recording, inputs["report"], surest, inputs["duration"])
     return Recognition(
         name=path.name,
         signal=signal,
         ch_names=names,
         sampling_rate=rate,
-        shown=shown,
+        shown=(start, start + inputs["duration"]),
         onsets=np.asarray(inputs["onsets"]),
         duration=inputs["duration"],
         labels=labels,
@@ -147,10 +147,10 @@ def gather(files: Sequence[str], folder: Path) -> Path:
     return headers[0]
 
 
-def _excerpt(recording: Any, report: Any, shown: tuple[float, float]) -> tuple[np.ndarray, list[str], float]:
-    """The stretch as recorded: µV, names and rate of the electrodes that were used."""
+def _excerpt(recording: Any, report: Any, window: int, seconds: float) -> tuple[np.ndarray, list[str], float]:
+    """A window as recorded: µV, names and rate of the electrodes that were used."""
     names = [name for name in report.ch_names if name in recording.ch_names]
-    start, stop = (round(second * recording.sampling_rate) for second in shown)
+    start, length = report.first_samples[window], round(seconds * recording.sampling_rate)
     electrodes = [recording.ch_names.index(name) for name in names]
-    signal = np.asarray(recording.signal[electrodes, start:stop], dtype=float)
+    signal = np.asarray(recording.signal[electrodes, start : start + length], dtype=float)
     return signal - signal.mean(axis=1, keepdims=True), names, float(recording.sampling_rate)

@@ -2,8 +2,11 @@
 
 import hashlib
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from types import ModuleType
@@ -16,8 +19,8 @@ from safetensors.torch import load_file
 from scipy.signal import resample_poly
 from torch import nn
 
-from mdjpt_hf.errors import CheckpointError, ConfigurationError
-from mdjpt_hf.evaluation.encoders import Encoder, read_pool
+from mdjpt_hf.errors import CheckpointError, ConfigurationError, MDJPTError
+from mdjpt_hf.evaluation.encoders import Encoder, first_windows, read_pool
 from mdjpt_hf.evaluation.pool import Pool
 from mdjpt_hf.evaluation.readout import Fit, train_epochs
 from mdjpt_hf.modeling.electrodes_mdjpt import ELECTRODES
@@ -73,10 +76,13 @@ def open_braindecode(name: str, seed: int) -> Encoder:
     facts = {"kind": title, "braindecode": importlib.import_module("braindecode").__version__, "pretrained_on": None}
     if name in FROM_SCRATCH:
         facts |= {"weights": "none: trained from scratch on the training windows of every split", "pretrained_on": []}
-        return Encoder(title, facts, fit=lambda pool: _from_scratch(getattr(models, name), pool))
+        network = getattr(models, name)
+        fit, rehearse = partial(_from_scratch, network), partial(_rehearse_scratch, network)
+        return Encoder(title, facts, fit=fit, rehearse=rehearse)
     weights = _find_weights(name, source)
     facts |= weights.facts
-    return Encoder(title, facts, _Frozen(getattr(models, name), seed, weights, facts))
+    frozen = _Frozen(getattr(models, name), seed, weights, facts)
+    return Encoder(title, facts, frozen, rehearse=frozen.rehearse)
 
 
 def _library() -> ModuleType:
@@ -86,7 +92,7 @@ def _library() -> ModuleType:
         raise ConfigurationError(
             f"this needs braindecode ({error})", value="braindecode", remedy="pip install 'mdjpt-hf[braindecode]'"
         ) from error
-    except (ImportError, OSError, RuntimeError) as error:
+    except Exception as error:  # whatever stands in their files runs now
         raise ConfigurationError(
             f"braindecode cannot be imported: {error}",
             value="braindecode",
@@ -152,7 +158,7 @@ def _open_weights(network: Any, folder: Path, samples: int, rate: float) -> nn.M
     """The network with all of its weights but the last layer's from a folder.
 
     Raises:
-        RuntimeError, ValueError, TypeError, KeyError: If they do not fit these windows.
+        Exception: Of braindecode's or torch's, if they do not fit these windows.
     """
     state = load_file(next(folder.glob("*.safetensors")))
     if hasattr(network, "_TARGET_CHS_INFO"):  # made for its own channels, to which a new first layer interpolates
@@ -183,6 +189,30 @@ def _build(network: Any, classes: int, samples: int, rate: float) -> nn.Module:
     return network(n_outputs=classes, **_signal(samples, rate))
 
 
+@contextmanager
+def _theirs(network: Any, samples: int, rate: float) -> Iterator[None]:
+    """Around what a network of braindecode does: its errors, of any class, become ours.
+
+    Its constructors refuse channels and lengths with `ValueError`, `AssertionError` or what torch raises, and some
+    fetch files.
+
+    Raises:
+        ConfigurationError: Of whatever is raised.
+    """
+    try:
+        yield
+    except MDJPTError:
+        raise
+    except Exception as error:
+        reason = (" ".join(str(error).split()) or "without a reason")[:300]
+        raise ConfigurationError(
+            f"braindecode's {getattr(network, '__name__', network)} cannot take {len(STANDARD_CHANNELS)} channels and "
+            f"{samples} samples at {rate:g} Hz ({type(error).__name__}: {reason})",
+            value=getattr(network, "__name__", str(network)),
+            remedy="Leave it out, or use another network",
+        ) from error
+
+
 # --- what they find ------------------------------------------------------------------------------------------------
 
 
@@ -191,13 +221,28 @@ def _from_scratch(network: Any, pool: Pool) -> Fit:
         windows, others = (torch.from_numpy(read_pool(pool, chosen)) for chosen in (train, asked))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = _build(network, len(pool.classes), windows.shape[-1], pool.parts[0].trials.sampling_rate)
+            rate = pool.parts[0].trials.sampling_rate
+            with _theirs(network, windows.shape[-1], rate):
+                model = _build(network, len(pool.classes), windows.shape[-1], rate)
             generator = torch.Generator().manual_seed(seed)
             return train_epochs(
                 model, windows, torch.as_tensor(label), others, generator, BATCH, LEARNING_RATE, ASKED_AFTER
             )
 
     return fit
+
+
+def _rehearse_scratch(network: Any, pool: Pool) -> None:
+    """Build a network and let it answer two windows.
+
+    Raises:
+        ConfigurationError: If it does not, or not with one score per class.
+    """
+    windows, rate, classes = first_windows(pool), pool.parts[0].trials.sampling_rate, len(pool.classes)
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), _theirs(network, windows.shape[-1], rate):
+        scores = _build(network, classes, windows.shape[-1], rate)(windows)
+        if scores.shape != (len(windows), classes):
+            raise ValueError(f"it answers {len(windows)} windows with scores of shape {tuple(scores.shape)}")
 
 
 class _Frozen:
@@ -208,18 +253,33 @@ class _Frozen:
 
     def __init__(self, network: Any, seed: int, weights: _Weights, facts: dict[str, Any]):
         self.network, self.seed, self.weights, self.facts = network, seed, weights, facts
-        self.rate = RATES.get(network.__name__, 200)
+        self.rate = RATES.get(getattr(network, "__name__", ""), 200)
 
     def __call__(self, pool: Pool, groups: str) -> np.ndarray:
         found = []
         model: nn.Module | None = None
-        ratio = Fraction(self.rate / pool.parts[0].trials.sampling_rate).limit_denominator(1000)
         for start in range(0, len(pool), 32):
-            windows = read_pool(pool, np.arange(start, min(start + 32, len(pool))))
-            windows = resample_poly(windows, ratio.numerator, ratio.denominator, axis=-1).astype(np.float32)
+            windows = self._resampled(read_pool(pool, np.arange(start, min(start + 32, len(pool)))), pool)
             model = self._model(len(pool.classes), windows.shape[-1]) if model is None else model
-            found.append(_before_last_layer(model, torch.from_numpy(windows)))
+            with _theirs(self.network, windows.shape[-1], self.rate):
+                found.append(_before_last_layer(model, windows))
         return np.concatenate(found)
+
+    def rehearse(self, pool: Pool) -> None:
+        """Encode two windows.
+
+        Raises:
+            ConfigurationError: If the network cannot. CheckpointError: If weights that were asked for do not fit.
+        """
+        windows = self._resampled(first_windows(pool).numpy(), pool)
+        model = self._model(len(pool.classes), windows.shape[-1])
+        with _theirs(self.network, windows.shape[-1], self.rate):
+            _before_last_layer(model, windows)
+
+    def _resampled(self, windows: np.ndarray, pool: Pool) -> torch.Tensor:
+        ratio = Fraction(self.rate / pool.parts[0].trials.sampling_rate).limit_denominator(1000)
+        resampled = resample_poly(windows, ratio.numerator, ratio.denominator, axis=-1)
+        return torch.from_numpy(resampled.astype(np.float32))
 
     def _model(self, classes: int, samples: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
@@ -227,10 +287,11 @@ class _Frozen:
             if self.weights.folder is not None:
                 try:
                     return _open_weights(self.network, self.weights.folder, samples, float(self.rate)).eval()
-                except (RuntimeError, ValueError, TypeError, KeyError) as error:
+                except Exception as error:  # of any class, as with new weights
                     self._give_up(error)
             torch.manual_seed(self.seed)
-            return _build(self.network, classes, samples, float(self.rate)).eval()
+            with _theirs(self.network, samples, self.rate):
+                return _build(self.network, classes, samples, float(self.rate)).eval()
 
     def _give_up(self, error: Exception) -> None:
         source = self.facts.get("source") or self.weights.facts["source"]

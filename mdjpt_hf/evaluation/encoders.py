@@ -17,7 +17,7 @@ from transformers.utils import FEATURE_EXTRACTOR_NAME, cached_file
 from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.data.facts import labelled_datasets, training_record
 from mdjpt_hf.data.windows import read_windows
-from mdjpt_hf.errors import CheckpointError, ConfigurationError
+from mdjpt_hf.errors import CheckpointError, ConfigurationError, MDJPTError
 from mdjpt_hf.evaluation.features import differential_entropy
 from mdjpt_hf.evaluation.pool import Pool
 from mdjpt_hf.evaluation.readout import Fit
@@ -39,12 +39,15 @@ class Encoder:
         name: In tables. facts: What it is, for records; `weights` says pre-trained, random or none.
         features: (pool, encoder_groups) -> `(windows, size)`; None for networks trained anew in every split.
         fit: pool -> a classifier trained on windows; None for features.
+        rehearse: Tries two windows of a pool, so that what cannot work is known before anything is computed; raises an
+            `MDJPTError`. None where nothing can go wrong.
     """
 
     name: str
     facts: dict[str, Any]
     features: Callable[[Pool, str], np.ndarray] | None = None
     fit: Callable[[Pool], Fit] | None = None
+    rehearse: Callable[[Pool], Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,7 @@ def _open(name: str, names: Sequence[str], source: EncoderSource) -> Encoder:
         return _random(source, reference)
     model = source.model(name)
     facts = {**_facts(model, "pre-trained", name), **_training_facts(name)}
-    return Encoder(Path(name).name, facts, _encoding(model))
+    return Encoder(Path(name).name, facts, _encoding(model), rehearse=_rehearsal(model))
 
 
 def _random(source: EncoderSource, reference: str) -> Encoder:
@@ -170,7 +173,7 @@ def _random(source: EncoderSource, reference: str) -> Encoder:
         like = source.model(reference) if reference else None
         model = MDJPTModel(MDJPTConfig.preset("tiny")) if like is None else type(like)(like.config)
     facts = _facts(model.eval().to(source.device), "random", Path(reference).name or "preset tiny")
-    return Encoder("random weights", {**facts, "pretrained_on": []}, _encoding(model))
+    return Encoder("random weights", {**facts, "pretrained_on": []}, _encoding(model), rehearse=_rehearsal(model))
 
 
 def _facts(model: PreTrainedModel, weights: str, origin: str) -> dict[str, Any]:
@@ -249,6 +252,43 @@ def _encoding(model: PreTrainedModel) -> Callable[[Pool, str], np.ndarray]:
         return values
 
     return features
+
+
+def _rehearsal(model: PreTrainedModel) -> Callable[[Pool], Any]:
+    def rehearse(pool: Pool) -> None:
+        windows = first_windows(pool)
+        if hasattr(model, "encode_recording"):
+            _encode_recording(model, windows, torch.zeros(len(windows), dtype=torch.long))
+        else:
+            encode_any(model, windows)
+
+    return rehearse
+
+
+def first_windows(pool: Pool) -> torch.Tensor:
+    """Two windows to try an encoder on, `(2, 60, samples)`; one where there are no more."""
+    return torch.from_numpy(read_pool(pool, np.arange(min(2, len(pool)))))
+
+
+def usable(encoders: Sequence[Encoder], pool: Pool, say: Callable[[str], None]) -> list[Encoder]:
+    """Those encoders that can take the windows of a pool; why the others cannot is said.
+
+    Raises:
+        MDJPTError: If none can; that of the first.
+    """
+    found, failures = [], []
+    for encoder in encoders:
+        try:
+            if encoder.rehearse is not None:
+                encoder.rehearse(pool)
+            found.append(encoder)
+        except MDJPTError as error:
+            failures.append((encoder.name, error))
+    if not found:
+        raise failures[0][1]
+    for name, failure in failures:
+        say(f"{name} is passed over: {failure}")
+    return found
 
 
 def _blocks(pool: Pool, groups: str):

@@ -5,8 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from mdjpt_hf.evaluation.canvas import SHOWN, bare, canvas, colour_of, mark_of
+
+_LONGEST_NAME = 16  # signs of a subject's name under an axis
 
 
 def draw_confusion(rows: Mapping[str, Any], classes: list[str], path: Path, title: str) -> None:
@@ -45,10 +49,17 @@ def draw_ratings(rows: Mapping[str, Any], rating: str, path: Path, title: str) -
     figure.savefig(path, dpi=110)
 
 
-def draw_subjects(rows: Mapping[str, Any], path: Path, title: str, score_name: str = "accuracy") -> None:
-    """Score of every subject, sorted by the first encoder's, with means, intervals and nulls beside them."""
-    figure, panels = canvas(1, 2, 5.2, 3.8)
+def draw_subjects(
+    rows: Mapping[str, Any], subjects: list[str], path: Path, title: str, score_name: str = "accuracy"
+) -> None:
+    """Score of every subject, sorted by the first encoder's, with means, intervals and nulls beside them.
+
+    Args:
+        subjects: Names, in the order of each entry's `per_subject`.
+    """
+    figure, panels = canvas(1, 2, 5.2, 4.2)
     dots, means = panels[0]
+    _name_subjects(dots, figure, subjects)
     order = np.argsort(_numbers(next(iter(rows.values()))["per_subject"]))
     for number, (name, entry) in enumerate(rows.items()):
         colour, mark = colour_of(number), mark_of(number)
@@ -58,7 +69,8 @@ def draw_subjects(rows: Mapping[str, Any], path: Path, title: str, score_name: s
         means.plot([number, number], [score["low"], score["high"]], color=colour, linewidth=2)
         means.plot(number, score["mean"], mark, color=colour)
     low = 0.0 if score_name == "accuracy" else -1.0
-    dots.set(xlabel="subjects, sorted by the first", ylabel=score_name, ylim=(low, 1.02))
+    dots.set_xticklabels([_short(subjects[number]) for number in order])
+    dots.set(xlabel=f"subjects, sorted by {next(iter(rows))}", ylabel=score_name, ylim=(low, 1.02))
     figure.legend(*dots.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8, frameon=False)
     means.set_xticks(range(len(rows)), list(rows), rotation=20, ha="right", fontsize=8)
     means.set(ylim=(low, 1.02), xlim=(-0.6, len(rows) - 0.4), title="mean, 95 % interval; grey: null")
@@ -68,6 +80,23 @@ def draw_subjects(rows: Mapping[str, Any], path: Path, title: str, score_name: s
         bare(axes)
     figure.suptitle(title, fontsize=9)
     figure.savefig(path, dpi=110)
+
+
+def _name_subjects(dots: Axes, figure: Figure, subjects: list[str]) -> None:
+    """Room for every name below its own place, the wider the more there are."""
+    width, height = figure.get_size_inches()
+    wide = max(width / 2, 0.12 * len(subjects) + 0.8)
+    figure.set_size_inches(wide + width / 2, height)
+    grid = dots.get_gridspec()
+    assert grid is not None  # every panel of a canvas lies in one
+    grid.set_width_ratios([wide, width / 2])
+    dots.set_xticks(range(len(subjects)))
+    dots.tick_params(axis="x", labelrotation=90, labelsize=8 if len(subjects) <= 25 else 6)
+    dots.set_xlim(-0.6, len(subjects) - 0.4)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
 def draw_confidence(rows: Mapping[str, Any], path: Path, title: str) -> None:

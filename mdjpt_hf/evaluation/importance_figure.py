@@ -6,6 +6,7 @@ from typing import Any
 
 import mne
 import numpy as np
+from matplotlib.patheffects import withStroke
 
 from mdjpt_hf.evaluation.canvas import SHOWN, canvas
 
@@ -41,6 +42,8 @@ def draw_importance(rows: Mapping[str, Any], path: Path, title: str) -> bool:
             contours=0,
             extrapolate="head",
         )
+        for text in axes.texts:  # names stay legible on the darkest colours
+            text.set_path_effects([withStroke(linewidth=2, foreground="white")])
         axes.set_title(name, fontsize=10)
     bar = figure.colorbar(picture, ax=panels[0].tolist(), shrink=0.75)
     bar.set_label("probability of the true class\nlost without the electrode", fontsize=9)

@@ -94,7 +94,10 @@ def check_record(record: Any, path: Path | str = "") -> dict[str, Any]:
         for title, row in record["results"].items():
             for name, entry in row.items():
                 schema = RATING_SCHEMA if record["target"] in RATINGS else ENTRY_SCHEMA
-                problems += _entry_problems(entry, schema, f"results[{title}][{name}].")
+                found = _entry_problems(entry, schema, f"results[{title}][{name}].")
+                if not found and len(entry["per_subject"]) != len(record["subjects"]):
+                    found = [f"results[{title}][{name}].per_subject"]  # whose would they be?
+                problems += found
     if problems:
         raise RecordError(
             f"lacks or garbles {', '.join(problems)}", path=path, value=problems, remedy="Run the evaluation again"

@@ -24,7 +24,7 @@ def figures(record: Mapping[str, Any], out: Path, name: str) -> list[str]:
             return out / f"{name}_{part}.png"
 
         score = _SCORES.get(record["score_name"], record["score_name"])
-        draw_subjects(rows, path("subjects"), heading, score)
+        draw_subjects(rows, _own_names(record), path("subjects"), heading, score)
         if record["score_name"] == SCORE_OF_RATINGS:
             draw_ratings(rows, record["target"], path("ratings"), heading)
             drawn = ["subjects", "ratings"]
@@ -38,6 +38,11 @@ def figures(record: Mapping[str, Any], out: Path, name: str) -> list[str]:
             drawn.append("importance")
         parts += [f"### {title}", *(f"![{part} of {heading}]({path(part).name})" for part in drawn)]
     return parts
+
+
+def _own_names(record: Mapping[str, Any]) -> list[str]:
+    """Subjects by the names their corpus gives them; in records the corpus stands in front."""
+    return [str(name).removeprefix(f"{record['corpus']}/") for name in record["subjects"]]
 
 
 def embeddings(paths: Sequence[Path], out: Path, simulated: bool) -> list[str]:

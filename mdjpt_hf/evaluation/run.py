@@ -16,11 +16,12 @@ from mdjpt_hf.errors import ConfigurationError, CorpusError, RecordError, SplitE
 from mdjpt_hf.evaluation.choices import PRESETS, Protocol, audit_stages, check_choices
 from mdjpt_hf.evaluation.designs import check_votes, fitting
 from mdjpt_hf.evaluation.embedding import SHOWN_WINDOWS, FeatureSample, write_sample
-from mdjpt_hf.evaluation.encoders import Encoder, EncoderSource, open_encoders, shared_montage, window_seconds
-from mdjpt_hf.evaluation.pool import Pool
+from mdjpt_hf.evaluation.encoders import Encoder, EncoderSource, open_encoders, shared_montage, usable, window_seconds
+from mdjpt_hf.evaluation.pool import LABELS, Pool
 from mdjpt_hf.evaluation.records import write_record
 from mdjpt_hf.evaluation.runner import Effort, Features, draw_splits, evaluate_pool, pool_for, record
 from mdjpt_hf.evaluation.splits import SplitManifest, load_manifests, save_manifests
+from mdjpt_hf.ownership import owned_output
 from mdjpt_hf.schema import RATINGS
 
 SPLITS_FILE = "splits.json"
@@ -99,8 +100,13 @@ def evaluate(task: Evaluation, say: Callable[[str], None] = print) -> list[dict[
         RecordError: If there is something in the folder already.
         CorpusError: If no corpus has the label.
         SplitError: If splits that were given do not belong to the data.
+        InUseError: If another process makes the same folder.
     """
-    out = Path(task.out)
+    with owned_output(Path(task.out)):
+        return _evaluate(task, Path(task.out), say)
+
+
+def _evaluate(task: Evaluation, out: Path, say: Callable[[str], None]) -> list[dict[str, Any]]:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RecordError("already holds results or other files", path=out, remedy="Choose another folder")
     stages = {name: task.stages(name) for name in task.protocols}
@@ -114,7 +120,7 @@ def evaluate(task: Evaluation, say: Callable[[str], None] = print) -> list[dict[
     corpora = _corpora(task, trial_sets)
     for trials in trial_sets:
         with suppress(CorpusError):  # a corpus without the label is passed over later, in words
-            for note in find_target([trials], task.label).notes if task.label in ("emotion", "valence_class") else ():
+            for note in find_target([trials], task.label).notes if task.label in LABELS else ():
                 say(note)
     with _finished_folder(out) as staging:
         session = _Session(replace(task, out=staging), trial_sets, encoders, seconds, given, say)
@@ -188,6 +194,7 @@ class _Session:
         self.designs: dict[tuple[str, str], str] = {}  # (corpus, protocol) -> why it is not the one asked for
         self.failed: list[SplitError] = []
         self._features: dict[tuple[Any, ...], Features] = {}
+        self._rehearsed: set[tuple[Any, ...]] = set()  # kinds of windows that all encoders left have taken
 
     def plan(self, corpus: str, stages: list[tuple[str, Protocol]]) -> list[tuple[str, Protocol]]:
         """The protocols as far as this corpus can be judged by them; none where it lacks the label."""
@@ -200,12 +207,21 @@ class _Session:
                     raise
                 self.say(f"{corpus} is passed over: {error}")
                 return []
+            self._rehearse(pool)
             found, note = fitting(protocol, pool, corpus, self.task.choices)
             if note and note not in self.designs.values():
                 self.say(note)
             self.designs |= {(corpus, found.key): note} if note else {}
             planned.append((stage, found))
         return planned
+
+    def _rehearse(self, pool: Pool) -> None:
+        """Leave out encoders that cannot take such windows, while nothing has been computed yet."""
+        first = pool.parts[0]
+        kind = (first.trials.sampling_rate, first.index.length, len(pool.classes))
+        if kind not in self._rehearsed:
+            self.encoders = usable(self.encoders, pool, self.say)
+            self._rehearsed.add(kind)
 
     def run(self, corpus: str, stages: list[tuple[str, Protocol]]) -> None:
         """Score a corpus by protocols; where no splits can be drawn, the others go on."""

@@ -34,6 +34,7 @@ from mdjpt_hf.finetuning.records import effort, records
 from mdjpt_hf.finetuning.scores import recording_features, side_score
 from mdjpt_hf.finetuning.windows import LabelledDataset, RecordingSampler, split_subjects
 from mdjpt_hf.modeling.task_head_mdjpt import task_loss
+from mdjpt_hf.ownership import owned_output
 from mdjpt_hf.progress import Progress
 
 METHODS = ("head", "full", "lora")
@@ -143,8 +144,13 @@ def finetune(config: FinetuneConfig) -> Path:
         ConfigurationError: If settings, model and data do not go together.
         CorpusError: If the data has no such labels, or too few subjects.
         CheckpointError: If the output folder holds a model already.
+        InUseError: If another process writes the output folder.
     """
-    output = Path(config.output_dir)
+    with owned_output(Path(config.output_dir)):
+        return _finetune(config, Path(config.output_dir))
+
+
+def _finetune(config: FinetuneConfig, output: Path) -> Path:
     if (output / "config.json").exists():
         raise CheckpointError("already holds a model", path=output, remedy="Choose another folder")
     started = time.perf_counter()

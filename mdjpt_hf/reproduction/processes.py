@@ -4,7 +4,6 @@ The batch decides what is learnt, and several processes of one run make it large
 run: each has the pre-training of another target.
 """
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 import torch
 
 from mdjpt_hf.errors import ConfigurationError, MDJPTError
+from mdjpt_hf.ownership import owned
 from mdjpt_hf.reproduction.plan import LOCK_FILE
 from mdjpt_hf.training.config import RUN_FILE, RunConfig
 
@@ -37,13 +37,21 @@ def devices() -> list[str]:
 
 
 @contextmanager
-def locked(out: Path) -> Iterator[int]:
+def locked(out: Path) -> Iterator[int | None]:
     """Hold the folder's lock; its descriptor is handed on to pre-trainings, so one that outlives us keeps it.
+
+    Windows hands no lock on, and None stands for it: a pre-training that outlives us holds that of its own folder.
 
     Raises:
         ConfigurationError: If somebody else holds it.
     """
     out.mkdir(parents=True, exist_ok=True)
+    try:
+        import fcntl
+    except ImportError:
+        with owned(out / LOCK_FILE, out):
+            yield None
+        return
     with open(out / LOCK_FILE, "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -60,11 +68,11 @@ class Processes:
     """Starts pre-trainings through the package's own command and waits for them.
 
     Args:
-        lock (`int`): Descriptor from [`locked`].
+        lock (`int` or None): Descriptor from [`locked`].
         logged (`bool`): Write what they say to a file beside their settings, instead of here.
     """
 
-    def __init__(self, lock: int, logged: bool):
+    def __init__(self, lock: int | None, logged: bool):
         self.lock, self.logged = lock, logged
         self._running: set[subprocess.Popen] = set()
         self._stopped = False
@@ -84,7 +92,8 @@ class Processes:
         environment = {**os.environ, **({"CUDA_VISIBLE_DEVICES": device} if device else {})}
         log = open(folder / LOG_FILE, "a") if self.logged else None  # noqa: SIM115 (closed below)
         try:
-            process = subprocess.Popen(command, env=environment, pass_fds=(self.lock,), stdout=log, stderr=log)
+            handed_on = () if self.lock is None else (self.lock,)
+            process = subprocess.Popen(command, env=environment, pass_fds=handed_on, stdout=log, stderr=log)
             self._running.add(process)
             code = process.wait()
         finally:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from mdjpt_hf.data.storage import file_hash
 from mdjpt_hf.errors import CheckpointError
-from mdjpt_hf.ownership import owned
+from mdjpt_hf.ownership import lock_beside, owned
 
 WEIGHTS_FILE = "model.safetensors"
 OPTIMIZER_FILE = "optimizer.pt"
@@ -58,7 +58,7 @@ class CheckpointFolder:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with owned(self.folder.with_name(f".{self.folder.name}.lock"), self.folder, wait=600.0):
+            with owned(lock_beside(self.folder), self.folder, wait=600.0):
                 return self._save(checkpoint)
         except (OSError, RuntimeError, SafetensorError) as error:  # PyTorch and safetensors have their own words
             with contextlib.suppress(OSError):

@@ -2,8 +2,6 @@
 
 import os
 import random
-import resource
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +18,7 @@ from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
 from mdjpt_hf.progress import Progress
 from mdjpt_hf.training.checkpoint import Checkpoint, CheckpointFolder
 from mdjpt_hf.training.config import RunConfig
-from mdjpt_hf.training.memory import give_back_large_blocks, keep_freed_memory
+from mdjpt_hf.training.memory import give_back_large_blocks, keep_freed_memory, peak_memory
 from mdjpt_hf.training.objective import Meter, Objective, ObjectiveState
 from mdjpt_hf.training.stopping import Stopped, StopRequests, ignore_stop_signals
 
@@ -168,8 +166,7 @@ class Pretrainer:
         if self.accelerator.device.type == "cuda":
             torch.cuda.synchronize()  # until here the work was only queued
             return time.perf_counter() - started, torch.cuda.max_memory_allocated()
-        unit = 1 if sys.platform == "darwin" else 1024
-        return time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        return time.perf_counter() - started, peak_memory()
 
     def _step(self, step: int, batch: dict[str, torch.Tensor]):
         # Anything random inside the step follows from its number, so a resumed run repeats it exactly.

@@ -1,17 +1,20 @@
 """Networks of braindecode: pre-trained where weights can be had, else random, and the record knows which."""
 
 import sys
+from dataclasses import replace
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mdjpt_hf.errors import CheckpointError
+from mdjpt_hf.errors import CheckpointError, ConfigurationError
 from mdjpt_hf.evaluation import braindecode_models
 from mdjpt_hf.evaluation.choices import honest
-from mdjpt_hf.evaluation.encoders import EncoderSource, open_encoders
-from mdjpt_hf.evaluation.runner import pool_for
+from mdjpt_hf.evaluation.encoders import EncoderSource, open_encoders, usable
+from mdjpt_hf.evaluation.run import Evaluation, evaluate
+from mdjpt_hf.evaluation.runner import Effort, pool_for
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -131,3 +134,88 @@ def test_a_folder_of_weights_is_used_or_refused_never_replaced(tmp_path, pool):
         opened(f"braindecode:Labram@{tmp_path}").features(pool, "recording")
     with pytest.raises(CheckpointError, match="cannot be reached"):
         opened(f"braindecode:Labram@{tmp_path / 'missing'}")
+
+
+# ---- networks that do not take such windows
+
+
+def refusing(error, late=False):
+    """A network that raises when it is built, or when it is asked."""
+
+    class Refusing(Labram):
+        def __init__(self, **signal):
+            super().__init__(**signal)
+            if not late:
+                raise error
+
+        def forward(self, windows):
+            raise error
+
+    return Refusing
+
+
+class Mute(torch.nn.Module):
+    """Has no last layer, and answers nothing."""
+
+    def __init__(self, **signal):
+        super().__init__()
+
+    def forward(self, windows):
+        return None
+
+
+REFUSALS = {
+    "too many channels": refusing(ValueError("n_chans (60) must not exceed n_channel_embeddings (19)")),
+    "a file that cannot be fetched": refusing(OSError("no position bank")),
+    "an assertion": refusing(AssertionError()),
+    "when asked": refusing(IndexError("late"), late=True),
+    "nothing to read": Mute,
+}
+
+
+@pytest.mark.parametrize("network", REFUSALS.values(), ids=REFUSALS)
+@pytest.mark.parametrize("name", ["EEGDINO", "EEGNet"], ids=["frozen", "from scratch"])
+def test_what_a_network_refuses_is_told_before_anything_is_computed(pool, monkeypatch, name, network):
+    monkeypatch.setattr(sys.modules["braindecode.models"], name, network, raising=False)
+    encoder = opened(f"braindecode:{name}")
+    with pytest.raises(ConfigurationError, match="60 channels and .* samples at .* Hz.*another network"):
+        encoder.rehearse(pool)
+    told = []
+    others = usable([opened(), encoder], pool, told.append)
+    assert [other.name for other in others] == ["braindecode:Labram"]
+    assert len(told) == 1 and told[0].startswith(f"braindecode:{name} is passed over: braindecode's {network.__name__}")
+    with pytest.raises(ConfigurationError, match="cannot take 60 channels"):  # nobody is left
+        usable([encoder], pool, told.append)
+
+
+def test_the_error_of_a_network_is_ours_wherever_it_comes(pool, monkeypatch):
+    for name, network in (("EEGDINO", REFUSALS["too many channels"]), ("EEGNet", REFUSALS["an assertion"])):
+        monkeypatch.setattr(sys.modules["braindecode.models"], name, network, raising=False)
+    with pytest.raises(ConfigurationError, match=r"ValueError: n_chans \(60\)"):
+        opened("braindecode:EEGDINO").features(pool, "recording")
+    with pytest.raises(ConfigurationError, match="AssertionError: without a reason"):
+        opened("braindecode:EEGNet").fit(pool)(np.arange(8), pool.label[:8], np.arange(8), 0)
+
+
+def test_weights_do_not_hide_that_a_network_refuses(reachable, pool, monkeypatch):
+    reachable(weights_for(1000))
+    monkeypatch.setattr(sys.modules["braindecode.models"], "Labram", REFUSALS["an assertion"])
+    with pytest.raises(ConfigurationError, match="AssertionError"):
+        opened().rehearse(pool)
+
+
+def test_an_evaluation_goes_on_without_it(noise_folders, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["braindecode.models"], "EEGDINO", REFUSALS["too many channels"], raising=False)
+    told = []
+    task = Evaluation(
+        models=("braindecode:EEGDINO", "de"),
+        data=(str(noise_folders[0]),),
+        protocols=("zero-shot",),
+        out=tmp_path / "out",
+        effort=Effort(permutations=2, zero_shot_permutations=2),
+    )
+    (record,) = evaluate(task, told.append)
+    assert "EEGDINO is passed over" in told[0] and list(record["encoders"]) == ["DE"]
+    with pytest.raises(ConfigurationError, match="n_chans"):
+        evaluate(replace(task, models=("braindecode:EEGDINO",), out=tmp_path / "none"), told.append)
+    assert not (tmp_path / "none").exists()

@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from mdjpt_hf.errors import RecordError
 from mdjpt_hf.evaluation.choices import honest
 from mdjpt_hf.evaluation.embedding import FeatureSample, draw_embedding, join_samples, read_sample, write_sample
 from mdjpt_hf.evaluation.encoders import Encoder, read_pool
+from mdjpt_hf.evaluation.figures import draw_subjects
 from mdjpt_hf.evaluation.importance_figure import draw_importance
 from mdjpt_hf.evaluation.records import check_record, read_records
 from mdjpt_hf.evaluation.report import write_report
@@ -61,6 +63,42 @@ def test_importance_is_the_score_lost_and_lies_where_the_truth_is_told(name, poo
     assert max(map(abs, lost.values())) == 0  # nothing else is heard
     probability = dict(zip(found["electrodes"], found["probability"], strict=True))
     assert probability.pop(TRUTH_AT) > 0.2 and max(map(abs, probability.values())) < 1e-9
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Figures instead of files."""
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *args, **kwargs: figures.append(self))
+    return figures
+
+
+@pytest.mark.parametrize("count", [5, 19, 60])
+def test_names_of_electrodes_do_not_lie_under_dots(drawn, count):
+    names = list(STANDARD_CHANNELS[:count])
+    found = {"electrodes": names, "probability": np.linspace(-1, 1, count).tolist()}
+    draw_importance({"ear": {"importance": found}}, "", "")
+    axes = drawn[0].axes[0]
+    dots = [*axes.collections, *(line for line in axes.lines if line.get_marker() not in (",", "None"))]
+    assert [text.get_text() for text in axes.texts] == (names if count < 60 else [])
+    assert bool(dots) == (count == 60)
+
+
+@pytest.mark.parametrize("count", [3, 123])
+def test_every_subject_has_its_name_below_its_scores(drawn, count):
+    score = np.random.default_rng(0).permutation(count) / count
+    interval = {"mean": 0.5, "low": 0.4, "high": 0.6}
+    entry = {"per_subject": [None, *score[1:]], "score": interval, "null": interval}
+    names = [f"s{number}" for number in range(count)]
+    draw_subjects({"ear": entry, "DE": entry}, names, "", "")
+    axes = drawn[0].axes[0]
+    shown = [label.get_text() for label in axes.get_xticklabels()]
+    assert sorted(shown) == sorted(names) and shown[-1] == "s0"  # who has no score comes last
+    heights = axes.lines[0].get_ydata()
+    assert all(heights[place] == score[int(name[1:])] for place, name in enumerate(shown[:-1]))
+    drawn[0].draw_without_rendering()
+    boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
+    assert all(left.x1 <= right.x0 + 1 for left, right in zip(boxes, boxes[1:], strict=False))  # none covers another
 
 
 # ---- scaling

@@ -143,6 +143,8 @@ def test_numbers_of_numpy_in_scores_come_out_plain():
 def test_simulated_data_are_never_mistaken_for_people():
     simulated = card()
     assert "Simulated data only" in simulated and "of **simulated** recordings" in simulated
+    mixed = card(datasets=[dataset("sim-b"), dataset("b", simulated=False)])
+    assert "**Trained on simulated data in part**: sim-b." in mixed and "Simulated data only" not in mixed
     real = card(datasets=[dataset(simulated=False)], results=[])
     assert "Simulated" not in real and "simulated-data" not in real and "none is claimed" in real
 
