@@ -16,8 +16,8 @@ from transformers import AutoFeatureExtractor, AutoModelForSequenceClassificatio
 from mdjpt_hf.demo.figures import draw_timeline
 from mdjpt_hf.demo.recognition import Recognition
 from mdjpt_hf.errors import ConfigurationError, SignalError
-from mdjpt_hf.folders import is_folder_of_recordings, recordings_in
 from mdjpt_hf.modeling.errors_mdjpt import is_ours
+from mdjpt_hf.modeling.folders_mdjpt import is_folder_of_recordings, recordings_in
 from mdjpt_hf.modeling.pipeline_mdjpt import EEGEmotionPipeline
 
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from mdjpt_hf import EEGEmotionPipeline, MDJPTConfig, MDJPTFeatureExtractor, MDJPTForSequenceClassification
 from mdjpt_hf.cli import app
 from mdjpt_hf.errors import ConfigurationError, MDJPTError, SignalError, UnitError
-from mdjpt_hf.folders import recordings_in
+from mdjpt_hf.modeling.folders_mdjpt import recordings_in
 from mdjpt_hf.modeling.smoothing_mdjpt import lds_smooth
 from mdjpt_hf.predict import predict, predict_all
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mdjpt_hf.modeling.companions_mdjpt import companions
+from .companions_mdjpt import companions
 
 #: What opens a recording, by the suffix in lower case; folders of some formats are recordings themselves.
 _OPENING = (".edf", ".bdf", ".gdf", ".vhdr", ".ahdr", ".set", ".fif", ".gz", ".cnt", ".lay", ".cdt", ".nedf", ".nxe")
