@@ -172,7 +172,10 @@ def prepare(
     source: Annotated[Path | None, typer.Option(help="The corpus as you downloaded it.")] = None,
     table: Annotated[
         Path | None,
-        typer.Option(help="recordings: CSV with file, subject, stimulus, onset, duration, label."),
+        typer.Option(
+            help="recordings: CSV with file, subject, stimulus; where they are known session, trial, onset, duration "
+            "(s), label, emotion, valence_class, valence, arousal, dominance, liking (0 to 1)."
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="recordings: name of the dataset.")] = None,
     unit: Annotated[
