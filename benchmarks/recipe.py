@@ -88,12 +88,12 @@ def _scores(world: Path) -> dict:
         (unseen,) = open_corpora([world / "data" / UNSEEN])
         models = {name: AutoModel.from_pretrained(world / name.replace(" ", "-")) for name in ARMS}
         record = compare(unseen, models, Settings(zero_shot_permutations=20, few_shot_permutations=2))
-        losses = {name: _losses(world / name.replace(" ", "-")) for name in ARMS}
-        write_json(path, {"data": "simulated", "losses": losses, **record})
+        retrieval = {name: _retrieval(world / name.replace(" ", "-")) for name in ARMS}
+        write_json(path, {"data": "simulated", "retrieval": retrieval, **record})
     return json.loads(path.read_text())
 
 
-def _losses(folder: Path) -> list[float]:
+def _retrieval(folder: Path) -> list[float]:
     """Held-out pair retrieval, as it was logged."""
     history = json.loads((folder / "history.json").read_text())
     return [entry["retrieval"] for entry in history if "retrieval" in entry]

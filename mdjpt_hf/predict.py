@@ -14,7 +14,7 @@ import numpy as np
 from transformers import AutoFeatureExtractor, AutoModelForSequenceClassification
 
 from mdjpt_hf.demo.figures import draw_timeline
-from mdjpt_hf.demo.recognition import Recognition
+from mdjpt_hf.demo.recognition import Recognition, read_out
 from mdjpt_hf.errors import ConfigurationError, SignalError
 from mdjpt_hf.modeling.errors_mdjpt import is_ours
 from mdjpt_hf.modeling.folders_mdjpt import is_folder_of_recordings, recordings_in
@@ -186,9 +186,8 @@ def _normalisation(recogniser: EEGEmotionPipeline) -> str:
 def _recognise(recogniser: EEGEmotionPipeline, path: Path, name: str, stated: dict, forward: dict) -> Recognition:
     inputs = recogniser.preprocess(path, **stated)
     outputs = recogniser.forward(inputs, **forward)
-    result, scores = recogniser.postprocess(outputs), recogniser.scores(outputs["logits"]).numpy()
-    labels = [recogniser.model.config.id2label[number] for number in range(scores.shape[1])]
-    best = float(inputs["onsets"][scores[:, labels.index(result["label"]) if "label" in result else 0].argmax()])
+    result, scores, labels, label = read_out(recogniser, outputs)
+    best = float(inputs["onsets"][scores[:, label].argmax()])
     return Recognition(
         name=name,
         signal=np.empty((0, 0)),

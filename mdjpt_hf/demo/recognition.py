@@ -92,10 +92,7 @@ def recognise(
     inputs["notes"] = [*notes, *inputs["notes"]]
     progress(0.3, f"encoding {len(inputs['onsets'])} windows")
     outputs = recogniser.forward(inputs, windows_at_once=32, smoothing=smoothing)
-    result = recogniser.postprocess(outputs)
-    scores = recogniser.scores(outputs["logits"]).numpy()
-    labels = [recogniser.model.config.id2label[number] for number in range(scores.shape[1])]
-    label = labels.index(result["label"]) if "label" in result else 0
+    result, scores, labels, label = read_out(recogniser, outputs)
     best = np.sort(np.argsort(-scores[:, label], kind="stable")[:EVIDENCE_WINDOWS])
     lost = electrode_losses(
         recogniser,
@@ -122,6 +119,13 @@ def recognise(
         evidence={name: float(values.mean()) for name, values in lost.items()},
         chance=chance_level(np.array([*lost.values()])),
     )
+
+
+def read_out(recogniser: Any, outputs: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray, list[str], int]:
+    """What the pipeline returns, scores `(windows, labels)`, names of the labels, and the number of the recording's."""
+    result, scores = recogniser.postprocess(outputs), recogniser.scores(outputs["logits"]).numpy()
+    labels = [recogniser.model.config.id2label[number] for number in range(scores.shape[1])]
+    return result, scores, labels, labels.index(result["label"]) if "label" in result else 0
 
 
 def gather(files: Sequence[str], folder: Path) -> Path:
