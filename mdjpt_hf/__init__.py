@@ -1,13 +1,14 @@
 """mdjpt-hf: joint pre-training on many EEG emotion corpora, native to the Hugging Face Hub.
 
 Importing this registers the models with transformers' auto classes. It loads neither MNE nor datasets. The `mdjpt`
-command registers them when it runs something: its help, its errors and its completion wait for no model.
+command registers them when it runs something: its help, its errors and its completion wait for no model, nor do the
+processes in which it prepares data.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mdjpt_hf.importing import collection_paused, is_command
+from mdjpt_hf.importing import collection_paused, needs_no_models
 from mdjpt_hf.version import __version__
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ __all__ = [
     "__version__",
 ]
 
-if not is_command():
+if not needs_no_models():
     with collection_paused():
         import_module("mdjpt_hf.auto").register()
 

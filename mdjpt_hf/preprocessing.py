@@ -18,6 +18,7 @@ import numpy as np
 from mdjpt_hf.errors import ConfigurationError, MDJPTError, located
 from mdjpt_hf.modeling.bad_channels_mdjpt import find_bad_channels, is_flat, recorded_reference
 from mdjpt_hf.modeling.filtering_mdjpt import HIGH_CUTOFF, LOW_CUTOFF, TARGET_RATE, check_rate, resample
+from mdjpt_hf.modeling.median_mdjpt import median
 from mdjpt_hf.modeling.signal_mdjpt import (
     PLAUSIBLE_FILTERED,
     Cleaned,
@@ -268,4 +269,4 @@ def _remove_artefacts(session: Cleaned, stretches: Sequence[np.ndarray], rate: f
 
 
 def _typical(signal: np.ndarray) -> float:
-    return float(np.median(np.abs(signal - np.median(signal, axis=1, keepdims=True))))
+    return float(median(np.abs(signal - median(signal)[:, None]).ravel()))

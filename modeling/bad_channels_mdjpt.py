@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from .median_mdjpt import median
 from .montage_mdjpt import canonical_name
 from .splines_mdjpt import MIN_SPLINE_CHANNELS, has_place, spline_weights
 
@@ -30,12 +31,12 @@ def find_bad_channels(signal: np.ndarray) -> list[int]:
     Args:
         signal: `(channels, samples)` in µV, band-passed.
     """
-    typical = np.array([np.median(np.abs(values)) for values in signal])
+    typical = np.array([median(np.abs(values)) for values in signal])
     flat = typical < FLAT
     if flat.all():
         return list(range(len(signal)))
     flat |= typical < _QUIET * np.median(typical[~flat])
-    reference = float(np.median(np.abs(signal[~flat] if flat.any() else signal)))
+    reference = float(median(np.abs(signal[~flat] if flat.any() else signal).ravel()))
     calm = _calm_samples(signal, 30 * reference)
     bads = []
     for index, values in enumerate(signal):
@@ -48,7 +49,7 @@ def find_bad_channels(signal: np.ndarray) -> list[int]:
 
 def is_flat(values: np.ndarray) -> bool:
     """Whether a band-passed channel, `(samples,)` in µV, recorded nothing."""
-    return bool(np.median(np.abs(values)) < FLAT)
+    return bool(median(np.abs(values)) < FLAT)
 
 
 def recorded_reference(signal: np.ndarray, ch_names: Sequence[str], stated: Iterable[int] = ()) -> int | None:
@@ -73,7 +74,7 @@ def recorded_reference(signal: np.ndarray, ch_names: Sequence[str], stated: Iter
     there = spline_weights([ch_names[index] for index in others], [ch_names[zero]])[0] @ seen
     usual = canonical_name(ch_names[zero]) in _USUAL_REFERENCES
     limit = _NEAR_USUAL_REFERENCE if usual else _NEAR_REFERENCE
-    return zero if np.median(np.abs(there)) < limit * np.median(np.abs(seen)) else None
+    return zero if median(np.abs(there)) < limit * median(np.abs(seen).ravel()) else None
 
 
 def _calm_samples(signal: np.ndarray, limit: float) -> np.ndarray:

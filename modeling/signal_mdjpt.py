@@ -23,6 +23,7 @@ from .filtering_mdjpt import (
     resample,
     resampled_length,
 )
+from .median_mdjpt import median
 from .montage_mdjpt import canonical_name
 from .splines_mdjpt import MIN_SPLINE_CHANNELS, has_place, spline_weights
 from .stretches_mdjpt import Stretch, whole
@@ -155,7 +156,7 @@ def refer_to_average(cleaned: Cleaned) -> None:
     if count < MIN_REFERENCE_CHANNELS:
         cleaned.notes.append(f"kept the recorded reference: {count} channels are too few to average")
     cleaned.signal = average_reference(cleaned.signal)
-    if np.median(np.abs(cleaned.signal)) < FLAT:
+    if median(np.abs(cleaned.signal).ravel()) < FLAT:
         raise SignalError(
             "nothing is left after the average reference: the channels are copies of one another",
             value=cleaned.ch_names,
@@ -262,7 +263,7 @@ def check_amplitude(
         UnitError: If it lies outside the bounds.
     """
     seen = signal[:, :: max(1, signal.size // 1_000_000)]
-    amplitude = float(np.median(np.abs(seen - np.median(seen, axis=1, keepdims=True))))
+    amplitude = float(median(np.abs(seen - median(seen)[:, None]).ravel()))
     low, high = plausible
     if low <= amplitude <= high:
         return amplitude
@@ -392,7 +393,7 @@ def robust_scale(signal: np.ndarray) -> tuple[float, float]:
         SignalError: If nothing varies.
     """
     absolute = np.abs(signal)
-    kept = signal[absolute < 30 * np.median(absolute)]
+    kept = signal[absolute < 30 * median(absolute.ravel())]
     std = float(kept.std(dtype=np.float64)) if kept.size else 0.0
     if std <= FLAT:
         raise SignalError(

@@ -34,7 +34,7 @@ _BASE = (
     "mdjpt_hf.preprocessing",
 )
 ALLOWED["data_scripts"] = (*_BASE, "mdjpt_hf.data_scripts")
-ALLOWED["mdjpt_hf/data"] = (*ALLOWED["data_scripts"], "mdjpt_hf.data")
+ALLOWED["mdjpt_hf/data"] = (*ALLOWED["data_scripts"], "mdjpt_hf.data", "mdjpt_hf.importing")
 ALLOWED["mdjpt_hf/clustering"] = (*_BASE, "mdjpt_hf.data", "mdjpt_hf.clustering")
 ALLOWED["mdjpt_hf/training"] = (*_BASE, "mdjpt_hf.data", "mdjpt_hf.clustering", "mdjpt_hf.training")
 ALLOWED["mdjpt_hf/cards.py"] = ("mdjpt_hf.errors", "mdjpt_hf.data.facts")

@@ -6,12 +6,14 @@ import platform
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 import torch
 
-from mdjpt_hf.importing import collection_paused
+from mdjpt_hf.importing import collection_paused, workers_without_models
 
 
 def loaded_after(statement: str) -> set[str]:
@@ -105,6 +107,27 @@ def collections_of(statement: str) -> int:
 
 def test_importing_the_package_hardly_collects():
     assert 10 * collections_of("import mdjpt_hf") < collections_of("from transformers import PreTrainedModel")
+
+
+#: A worker's first task: this file would load torch there.
+TASK = """
+import importlib, sys
+def loaded_with(name):
+    importlib.import_module(name)
+    return [name for name in ("torch", "transformers", "mne") if name in sys.modules]
+"""
+
+
+def test_workers_that_prepare_data_load_no_models(tmp_path, monkeypatch):
+    (tmp_path / "task_of_a_worker.py").write_text(TASK)
+    monkeypatch.syspath_prepend(tmp_path)
+    from task_of_a_worker import loaded_with
+
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        with workers_without_models():
+            loaded = pool.submit(loaded_with, "mdjpt_hf.data_scripts.simulated")
+        assert loaded.result() == ["mne"]
+    assert "MDJPT_HF_WITHOUT_MODELS" not in os.environ
 
 
 def loaded_by_the_command(*arguments: str) -> tuple[int, str, set[str]]:

@@ -31,6 +31,7 @@ from mdjpt_hf.data.storage import (
 from mdjpt_hf.data_scripts.base import CorpusBuilder, UnitReport
 from mdjpt_hf.data_scripts.signatures import same_signals
 from mdjpt_hf.errors import CorpusError, MDJPTError
+from mdjpt_hf.importing import workers_without_models
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
 from mdjpt_hf.ownership import lock_beside, owned
 from mdjpt_hf.progress import Progress
@@ -168,7 +169,8 @@ def _side_by_side(builder, units, missing, staging, workers, skip_bad) -> Iterat
     """Indices of the units as they are finished; ends early if a worker dies."""
     # A fresh interpreter per worker: forking after numerical libraries have started threads can hang.
     with ProcessPoolExecutor(min(workers, len(missing)), mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(build_unit, builder, units[i], i, staging, skip_bad): i for i in missing}
+        with workers_without_models():  # they start when they are given work
+            futures = {pool.submit(build_unit, builder, units[i], i, staging, skip_bad): i for i in missing}
         try:
             for future in as_completed(futures):
                 future.result()

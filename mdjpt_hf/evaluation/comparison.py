@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.evaluation.features import (
@@ -64,10 +65,11 @@ def compare(trials: TrialSet, encoders: dict[str, Encoder], settings: Settings |
     features = {name: encoder_features(model, windows) for name, model in encoders.items()}
     features["DE"] = entropy_features(windows)
     features = {name: standardise_per_subject(values, windows.subject) for name, values in features.items()}
-    scores = {
-        protocol: {name: _score(run, values, windows, settings) for name, values in features.items()}
-        for protocol, run in _protocols(windows, settings).items()
-    }
+    with threadpool_limits(1):  # thousands of small matrices: threads would mostly wait for each other
+        scores = {
+            protocol: {name: _score(run, values, windows, settings) for name, values in features.items()}
+            for protocol, run in _protocols(windows, settings).items()
+        }
     return _record(trials, windows, scores, settings)
 
 
@@ -88,7 +90,10 @@ def _protocols(windows: LabelledWindows, settings: Settings) -> dict[str, tuple[
 
         def run_few_shot(values, labels, new_stimuli=new_stimuli):
             count, seed = settings.few_shot_splits, settings.seed
-            splits = [few_shot_splits(windows, labelling, count, seed, new_stimuli) for labelling in labels]
+            if new_stimuli:
+                splits = [few_shot_splits(windows, labelling, count, seed, True) for labelling in labels]
+            else:  # by subject alone, whatever the labels
+                splits = [few_shot_splits(windows, labels[0], count, seed, False)] * len(labels)
             return few_shot(values, windows, labels, splits)
 
         runs[f"few-shot, {title}"] = (run_few_shot, settings.few_shot_permutations)

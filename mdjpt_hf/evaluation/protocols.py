@@ -13,7 +13,7 @@ import numpy as np
 
 from mdjpt_hf.errors import SchemaError
 from mdjpt_hf.evaluation.features import LabelledWindows
-from mdjpt_hf.evaluation.ridge import ridge
+from mdjpt_hf.evaluation.ridge import ridge_values
 
 TRAINING_SHARE = 0.25
 
@@ -125,26 +125,43 @@ def few_shot(
     Args:
         features (`np.ndarray` of shape `(windows, size)`).
         labels (`np.ndarray` of shape `(labellings, windows)`): From [`permuted_labels`].
-        splits: The splits of every labelling, from [`few_shot_splits`].
+        splits: The splits of every labelling, from [`few_shot_splits`]; one list, where several have the same.
 
     Returns:
         `np.ndarray` of shape `(labellings, windows)`: how often a window was classified correctly, averaged over the
         splits that tested it; NaN where none did.
     """
     correct, tested = np.zeros(labels.shape), np.zeros(labels.shape)
-    for number, (labelling, own) in enumerate(zip(labels, splits, strict=True)):
+    for own, rows in _by_splits(splits):
         for split in own:
-            given = features[split.train], labelling[split.train], windows.subject[split.train]
-            correct[number, split.test] += _answer(*given, features[split.test]) == labelling[split.test]
-            tested[number, split.test] += 1
+            known = labels[np.ix_(rows, split.train)]
+            answers = _answers(features[split.train], known, windows.subject[split.train], features[split.test])
+            cells = np.ix_(rows, split.test)
+            correct[cells] += answers == labels[cells]
+            tested[cells] += 1
     return np.divide(correct, tested, out=np.full(labels.shape, np.nan), where=tested > 0)
 
 
-def _answer(features: np.ndarray, label: np.ndarray, subject: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """Classes of the windows asked for, `(windows,)`."""
-    classes = int(label.max()) + 1
-    fold, hits = np.isin(subject, np.unique(subject)[::2]), 0
+def _by_splits(splits: list[list[FewShotSplit]]) -> list[tuple[list[FewShotSplit], list[int]]]:
+    """Splits with the labellings that have them in common: these are answered together."""
+    groups: dict[int, tuple[list[FewShotSplit], list[int]]] = {}
+    for number, own in enumerate(splits):
+        groups.setdefault(id(own), (own, []))[1].append(number)
+    return list(groups.values())
+
+
+def _answers(features: np.ndarray, labels: np.ndarray, subject: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Classes of the windows asked for, `(labellings, asked)`, from `labels` `(labellings, windows)`."""
+    fold, hits = np.isin(subject, np.unique(subject)[::2]), 0.0
     for part in (fold, ~fold):
-        answers = ridge(features[part], label[part], features[~part], classes)
-        hits = hits + (answers.argmax(axis=-1) == label[~part]).mean(axis=-1)
-    return ridge(features, label, asked, classes)[int(np.argmax(hits))].argmax(axis=-1)
+        hits = hits + (_guesses(features[part], labels[:, part], features[~part]) == labels[:, ~part]).mean(axis=-1)
+    guesses = _guesses(features, labels, asked)
+    return guesses[np.argmax(hits, axis=0), np.arange(len(labels))]
+
+
+def _guesses(features: np.ndarray, labels: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """`(strengths, labellings, asked)`."""
+    count, classes = len(labels), int(labels.max()) + 1
+    targets = np.eye(classes)[labels.T].reshape(len(features), count * classes)
+    values = ridge_values(features, targets, asked)
+    return values.reshape(*values.shape[:2], count, classes).argmax(axis=-1).swapaxes(1, 2)

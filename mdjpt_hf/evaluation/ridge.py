@@ -1,7 +1,7 @@
-"""Ridge regression of classes or ratings, with all strengths from one decomposition."""
+"""Ridge regression of classes or ratings, at several strengths at once."""
 
 import numpy as np
-from scipy.linalg import eigh
+from scipy.linalg import cho_factor, cho_solve
 
 #: Candidates, relative to the number of windows.
 STRENGTHS = (0.1, 1.0, 10.0)
@@ -18,10 +18,9 @@ def ridge_values(train: np.ndarray, targets: np.ndarray, others: np.ndarray) -> 
     inputs = (train - mean) / spread
     share = targets.mean(axis=0)
     wide = inputs.shape[1] > len(inputs)  # the smaller of the two Gram matrices has the same solution
-    variances, axes = eigh(inputs @ inputs.T if wide else inputs.T @ inputs)
-    right = axes.T @ ((targets - share) if wide else inputs.T @ (targets - share))
-    answers = []
-    for strength in STRENGTHS:
-        solution = axes @ (right / (variances + strength * len(inputs))[:, None])
-        answers.append((others - mean) / spread @ (inputs.T @ solution if wide else solution) + share)
-    return np.stack(answers)
+    gram = inputs @ inputs.T if wide else inputs.T @ inputs
+    right = targets - share if wide else inputs.T @ (targets - share)
+    # float64: features are alike, so little is left of a float32's digits after solving
+    ridges = (gram + strength * len(inputs) * np.eye(len(gram)) for strength in STRENGTHS)
+    weights = np.stack([cho_solve(cho_factor(matrix, lower=True), right) for matrix in ridges]).astype(inputs.dtype)
+    return (others - mean) / spread @ (inputs.T @ weights if wide else weights) + share
