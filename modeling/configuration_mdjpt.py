@@ -87,8 +87,9 @@ class MDJPTConfig(PreTrainedConfig):
         map_attention_kernel, map_attention_pool, projector_pool (`int`, tokens): Attention over maps, and projector.
         block (`"mlla"` or `"released"`): The paper's block, or what the authors' program really computes: each
             layer there returns the value path `u` and throws the attention away.
-        covariance (`"true"` or `"released"`): The covariance of the paper, or the scrambled product of the authors'
-            program.
+        covariance (`"true"`, `"released"` or `"correlation"`): What is aligned: the covariance of the paper; the
+            scrambled product of the authors' program; or, ours, the correlation, which no change of scale can bring
+            closer.
         ffn_norm (`bool`): LayerNorm before the feed-forward, as in MLLA (Han et al. 2024); the authors' program
             declares it and never uses it. Only for `block="mlla"`.
         contrastive_temperature, cda_weight (`float`): τ and λ of the pre-training loss.
@@ -201,7 +202,7 @@ class MDJPTConfig(PreTrainedConfig):
         """Refuse values the network does not know."""
         choices = {
             "block": ("mlla", "released"),
-            "covariance": ("true", "released"),
+            "covariance": ("true", "released", "correlation"),
             "isa_pairs": ("one", "all"),
             "group_mode": ("recording", "window"),
         }

@@ -83,13 +83,19 @@ def inter_subject_alignment(
     return (weights * terms).sum(), (positives * terms).sum(dim=1) / positives.sum(dim=1)
 
 
+#: Of a virtual channel, whose correlations would be noise below it.
+_LEAST_VARIANCE = 1e-12
+
+
 def window_covariances(channel_features: torch.Tensor, covariance: str = "true") -> torch.Tensor:
     """Covariance between virtual channels over tokens, per feature, with the diagonal set to zero.
 
     Args:
         channel_features (`torch.Tensor` of shape `(batch, features, channels, tokens)`): The map F.
         covariance (`str`): `"true"`, or `"released"` for the authors' program, which transposes the centred map and
-            then reinterprets it row by row, so that what it multiplies is no longer channels by time.
+            then reinterprets it row by row, so that what it multiplies is no longer channels by time; `"correlation"`
+            for channels brought to one variance first, which is ours: group normalisation follows the map, so of second
+            order only the correlations reach the embedding.
 
     Returns:
         `torch.Tensor` of shape `(batch, features, channels, channels)`.
@@ -100,6 +106,9 @@ def window_covariances(channel_features: torch.Tensor, covariance: str = "true")
         products = scrambled @ scrambled.transpose(-1, -2) / (channel_features.shape[-1] - 1)
     else:
         products = covariances(channel_features)
+    if covariance == "correlation":
+        spread = products.diagonal(dim1=-2, dim2=-1).clamp_min(_LEAST_VARIANCE).rsqrt()
+        products = products * spread[..., None] * spread[..., None, :]
     off_diagonal = 1 - torch.eye(products.shape[-1], dtype=products.dtype, device=products.device)
     return products * off_diagonal
 

@@ -28,6 +28,7 @@ CHOICES: dict[str, dict[str, str]] = {
     "normalisation": {
         "recording": "z-score over each recording as a whole, without labels",
         "online": "causal z-score that starts from the statistics of the training subjects (zero-shot: of the others)",
+        "none": "none: features as the encoder gives them",
         "all-subjects": "causal z-score that starts from the statistics of ALL subjects, those tested included",
     },
     "encoder_groups": {
@@ -131,8 +132,8 @@ class Protocol:
                 value=self.access,
                 remedy="few-shot needs labelled:K, for example labelled:0.25; the others have no labelled subjects",
             )
-        whole = self.normalisation != "online" or self.encoder_groups != "window" or self.smoothing == "lds"
-        if kind == "none" and whole:
+        causal = self.normalisation in ("online", "none") and self.encoder_groups == "window"
+        if kind == "none" and (not causal or self.smoothing == "lds"):
             raise ConfigurationError(
                 "whole recordings of the tested corpus are used, but access is none",
                 value=self.access,

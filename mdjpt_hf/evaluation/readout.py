@@ -57,6 +57,8 @@ def _in_order(pool: Pool, chosen: np.ndarray) -> np.ndarray:
 
 def _normalise(features: np.ndarray, own: np.ndarray, pool: Pool, protocol: Protocol, reference: np.ndarray):
     values = features[own].astype(np.float64)
+    if protocol.normalisation == "none":
+        return values
     if protocol.normalisation == "recording":
         return (values - values.mean(axis=0)) / (values.std(axis=0) + 1e-9)
     if protocol.normalisation == "all-subjects":

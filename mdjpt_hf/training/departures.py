@@ -35,7 +35,7 @@ _WORDS = {
     "cda_weight": "weight {new:g} of the covariance alignment instead of {old:g}",
     "ffn_norm": "no LayerNorm before the feed-forward (the MLLA paper has one, the authors' program does not use it)",
     "block": "the block of the authors' program, without attention, instead of the paper's",
-    "covariance": "the authors' program's product in place of a covariance",
+    "covariance": "alignment of {new} (released: the authors' program's product) in place of covariances",
 }
 
 #: Of the network's configuration: what does not bear on pre-training, or follows from another setting.

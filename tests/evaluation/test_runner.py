@@ -132,6 +132,7 @@ def test_online_normalisation_never_sees_the_tested_subject_nor_what_follows(poo
     for choices, affected in (
         ({"normalisation": "online", "smoothing": "causal"}, False),
         ({"normalisation": "online", "smoothing": "lds"}, True),
+        ({"normalisation": "none"}, False),
         ({"normalisation": "all-subjects"}, True),
         ({"normalisation": "recording"}, True),
     ):

@@ -101,6 +101,8 @@ def slow_covariance(window, covariance):
     if covariance == "released":
         flat = [centred[place % channels, place // channels] for place in range(channels * tokens)]
         centred = torch.stack(flat).view(channels, tokens)
+    if covariance == "correlation":
+        centred = centred / (centred.square().sum(dim=1, keepdim=True) / (tokens - 1)).sqrt()
     out = torch.zeros(channels, channels, dtype=window.dtype)
     for i in range(channels):
         for j in range(channels):
@@ -214,7 +216,7 @@ def test_a_window_without_or_with_several_positives_is_refused(change, count):
 # Cross-dataset alignment
 
 
-@pytest.mark.parametrize("covariance", ["true", "released"])
+@pytest.mark.parametrize("covariance", ["true", "released", "correlation"])
 def test_cda(covariance):
     ids = batch_of([2, 1], [3])[0]
     maps = 3 * noise(len(ids), 2, 5, 7).relu()
@@ -240,6 +242,15 @@ def test_the_released_covariance_is_another_matrix():
     shifted = maps + noise(4, 2, 5, 1)
     agree(window_covariances(shifted, "released"), released)  # still centred over time
     assert cross_dataset_alignment(maps, ids) != cross_dataset_alignment(maps, ids, "released")
+
+
+def test_correlations_know_no_scale():
+    ids, maps = batch_of([2])[0], noise(4, 2, 5, 7)
+    scaled = maps * noise(4, 2, 5, 1).abs().clamp_min(0.1)
+    agree(window_covariances(scaled, "correlation"), window_covariances(maps, "correlation"))
+    assert window_covariances(torch.zeros(1, 1, 3, 7), "correlation").abs().max() == 0  # a channel that is constant
+    assert cross_dataset_alignment(1e-3 * maps, ids) < 0.1 * cross_dataset_alignment(maps, ids)
+    agree(*(cross_dataset_alignment(scale * maps, ids, "correlation") for scale in (1e-3, 1.0)))
 
 
 def test_cda_counts_every_window_of_a_group_equally():
@@ -285,7 +296,8 @@ def test_gradients_of_both_losses():
         lambda x: inter_subject_alignment(F.normalize(x, dim=-1), *ids, 0.5)[0], [embeddings]
     )
     assert torch.autograd.gradcheck(lambda x: cross_dataset_alignment(x, ids[0]), [maps])
-    assert torch.autograd.gradcheck(lambda x: cross_dataset_alignment(x, ids[0], "released"), [maps])
+    for covariance in ("released", "correlation"):
+        assert torch.autograd.gradcheck(lambda x, kind=covariance: cross_dataset_alignment(x, ids[0], kind), [maps])
 
 
 def test_order_of_the_batch_does_not_matter():
