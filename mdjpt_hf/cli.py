@@ -102,7 +102,9 @@ def pretrain(
     ] = None,
     data: Annotated[
         list[str] | None,
-        typer.Option(help="A prepared corpus; repeat for several. Without it: the simulated corpora."),
+        typer.Option(
+            help="A prepared or Parquet folder, or user/corpus of the Hub; repeatable. Without it: simulated corpora."
+        ),
     ] = None,
     output_dir: Annotated[
         str | None, typer.Option(help="Where to write; default outputs/NAME, numbered if taken.")
@@ -273,7 +275,9 @@ def convert(
 @_command(app)
 def finetune(
     model: Annotated[str, typer.Argument(help="Folder or Hub id of a pre-trained encoder.")],
-    data: Annotated[list[str], typer.Option(help="A prepared corpus with labels; repeatable.")],
+    data: Annotated[
+        list[str], typer.Option(help="A labelled corpus: prepared or Parquet folder, or user/corpus; repeatable.")
+    ],
     out: Annotated[Path, typer.Option(help="The folder to make.")],
     target: Annotated[
         str, typer.Option(help="label (the corpus's own), emotion, valence_class, clip_valence or ratings.")

@@ -11,7 +11,9 @@ def evaluate(
         list[str],
         typer.Argument(help="Folders or Hub ids; random; de (differential entropy); braindecode:NAME[@WEIGHTS]."),
     ],
-    data: Annotated[list[str], typer.Option(help="A prepared corpus with labels; repeatable.")],
+    data: Annotated[
+        list[str], typer.Option(help="A labelled corpus: prepared or Parquet folder, or user/corpus; repeatable.")
+    ],
     out: Annotated[Path, typer.Option(help="The folder to make; MODEL/evaluation puts results on the model's card.")],
     protocol: Annotated[
         list[str] | None,

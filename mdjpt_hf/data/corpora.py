@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from datasets import load_from_disk
+from datasets import Dataset, load_from_disk
 
-from mdjpt_hf.data.storage import CORPUS_FILE, file_hash
+from mdjpt_hf.data.sources import prepared_folder
+from mdjpt_hf.data.storage import file_hash, folder_metadata
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import channel_projection
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
@@ -25,6 +26,7 @@ _IDENTITY = (
     "trial",
     "stimulus",
     "label",
+    "label_name",
     "emotion",
     "valence_class",
     *RATINGS,
@@ -171,16 +173,20 @@ class _MappedSignals:
         return self._values[chunk][begin:end].reshape(num_channels, -1)
 
 
-def open_corpora(paths: Sequence[str | Path], montage: str = "positions") -> list[TrialSet]:
-    """Open prepared folders; each may hold one dataset, several, or be a folder of prepared folders. Every file is read
-    once, to compare it with its hash: a second for a gigabyte.
+def open_corpora(paths: Sequence[str | Path | Dataset], montage: str = "positions") -> list[TrialSet]:
+    """Open corpora: prepared folders, each of which may hold one dataset, several, or be a folder of prepared folders;
+    Parquet folders, `user/corpus` of the Hub and a `datasets.Dataset`, see [`mdjpt_hf.data.sources.prepared_folder`].
+    Every file is read once, to compare it with its hash: a second for a gigabyte.
 
     Raises:
         CorpusError: If a path is not a prepared corpus, a file of it is damaged or holds NaN, or two folders hold a
             dataset of the same name.
     """
     trial_sets = [
-        trial_set for path in paths for folder in _prepared_folders(Path(path)) for trial_set in _open(folder, montage)
+        trial_set
+        for source in paths
+        for folder in _prepared_folders(prepared_folder(source))
+        for trial_set in _open(folder, montage)
     ]
     names = [trial_set.name for trial_set in trial_sets]
     for name in sorted({name for name in names if names.count(name) > 1}):
@@ -202,7 +208,7 @@ def _prepared_folders(path: Path) -> list[Path]:
         raise CorpusError(
             "is not a prepared corpus (no state.json in it or in its folders)",
             path=path,
-            remedy="Make one with `mdjpt data prepare`",
+            remedy="Make one with `mdjpt data prepare`, or give a Parquet folder or user/corpus of the Hub",
         )
     return inner
 
@@ -224,7 +230,7 @@ def _check_shards(folder: Path) -> None:
     Raises:
         CorpusError: If one is missing or has changed; it names the file.
     """
-    for shard in _corpus_file(folder).get("shards", []):
+    for shard in folder_metadata(folder).get("shards", []):
         path = folder / shard["file"]
         try:
             status = path.stat()
@@ -248,7 +254,7 @@ def _check_finite(folder: Path, signals: "_MappedSignals", rows: int) -> None:
     Raises:
         CorpusError: If there is one; it names the file.
     """
-    shards = _corpus_file(folder).get("shards", [])
+    shards = folder_metadata(folder).get("shards", [])
     ends = np.cumsum([shard["rows"] for shard in shards])
     for row in range(rows):
         if not np.isfinite(signals.view(row, 1).sum()):  # one of them makes the sum one
@@ -293,6 +299,7 @@ def _trial_set(
             value=rates.tolist(),
             remedy="Prepare it with a preset that resamples",
         )
+    names_in_rows = _names_in_rows(columns["label"].tolist(), columns.pop("label_name").tolist())
     columns["ratings"] = np.stack([columns.pop(rating) for rating in RATINGS], axis=1).astype(np.float32)
     montages: dict[tuple[str, ...], tuple[str, ...]] = {}  # one object per montage, however many trials have it
     chunks = part.column("ch_names").chunks
@@ -303,24 +310,25 @@ def _trial_set(
         rows=rows,
         sampling_rate=float(rates[0]),
         ch_names=ch_names,
-        label_names=tuple(label_names),
+        label_names=tuple(label_names) or names_in_rows,
         montage=montage,
         _mapped=signals,
         **columns,
     )
 
 
-def _corpus_file(folder: Path) -> dict:
-    path = folder / CORPUS_FILE
-    return json.loads(path.read_text()) if path.is_file() else {}
-
-
 def _label_names(folder: Path) -> dict[str, tuple[str, ...]]:
-    return {facts["name"]: tuple(facts["label_names"]) for facts in _corpus_file(folder).get("facts", [])}
+    return {facts["name"]: tuple(facts["label_names"]) for facts in folder_metadata(folder).get("facts", [])}
+
+
+def _names_in_rows(labels: list[int], names: list[str]) -> tuple[str, ...]:
+    """Of the classes that occur, for a dataset that says nothing of its classes."""
+    known = {label: name for label, name in zip(labels, names, strict=True) if label >= 0}
+    return tuple(known.get(label, f"class {label}") for label in range(max(known, default=-1) + 1))
 
 
 def _stored_scales(folder: Path, name: str) -> dict[tuple[str, int], tuple[float, float]]:
-    recordings = _corpus_file(folder).get("recordings", [])
+    recordings = folder_metadata(folder).get("recordings", [])
     return {
         (entry["subject"], entry["session"]): (entry["mean"], entry["std"])
         for entry in recordings

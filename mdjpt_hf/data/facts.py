@@ -12,7 +12,7 @@ from datasets import load_from_disk
 from transformers.utils import cached_file
 
 from mdjpt_hf.data.corpora import TrialSet
-from mdjpt_hf.data.storage import CORPUS_FILE
+from mdjpt_hf.data.storage import folder_metadata
 from mdjpt_hf.version import __version__
 
 #: Beside the weights: how they came to be, for their card.
@@ -30,8 +30,7 @@ _LIBRARIES = ("torch", "transformers", "accelerate", "datasets", "numpy", "scipy
 
 def dataset_facts(trials: TrialSet, held_out_subjects: int = 0) -> dict[str, Any]:
     """What a card says of a corpus that was trained on; no path of this machine is in it."""
-    path = trials.folder / CORPUS_FILE
-    corpus = json.loads(path.read_text()) if path.is_file() else {}
+    corpus = folder_metadata(trials.folder)
     facts: dict[str, Any] = next((facts for facts in corpus.get("facts", []) if facts["name"] == trials.name), {})
     channels = [len(names) for names in trials.ch_names]
     return {

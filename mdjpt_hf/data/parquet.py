@@ -1,28 +1,35 @@
-"""A prepared folder as Parquet, the form in which datasets are shared: `load_dataset(path)` opens and streams it."""
+"""A prepared folder as Parquet, the form in which datasets are shared: `load_dataset(path)` opens and streams it.
 
+The way back, from Parquet to a prepared folder, is in `sources.py`.
+"""
+
+import contextlib
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from math import ceil
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
+from datasets import Dataset, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-from mdjpt_hf.data.storage import CORPUS_FILE, REPORT_FILE, write_json
+from mdjpt_hf.data.storage import CORPUS_FILE, REPORT_FILE, public_metadata, write_json
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.ownership import owned_output
+from mdjpt_hf.progress import Progress
 
-#: Settings that say how rows were made. Names and sizes of source files, which may name people, stay here.
-_PUBLIC_OPTIONS = ("preprocessing", "product", "label_source", "generator", "seed", "difficulty", "corpora", "changes")
+#: Files at most; a corpus of more trials has several in each. The Hub asks for fewer than 10,000 in a folder.
+MOST_FILES = 5000
 
 
 def write_parquet(folder: str | Path, out: str | Path) -> Path:
-    """Write the rows of a prepared folder as Parquet shards, one per subject, a row group per trial.
+    """Write the rows of a prepared folder as Parquet, a file per trial.
 
-    A reader that streams needs the memory of a few trials, not of a subject: one row group per trial lets it stop
-    there. datasets 5.2 with pyarrow 26 reads ten to sixteen of them ahead of the one that is asked for, whatever
-    their size.
+    Whoever asks for one trial then reads one: datasets 5.2 with pyarrow 26 reads ten to sixteen row groups of a file
+    ahead of the one that is asked for, whatever their size, but never into the next file. Corpora of more than
+    `MOST_FILES` trials have a few in each file, a row group per trial.
 
     Args:
         folder: A folder made by `mdjpt_hf.data.prepare`.
@@ -54,24 +61,33 @@ def _write(folder: Path, corpus: Mapping[str, Any], shards: Sequence[Mapping[str
     staging = out.with_name(f".{out.name}.staging")
     shutil.rmtree(staging, ignore_errors=True)
     (staging / "data").mkdir(parents=True)
-    filled = [shard for shard in shards if shard["rows"]]
-    for index, shard in enumerate(filled):
-        rows = Dataset.from_file(str(folder / shard["file"]))
-        rows.to_parquet(staging / "data" / f"train-{index:05d}-of-{len(filled):05d}.parquet", batch_size=1)
+    together = ceil(sum(shard["rows"] for shard in shards) / MOST_FILES)
+    parts = [
+        (shard["file"], start, min(start + together, shard["rows"]))
+        for shard in shards
+        for start in range(0, shard["rows"], together)
+    ]
+    with Progress(len(parts), 0, "parquet", "file") as progress, _no_bar_for_each():
+        for index, (file, start, stop) in enumerate(parts):
+            rows = _opened(folder / file).select(range(start, stop))
+            rows.to_parquet(staging / "data" / f"train-{index:05d}-of-{len(parts):05d}.parquet", batch_size=1)
+            progress.advance()
     report = json.loads((folder / REPORT_FILE).read_text())
     write_json(staging / CORPUS_FILE, public_metadata(corpus, report))
     os.replace(staging, out)
 
 
-def public_metadata(corpus: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, Any]:
-    """What may travel with the rows: facts, settings and counts, without the names of source files.
+@contextlib.contextmanager
+def _no_bar_for_each() -> Iterator[None]:
+    were = are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not were:
+            enable_progress_bars()
 
-    Args:
-        corpus, report: The content of `corpus.json` and `report.json`.
-    """
-    options = {name: corpus["options"][name] for name in _PUBLIC_OPTIONS if name in corpus.get("options", {})}
-    return {
-        **{name: corpus[name] for name in ("package_version", "facts") if name in corpus},
-        "options": options,
-        "counts": report.get("datasets", {}),
-    }
+
+@lru_cache(maxsize=1)
+def _opened(shard: Path) -> Dataset:
+    return Dataset.from_file(str(shard))

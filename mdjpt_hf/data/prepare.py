@@ -24,6 +24,7 @@ from mdjpt_hf.data.storage import (
     CORPUS_FILE,
     REPORT_FILE,
     file_hash,
+    public_metadata,
     write_dataset_files,
     write_json,
     write_shard,
@@ -71,8 +72,7 @@ def prepare(
         InUseError: If another process prepares the same folder.
     """
     out = Path(out)
-    metadata = json.loads(json.dumps(builder.metadata()))
-    key = _key(metadata)
+    metadata, key = _described(builder)
     if found := _up_to_date(out, key, skip_bad):
         return found
     try:
@@ -116,9 +116,16 @@ def _up_to_date(out: Path, key: str, skip_bad: bool) -> Prepared | None:
     return Prepared(out, False, report) if skip_bad or not report.get("skipped") else None
 
 
-def _key(metadata: dict[str, Any]) -> str:
+def preparation_key(builder: CorpusBuilder) -> str:
+    """Equal for builders that would make the same rows."""
+    return _described(builder)[1]
+
+
+def _described(builder: CorpusBuilder) -> tuple[dict[str, Any], str]:
+    """What the corpus says of itself, and its key."""
+    metadata = json.loads(json.dumps(builder.metadata()))
     content = json.dumps([PREPARED_FORMAT, metadata], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()
+    return metadata, hashlib.sha256(content.encode()).hexdigest()
 
 
 def _existing_key(out: Path) -> str | None:
@@ -313,8 +320,6 @@ def _finish(
         shards.append({"file": name, "unit": unit["unit"], "rows": len(unit["trials"]), "sha256": unit["sha256"]})
     report = {"notes": builder.notes(), **_report(built)}
     fingerprint = hashlib.sha256("".join(shard["sha256"] for shard in shards).encode()).hexdigest()
-    write_dataset_files(staging, [shard["file"] for shard in shards], fingerprint)
-    write_json(staging / REPORT_FILE, report)
     recordings = [recording for unit in built for recording in unit["recordings"]]
     corpus = {
         "key": key,
@@ -323,6 +328,9 @@ def _finish(
         "shards": shards,
         "recordings": recordings,
     }
+    shared = public_metadata(corpus, report)
+    write_dataset_files(staging, [shard["file"] for shard in shards], fingerprint, shared)
+    write_json(staging / REPORT_FILE, report)
     write_json(staging / CORPUS_FILE, corpus)
     return report
 

@@ -7,7 +7,7 @@ exists is complete.
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from mdjpt_hf.schema import TRIAL_FEATURES, Trial
 #: What stands beside the rows: facts, options, shards with their hashes, and the scale of every recording.
 CORPUS_FILE = "corpus.json"
 REPORT_FILE = "report.json"
+
+#: Settings that say how rows were made. Names and sizes of source files, which may name people, stay here.
+_PUBLIC_OPTIONS = ("preprocessing", "product", "label_source", "generator", "seed", "difficulty", "corpora", "changes")
 
 
 def write_shard(path: Path, trials: Iterable[Trial]) -> list[dict[str, Any]]:
@@ -55,9 +58,19 @@ def _record_batch(row: dict[str, Any]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def write_dataset_files(folder: Path, shards: list[str], fingerprint: str) -> None:
-    """Add the two small files that make a folder of shards a dataset for `load_from_disk`."""
-    DatasetInfo(features=TRIAL_FEATURES).write_to_directory(str(folder))
+def write_dataset_files(folder: Path, shards: list[str], fingerprint: str, metadata: Mapping[str, Any]) -> None:
+    """Add the two small files that make a folder of shards a dataset for `load_from_disk`.
+
+    Args:
+        metadata: Of [`public_metadata`]; it goes into the dataset's info, and so with it wherever it is saved.
+    """
+    facts = metadata.get("facts", [])
+    DatasetInfo(
+        description=json.dumps(metadata, ensure_ascii=False),
+        citation="\n\n".join(dict.fromkeys(entry["citation"] for entry in facts if entry.get("citation"))),
+        license="; ".join(dict.fromkeys(entry["licence"] for entry in facts if entry.get("licence"))),
+        features=TRIAL_FEATURES,
+    ).write_to_directory(str(folder))
     state: dict[str, Any] = {
         "_data_files": [{"filename": shard} for shard in shards],
         "_fingerprint": fingerprint[:16],
@@ -68,6 +81,39 @@ def write_dataset_files(folder: Path, shards: list[str], fingerprint: str) -> No
         "_split": None,
     }
     write_json(folder / "state.json", state)
+
+
+def public_metadata(corpus: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, Any]:
+    """What may travel with the rows: facts, settings, scales and counts, without the names of source files.
+
+    Args:
+        corpus, report: The content of `corpus.json` and `report.json`.
+    """
+    options = {name: corpus["options"][name] for name in _PUBLIC_OPTIONS if name in corpus.get("options", {})}
+    return {
+        **{name: corpus[name] for name in ("package_version", "facts") if name in corpus},
+        "options": options,
+        "recordings": corpus.get("recordings", []),
+        "counts": report.get("datasets", {}),
+    }
+
+
+def info_metadata(description: str) -> dict[str, Any]:
+    """What [`write_dataset_files`] put into a dataset's info, given its `description`; empty if there is nothing."""
+    try:
+        found = json.loads(description)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def folder_metadata(folder: Path) -> dict[str, Any]:
+    """The content of `corpus.json`; of a dataset that was saved again, what went with it in its info."""
+    path = folder / CORPUS_FILE
+    if path.is_file():
+        return json.loads(path.read_text())
+    info = folder / "dataset_info.json"
+    return info_metadata(json.loads(info.read_text()).get("description", "")) if info.is_file() else {}
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -142,12 +142,12 @@ def few_shot(
     return np.divide(correct, tested, out=np.full(labels.shape, np.nan), where=tested > 0)
 
 
-def _by_splits(splits: list[list[FewShotSplit]]) -> list[tuple[list[FewShotSplit], list[int]]]:
+def _by_splits(splits: list[list[FewShotSplit]]) -> list[tuple[list[FewShotSplit], np.ndarray]]:
     """Splits with the labellings that have them in common: these are answered together."""
     groups: dict[int, tuple[list[FewShotSplit], list[int]]] = {}
     for number, own in enumerate(splits):
         groups.setdefault(id(own), (own, []))[1].append(number)
-    return list(groups.values())
+    return [(own, np.array(rows)) for own, rows in groups.values()]
 
 
 def _answers(features: np.ndarray, labels: np.ndarray, subject: np.ndarray, asked: np.ndarray) -> np.ndarray:

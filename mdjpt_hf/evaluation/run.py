@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mdjpt_hf.data.corpora import TrialSet, open_corpora
+from mdjpt_hf.data.sources import as_sources
 from mdjpt_hf.data.targets import find_target
 from mdjpt_hf.errors import ConfigurationError, CorpusError, RecordError, SplitError
 from mdjpt_hf.evaluation.choices import PRESETS, Protocol, audit_stages, check_choices
@@ -34,7 +35,8 @@ class Evaluation:
 
     Args:
         models: Folders, Hub ids, `random`, `de`, `braindecode:NAME`; the others are compared with the first.
-        data: Prepared corpora. protocols: Names. out: The folder to make.
+        data: Prepared or Parquet folders, `user/corpus` of the Hub, or `datasets.Dataset`s of the schema.
+        protocols: Names. out: The folder to make.
         preset: `honest` or `paper`. choices: Others than the preset's, by name.
         splits: A file of splits to use again. label: `label`, `emotion`, `valence_class` or a rating.
         corpora: Only these are tested; default all that have the label.
@@ -59,6 +61,7 @@ class Evaluation:
     leak_audit: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "data", as_sources(self.data))
         if self.leak_audit and (self.preset != "honest" or self.choices):
             raise ConfigurationError(
                 "the audit of leaks makes its own choices, one after the other",

@@ -3,7 +3,7 @@
 import math
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from transformers import (
 
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.facts import RECORD_FILE
+from mdjpt_hf.data.sources import as_sources
 from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.data.targets import Target, find_target
 from mdjpt_hf.errors import CheckpointError, ConfigurationError
@@ -67,7 +68,8 @@ class FinetuneConfig:
 
     Args:
         model: Folder or Hub id of a pre-trained encoder, or of a classifier whose head is replaced.
-        data: Prepared corpora with labels. output_dir: Made; refused if it holds a model.
+        data: Corpora with labels: prepared or Parquet folders, `user/corpus` of the Hub, or `datasets.Dataset`s of the
+            schema. output_dir: Made; refused if it holds a model.
         target: One of `TARGETS`. method: One of `METHODS`.
         epochs, steps: How long to train at most, in one or the other; by default (0) `EPOCHS`, and at least
             `LEAST_STEPS`. batch_size: Windows.
@@ -103,6 +105,7 @@ class FinetuneConfig:
     trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "data", as_sources(self.data))
         if self.method not in METHODS:
             raise ConfigurationError(
                 f"unknown method {self.method!r}", value=self.method, remedy=f"Use one of {', '.join(METHODS)}"
@@ -228,15 +231,30 @@ def _train_head(config: FinetuneConfig, model: Any, windows: LabelledDataset, pa
     features = recording_features(model, windows, np.arange(len(windows)))
     model.classifier.fit_statistics(features[parts[0]].to(model.device))
     sets = [_Features(features[part], windows.label[part]) for part in parts]
-    return model, _fit(config, _Head(model), sets, windows, parts)
+    return model, _fit(config, _Head(model), sets, windows, parts).steps
 
 
 def _train_full(config: FinetuneConfig, model: Any, windows: LabelledDataset, parts) -> tuple[Any, int]:
-    model.classifier.fit_statistics(recording_features(model, windows, parts[0]).to(model.device))
-    return model, _fit_windows(config, model, windows, parts)
+    _train_head(_head_first(config), model, windows, parts)
+    before = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+    fitted = _fit_windows(config, model, windows, parts)
+    return _better(model, before, fitted), fitted.steps
 
 
-def _fit_windows(config: FinetuneConfig, model: Any, windows: LabelledDataset, parts) -> int:
+def _head_first(config: FinetuneConfig) -> FinetuneConfig:
+    """The encoder is changed from where a head already fits it: a fresh head's gradients would spoil features that
+    nothing is wrong with (Kumar et al. 2022, arXiv 2202.10054)."""
+    return replace(config, method="head", learning_rate=0.0)
+
+
+def _better(model: Any, before: dict[str, torch.Tensor], fitted: "_Fitted") -> Any:
+    """With the weights of before where validation subjects, if they choose, were better off with them."""
+    if fitted.selection is not None and fitted.selection < fitted.selection_before:
+        model.load_state_dict(before)
+    return model
+
+
+def _fit_windows(config: FinetuneConfig, model: Any, windows: LabelledDataset, parts) -> "_Fitted":
     sets = [torch.utils.data.Subset(windows, part.tolist()) for part in parts]
     return _fit(config, model, sets, windows, parts)
 
@@ -256,10 +274,11 @@ def _train_lora(config: FinetuneConfig, model: Any, windows: LabelledDataset, pa
         target_modules=[f"{prefix}.{name}" for name in linear],
         modules_to_save=["classifier"],
     )
-    model.classifier.fit_statistics(recording_features(model, windows, parts[0]).to(model.device))
+    _train_head(_head_first(config), model, windows, parts)
+    before = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
     adapted = get_peft_model(model, settings)
-    steps = _fit_windows(config, adapted, windows, parts)
-    return adapted.merge_and_unload(), steps
+    fitted = _fit_windows(config, adapted, windows, parts)
+    return _better(adapted.merge_and_unload(), before, fitted), fitted.steps
 
 
 _TRAINERS = {"head": _train_head, "full": _train_full, "lora": _train_lora}
@@ -290,7 +309,16 @@ class _Told(TrainerCallback):
             self.progress.tell(", ".join(numbers))
 
 
-def _fit(config: FinetuneConfig, model: nn.Module, sets, windows: LabelledDataset, parts) -> int:
+@dataclass(frozen=True)
+class _Fitted:
+    """Steps taken; and where validation subjects choose, how well they were told apart at best, and before."""
+
+    steps: int
+    selection: float | None = None
+    selection_before: float = -math.inf
+
+
+def _fit(config: FinetuneConfig, model: nn.Module, sets, windows: LabelledDataset, parts) -> _Fitted:
     training, validation = parts
     trainer = _RecordingTrainer(
         model=model,
@@ -305,10 +333,12 @@ def _fit(config: FinetuneConfig, model: nn.Module, sets, windows: LabelledDatase
         trainer.sampler = RecordingSampler(windows.recording[training], config.windows_together, config.seed)
     trainer.remove_callback(PrinterCallback)
     with Progress(trainer.args.max_steps, 0, "finetune", "step") as progress:
+        chooses = _chooses(windows, validation) and config.method != "head"
+        before = trainer.evaluate()["eval_selection"] if chooses else -math.inf
         trainer.add_callback(_Told(progress))
         trainer.train()
     shutil.rmtree(_scratch(config), ignore_errors=True)
-    return trainer.state.global_step
+    return _Fitted(trainer.state.global_step, trainer.state.best_metric, before)
 
 
 def _arguments(config: FinetuneConfig, training_windows: int, chooses: bool) -> TrainingArguments:

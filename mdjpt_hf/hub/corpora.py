@@ -10,8 +10,8 @@ from typing import Any
 
 from huggingface_hub.utils import yaml_dump
 
-from mdjpt_hf.data.parquet import public_metadata, write_parquet
-from mdjpt_hf.data.storage import CORPUS_FILE, REPORT_FILE
+from mdjpt_hf.data.parquet import write_parquet
+from mdjpt_hf.data.storage import CORPUS_FILE, REPORT_FILE, public_metadata
 from mdjpt_hf.errors import CardError, CorpusError, LicenceError
 from mdjpt_hf.hub.files import SharedFile, with_checksums
 from mdjpt_hf.hub.upload import Destination, Pushed, push

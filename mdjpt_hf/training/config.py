@@ -68,7 +68,8 @@ class RunConfig:
     Attributes:
         name: Names the default output folder.
         objective: What is learnt; `"mdjpt"`, `"masked"`, or both on mdJPT's encoder, `"mdjpt+masked"`.
-        data: Prepared folders; empty means the embedded simulated corpora.
+        data: Prepared or Parquet folders, `user/corpus` of the Hub, or `datasets.Dataset`s of the schema; empty means
+            the embedded simulated corpora.
         leave_out: Datasets in these folders that are not trained on.
         output_dir: Where everything is written; empty means `outputs/<name>`.
         seed: Simulation, initial weights and sampling follow from it.
@@ -142,6 +143,10 @@ class RunConfig:
     push_licence: str = ""
 
     def __post_init__(self) -> None:
+        if not _are_texts(self.data):
+            from mdjpt_hf.data.sources import as_sources  # with `datasets`, which texts do not need
+
+            object.__setattr__(self, "data", as_sources(self.data))
         for entry in dataclasses.fields(self):
             object.__setattr__(self, entry.name, self._typed(entry))
         self._require(self.seed >= 0, "seed", "must not be negative")
@@ -235,6 +240,10 @@ class RunConfig:
             name: _as_yaml(value) for name, value in dataclasses.asdict(self).items() if name not in _UNSAVED_FIELDS
         }
         (folder / RUN_FILE).write_text(yaml.safe_dump(fields, sort_keys=False))
+
+
+def _are_texts(data: Any) -> bool:
+    return isinstance(data, tuple | list) and all(isinstance(source, str) for source in data)
 
 
 def _as_yaml(value: Any) -> Any:

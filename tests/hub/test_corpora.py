@@ -38,7 +38,7 @@ def test_shards_card_and_metadata_in_one_commit(hub, prepared):
     repo = hub.repo(NAME, "dataset")
     pushed = repo.files()
     shards = [path for path in pushed if path.startswith("data/")]
-    assert shards == [f"data/train-{number:05d}-of-00003.parquet" for number in range(3)]
+    assert shards == [f"data/train-{number:05d}-of-00012.parquet" for number in range(12)]
     assert set(pushed) - set(shards) == {"README.md", "corpus.json", "checksums.json", ".gitattributes"}
     assert len(repo.titles()) == 1
     card = DatasetCard(pushed["README.md"].decode())
@@ -145,7 +145,7 @@ def test_the_command(hub, prepared):
 
     assert isinstance(call().exception, LicenceError) and not hub.calls
     printed = call("--private", "--i-hold-the-licence", "--dry-run")
-    assert not hub.calls and "data/train-00000-of-00003.parquet" in printed.output
+    assert not hub.calls and "data/train-00000-of-00012.parquet" in printed.output
     assert call("--private", "--i-hold-the-licence").exit_code == 0
     assert hub.repo(NAME, "dataset").private
 

@@ -1,0 +1,139 @@
+"""One call for any corpus: published, of the Hub, or your own; always rows of the one schema."""
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from datasets import Dataset, IterableDataset, concatenate_datasets, config, load_from_disk
+from huggingface_hub import HfFileSystem
+
+from mdjpt_hf.data.prepare import preparation_key, prepare
+from mdjpt_hf.data.sources import names_hub_dataset, prepared_folder
+from mdjpt_hf.data.storage import CORPUS_FILE, info_metadata
+from mdjpt_hf.data_scripts import BUILDERS, builder_class
+from mdjpt_hf.errors import ConfigurationError, CorpusError
+from mdjpt_hf.schema import TRIAL_FEATURES
+
+
+def load_corpus(
+    name: str | Path,
+    source: str | Path | None = None,
+    *,
+    preprocessing: str = "basic",
+    streaming: bool = False,
+    workers: int = 1,
+    cache_dir: str | Path | None = None,
+    skip_bad: bool = False,
+    **options: Any,
+) -> Dataset | IterableDataset:
+    """Trials of a corpus as a `datasets.Dataset` with the columns of `mdjpt_hf.schema.TRIAL_FEATURES`.
+
+        load_corpus("seed", source="/data/SEED")                   # prepared once, cached, resumed after a crash
+        load_corpus("recordings", table="my.csv")                  # your own
+        load_corpus("simulated", corpora=["sim-30"])               # nothing to download
+        load_corpus("user/corpus")                                 # of the Hub; "user/corpus@revision"
+        load_corpus("folder")                                      # prepared, or Parquet
+
+    What [`corpus_metadata`] finds in its info are the facts of the corpus (terms, citation, names of its classes) and
+    the exact preprocessing.
+
+    Args:
+        name: One of `mdjpt data list`; a folder; or a dataset of the Hub.
+        source: Where a published corpus lies as it was downloaded.
+        preprocessing: `none`, `basic` or `paper`, of a corpus that is prepared here.
+        streaming: Give an `IterableDataset` instead. Of the Hub it downloads a trial when it is asked for it, and
+            keeps nothing; one trial reads the bytes of one.
+        workers: Processes that prepare subjects side by side.
+        cache_dir: Where a corpus that is prepared here is kept; by default in the cache of `datasets`.
+        skip_bad: Leave out subjects that cannot be read.
+        options: Of the corpus's builder, such as `table`, `seed`, `label_source`.
+
+    Raises:
+        ConfigurationError: If an option is unknown or one is missing.
+        CorpusError: If the corpus cannot be read, or there is none of this name.
+    """
+    if str(name) in BUILDERS:
+        builder = _builder(str(name), source, preprocessing, options)
+        place = Path(cache_dir or Path(config.HF_DATASETS_CACHE) / "mdjpt_hf" / "prepared")
+        folder = place / f"{name}-{preparation_key(builder)[:16]}"
+        dataset = load_from_disk(str(prepare(builder, folder, workers, skip_bad=skip_bad).folder))
+        return _streamed(dataset) if streaming else dataset
+    _refuse(options | ({"source": source} if source is not None else {}), f"{name} is prepared already")
+    if streaming and not Path(name).exists() and names_hub_dataset(name):
+        return _stream_of_hub(str(name))
+    dataset = _opened(prepared_folder(name))
+    return _streamed(dataset) if streaming else dataset
+
+
+def corpus_metadata(dataset: Dataset | IterableDataset) -> dict[str, Any]:
+    """What is known of a loaded corpus: `facts` (terms, citation, names of classes) and `options` (preprocessing)."""
+    return info_metadata(dataset.info.description or "")
+
+
+def _builder(name: str, source: str | Path | None, preprocessing: str, options: dict[str, Any]) -> Any:
+    kind = builder_class(name)
+    known = inspect.signature(kind).parameters
+    given = {"preprocessing": preprocessing, **options} | ({"source": Path(source)} if source is not None else {})
+    _refuse({key: value for key, value in given.items() if key not in known}, f"{name} takes {', '.join(known)}")
+    needed = [key for key, entry in known.items() if entry.default is entry.empty and key not in given]
+    if needed:
+        raise ConfigurationError(f"{name} needs {needed[0]}=...", value=needed, remedy="See `mdjpt data list`")
+    return kind(**given)
+
+
+def _refuse(options: dict[str, Any], why: str) -> None:
+    if options:
+        raise ConfigurationError(
+            f"no use for {sorted(options)}", value=sorted(options), remedy=f"Leave them out: {why}"
+        )
+
+
+def _opened(folder: Path) -> Dataset:
+    parts = (
+        [folder] if (folder / "state.json").is_file() else sorted(path.parent for path in folder.glob("*/state.json"))
+    )
+    if not parts:
+        raise CorpusError(
+            "is neither a corpus that can be prepared, nor a prepared or Parquet folder, nor a dataset of the Hub",
+            path=folder,
+            value=str(folder),
+            remedy=f"Give a folder, user/corpus, or one of {', '.join(BUILDERS)}",
+        )
+    return concatenate_datasets([load_from_disk(str(part)) for part in parts])
+
+
+def _streamed(dataset: Dataset) -> IterableDataset:
+    stream = dataset.to_iterable_dataset(num_shards=max(1, len(dataset.cache_files)))
+    stream.info.description = dataset.info.description  # which datasets 5.2 leaves behind
+    return stream
+
+
+def _stream_of_hub(name: str) -> IterableDataset:
+    repo_id, _, revision = name.partition("@")
+    files = HfFileSystem()
+    root = f"datasets/{repo_id}" + (f"@{revision}" if revision else "")
+    try:
+        paths = sorted(files.glob(f"{root}/*.parquet")) or sorted(files.glob(f"{root}/data/*.parquet"))
+        about = files.read_text(f"{root}/{CORPUS_FILE}") if files.exists(f"{root}/{CORPUS_FILE}") else ""
+    except Exception as error:  # each version of the client has others
+        raise CorpusError(
+            f"the Hub gives no such dataset: {error}", path=name, value=name, remedy="Check spelling and connection"
+        ) from error
+    if not paths:
+        raise CorpusError("holds no Parquet files", path=name, value=name, remedy="Give one made by `mdjpt data push`")
+    stream = IterableDataset.from_generator(_trials, features=TRIAL_FEATURES, gen_kwargs={"paths": paths})
+    stream.info.description = about
+    return stream
+
+
+def _trials(paths: list[str]) -> Iterator[dict[str, Any]]:
+    """Row group after row group, with nothing read ahead."""
+    for path in paths:
+        with HfFileSystem().open(path, block_size=2**16) as file, pq.ParquetFile(file, pre_buffer=False) as opened:
+            for group in range(opened.num_row_groups):
+                yield from opened.read_row_group(group, use_threads=False).select(list(TRIAL_FEATURES)).to_pylist()
+
+
+__all__ = ["corpus_metadata", "load_corpus"]

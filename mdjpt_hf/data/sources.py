@@ -1,0 +1,234 @@
+"""Where rows may come from: a prepared folder, Parquet, a dataset of the Hub, a `datasets.Dataset`.
+
+Training and evaluation read windows from anywhere in a corpus, which needs memory-mapped Arrow. What is none is written
+as a prepared folder once, in the cache of `datasets` (`HF_DATASETS_CACHE`): the same rows, the same labels, checked.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from datasets import Dataset, Features, config
+from huggingface_hub import snapshot_download
+
+from mdjpt_hf.data.storage import CORPUS_FILE, file_hash, info_metadata, write_dataset_files, write_json
+from mdjpt_hf.errors import CorpusError
+from mdjpt_hf.modeling.signal_mdjpt import check_amplitude
+from mdjpt_hf.ownership import lock_beside, owned
+from mdjpt_hf.progress import LOGGER
+from mdjpt_hf.schema import RATINGS, TRIAL_FEATURES
+
+_HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*(@[\w./-]+)?")
+#: Seconds to wait for another process that writes the same corpus into the cache.
+_PATIENCE = 6 * 3600.0
+#: In place of what a row does not say.
+_UNKNOWN: dict[str, Any] = {"label": -1, "label_name": "", "emotion": -1, "valence_class": -1, "trial": -1} | {
+    rating: float("nan") for rating in RATINGS
+}
+_REMEDY = "Give a dataset whose columns are those of mdjpt_hf.schema.TRIAL_FEATURES, such as `mdjpt data push` makes"
+
+
+def prepared_folder(source: str | Path | Dataset) -> Path:
+    """The prepared folder of a source, made in the cache where the source is none.
+
+    Args:
+        source: A prepared folder, or a folder of such; a folder with Parquet files in it or in its `data`; a dataset
+            `user/corpus` or `user/corpus@revision` of the Hub, where nothing of that name lies here; or a
+            `datasets.Dataset` of the schema.
+
+    Raises:
+        CorpusError: If the Hub has no such dataset or cannot be reached, columns are missing or of another type, a row
+            contradicts itself, or the cache cannot be written. A path that holds nothing of this is returned as it is.
+        UnitError: If the signal of a row cannot be EEG in µV.
+    """
+    if isinstance(source, Dataset):
+        return _from_dataset(source)
+    path = Path(source)
+    if not path.exists() and names_hub_dataset(source):
+        return _from_parquet(_downloaded(str(source)), str(source))
+    if path.is_dir() and not (path / "state.json").is_file() and parquet_files(path):
+        return _from_parquet(path, str(path))
+    return path
+
+
+def as_sources(data: Any) -> tuple[str, ...]:
+    """One source or several as texts, which settings and records can hold; a `datasets.Dataset` goes into the cache."""
+    if isinstance(data, str | Path | Dataset):
+        data = (data,)
+    return tuple(str(prepared_folder(source)) if isinstance(source, Dataset) else str(source) for source in data)
+
+
+def names_hub_dataset(source: str | Path) -> bool:
+    """Whether a text reads as `user/corpus[@revision]`, and not as a path into a folder that is here."""
+    text = str(source)
+    return bool(_HUB_ID.fullmatch(text)) and not Path(text.partition("/")[0]).exists()
+
+
+def parquet_files(folder: Path) -> list[Path]:
+    """Of a folder as the Hub has it, in order."""
+    return sorted(folder.glob("*.parquet")) or sorted(folder.glob("data/*.parquet"))
+
+
+def _downloaded(name: str) -> Path:
+    """Its files, in the Hub's own cache."""
+    repo_id, _, revision = name.partition("@")
+    wanted = [CORPUS_FILE, "*.parquet", "data/*.parquet"]
+    try:
+        return Path(snapshot_download(repo_id, repo_type="dataset", revision=revision or None, allow_patterns=wanted))
+    except Exception as error:  # each version of the client has others for a connection that breaks
+        raise CorpusError(
+            f"is neither a folder here nor a dataset that the Hub gives: {(str(error) or type(error).__name__).splitlines()[0]}",
+            path=name,
+            value=name,
+            remedy="Check the spelling and the connection; for a private or gated one log in with `hf auth login`",
+        ) from error
+
+
+def _from_parquet(folder: Path, name: str) -> Path:
+    files = parquet_files(folder)
+    if not files:
+        raise CorpusError("holds no Parquet files", path=name, value=name, remedy=_REMEDY)
+    states = [(file.name, file.stat().st_size, file.resolve().stat().st_mtime_ns) for file in files]
+    about = folder / CORPUS_FILE
+    metadata = json.loads(about.read_text()) if about.is_file() else {}
+    key = hashlib.sha256(json.dumps([str(folder.resolve()), states, metadata]).encode()).hexdigest()
+    _check_classes(_features(files[0]), name)
+    return _written(key, _rows_of(files, name), metadata, name, sum(size for _, size, _ in states))
+
+
+def _features(file: Path) -> Features | None:
+    try:
+        return Features.from_arrow_schema(pq.read_schema(file))
+    except Exception:  # a schema that datasets does not know is refused when its columns are read
+        return None
+
+
+def _rows_of(files: Sequence[Path], name: str) -> Iterator[pa.Table]:
+    """A row at a time: a trial has megabytes."""
+    for file in files:
+        try:
+            with pq.ParquetFile(file) as opened:
+                yield from (pa.Table.from_batches([batch]) for batch in opened.iter_batches(batch_size=1))
+        except pa.ArrowException as error:
+            raise CorpusError(
+                f"cannot be read: {error}", path=file, value=name, remedy="Download or write it again"
+            ) from error
+
+
+def _from_dataset(dataset: Dataset) -> Path:
+    metadata = info_metadata(dataset.info.description or "")
+    _check_classes(dataset.features, "the dataset")
+    rows = dataset.with_format("arrow").iter(batch_size=1)
+    key = hashlib.sha256(f"{dataset._fingerprint} {dataset.info.description}".encode()).hexdigest()
+    return _written(key, rows, metadata, f"the dataset {dataset._fingerprint}", dataset.data.nbytes)
+
+
+def _check_classes(features: Features | None, name: str) -> None:
+    """Numbers of classes mean the same here and there."""
+    for column in ("emotion", "valence_class"):
+        ours, theirs = TRIAL_FEATURES[column].names, getattr((features or {}).get(column), "names", None)
+        if theirs is not None and theirs != ours:
+            raise CorpusError(
+                f"numbers {column} otherwise: {theirs}", path=name, value=theirs, remedy=f"Number them as {ours}"
+            )
+
+
+def _written(key: str, rows: Iterable[pa.Table], metadata: Mapping[str, Any], name: str, size: int) -> Path:
+    """A prepared folder in the cache, which appears when it is complete."""
+    place = Path(config.HF_DATASETS_CACHE) / "mdjpt_hf" / key[:32]
+    if (place / "state.json").is_file():
+        return place
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with owned(lock_beside(place), place, wait=_PATIENCE):
+            if not (place / "state.json").is_file():
+                LOGGER.info("%s: %.3g GB are written once as memory-mapped Arrow to %s", name, size / 1e9, place)
+                staging = place.with_name(f".{place.name}.staging")
+                shutil.rmtree(staging, ignore_errors=True)
+                staging.mkdir()
+                _write(staging, key, rows, metadata, name)
+                os.replace(staging, place)
+    except OSError as error:
+        raise CorpusError(
+            f"cannot be written to the cache ({error.strerror or error})",
+            path=place,
+            value=name,
+            remedy="Make room there, or name another place in the environment variable HF_DATASETS_CACHE",
+        ) from error
+    return place
+
+
+def _write(folder: Path, key: str, rows: Iterable[pa.Table], metadata: Mapping[str, Any], name: str) -> None:
+    """The files of a prepared folder, a shard for each subject in turn."""
+    shards: list[dict[str, Any]] = []
+    checked = (_checked(table, f"{name}, row {number}") for number, table in enumerate(rows))
+    for unit, own in groupby(checked, _subject_of):
+        shards.append({"file": f"data-{len(shards):05d}.arrow", "unit": unit, "rows": 0})
+        with pa.ipc.new_stream(str(folder / shards[-1]["file"]), TRIAL_FEATURES.arrow_schema) as writer:
+            for row in own:
+                writer.write_table(row)
+                shards[-1]["rows"] += 1
+    if not shards:
+        raise CorpusError("holds no rows", path=name, value=0, remedy=_REMEDY)
+    for shard in shards:
+        shard["sha256"] = file_hash(folder / shard["file"])
+    fingerprint = hashlib.sha256("".join(shard["sha256"] for shard in shards).encode()).hexdigest()
+    write_dataset_files(folder, [shard["file"] for shard in shards], fingerprint, metadata)
+    write_json(folder / CORPUS_FILE, {"recordings": [], **metadata, "key": key, "shards": shards})
+
+
+def _subject_of(row: pa.Table) -> str:
+    return "/".join(row.column(name)[0].as_py() for name in ("dataset", "subject"))
+
+
+def _checked(table: pa.Table, where: str) -> pa.Table:
+    """One row in the schema's own types.
+
+    Raises:
+        CorpusError: If it is not of the schema, lacks a value, or its signal is of another size than it says.
+        UnitError: If its signal cannot be EEG in µV.
+    """
+    missing = [name for name in TRIAL_FEATURES if name not in table.column_names]
+    if missing:
+        raise CorpusError(f"lacks the columns {missing}", path=where, value=missing, remedy=_REMEDY)
+    table = table.select(list(TRIAL_FEATURES)).combine_chunks()
+    for name, value in _UNKNOWN.items():
+        column = table.column(name)
+        if column.null_count:
+            filled = pc.fill_null(column.cast(TRIAL_FEATURES.arrow_schema.field(name).type), value)
+            table = table.set_column(table.column_names.index(name), name, filled)
+    empty = [name for name in table.column_names if table.column(name).null_count]
+    if empty:
+        raise CorpusError(f"says nothing in the columns {empty}", path=where, value=empty, remedy=_REMEDY)
+    try:
+        row = table.cast(TRIAL_FEATURES.arrow_schema)
+    except (pa.ArrowException, ValueError) as error:
+        raise CorpusError(f"is of other types: {error}", path=where, value=str(table.schema), remedy=_REMEDY) from error
+    _check_signal(row, where)
+    return row
+
+
+def _check_signal(row: pa.Table, where: str) -> None:
+    channels, samples = len(row.column("ch_names")[0]), row.column("n_samples")[0].as_py()
+    signal = row.column("signal").chunk(0).flatten().to_numpy(zero_copy_only=False)
+    rate = row.column("sampling_rate")[0].as_py()
+    if not channels or samples < 1 or len(signal) != channels * samples or not rate > 0:
+        raise CorpusError(
+            f"has {len(signal)} values for {channels} channels of {samples} samples at {rate} Hz",
+            path=where,
+            value=len(signal),
+            remedy="Store the signal flat, channel after channel",
+        )
+    if not np.isfinite(signal).all():
+        raise CorpusError("holds NaN or infinity", path=where, value="signal", remedy="Leave the trial out")
+    check_amplitude(signal.reshape(channels, samples), where)

@@ -1,0 +1,160 @@
+"""Whatever holds rows of the schema opens as the prepared folder it came from; whatever does not is refused."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from datasets import ClassLabel, Dataset, load_dataset, load_from_disk
+
+from mdjpt_hf.data.corpora import open_corpora
+from mdjpt_hf.data.facts import dataset_facts
+from mdjpt_hf.data.parquet import MOST_FILES, write_parquet
+from mdjpt_hf.data.sources import as_sources, names_hub_dataset, prepared_folder
+from mdjpt_hf.errors import CorpusError, UnitError
+from mdjpt_hf.finetuning.train import FinetuneConfig
+from mdjpt_hf.schema import TRIAL_FEATURES
+from mdjpt_hf.training.config import RunConfig
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+def same(found, wanted) -> bool:
+    """Whether two corpora are the same to whoever trains on them."""
+    columns = ("subject", "session", "trial", "stimulus", "label", "n_samples", "scales")
+    return (
+        (found.name, found.label_names, found.ch_names) == (wanted.name, wanted.label_names, wanted.ch_names)
+        and all(np.array_equal(getattr(found, name), getattr(wanted, name)) for name in columns)
+        and all(np.array_equal(found.signal(index), wanted.signal(index)) for index in range(len(wanted)))
+    )
+
+
+def test_every_way_to_hold_the_rows_opens_as_the_same_corpus(prepared, tmp_path):
+    folder = prepared()
+    (wanted,) = open_corpora([folder])
+    dataset = load_from_disk(str(folder))
+    dataset.save_to_disk(tmp_path / "saved")
+    parquet = write_parquet(folder, tmp_path / "parquet")
+    loaded = load_dataset(str(parquet), split="train", cache_dir=tmp_path / "other-cache")
+    for source in (parquet, parquet / "data", dataset, tmp_path / "saved", loaded):
+        (found,) = open_corpora([source])
+        assert same(found, wanted), source
+    (copied,) = open_corpora([parquet])
+    assert copied.fingerprint == wanted.fingerprint  # the same bytes
+    told = dataset_facts(copied) | {"preprocessing": None}
+    assert told == dataset_facts(wanted) | {"preprocessing": None}
+
+
+def test_it_is_written_once_and_again_where_the_rows_have_changed(prepared, tmp_path, cache):
+    parquet = write_parquet(prepared(), tmp_path / "parquet")
+    first = prepared_folder(parquet)
+    before = {path: path.stat().st_mtime_ns for path in first.rglob("*")}
+    assert prepared_folder(parquet) == first and before == {path: path.stat().st_mtime_ns for path in first.rglob("*")}
+    sorted((parquet / "data").iterdir())[0].unlink()
+    second = prepared_folder(parquet)
+    assert second != first and len(load_from_disk(str(second))) == len(load_from_disk(str(first))) - 1
+    assert not list(cache.rglob("*.staging"))
+
+
+def changed(parquet, **columns):
+    """The first file with other values; None takes a column away."""
+    file = sorted((parquet / "data").iterdir())[0]
+    table = pq.read_table(file)
+    for name, value in columns.items():
+        place = table.column_names.index(name)
+        table = table.remove_column(place) if value is None else table.set_column(place, name, value)
+    pq.write_table(table, file)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"stimulus": None}, r"row 0.*lacks the columns \['stimulus'\]"),
+        ({"subject": pa.array([None], pa.string())}, r"row 0.*says nothing in the columns \['subject'\]"),
+        ({"n_samples": pa.array([7])}, "values for 9 channels of 7 samples"),
+        ({"sampling_rate": pa.array([0.0])}, "at 0.0 Hz"),
+        ({"session": pa.array(["morning"])}, "is of other types"),
+    ],
+)
+def test_rows_that_are_not_of_the_schema_are_refused_and_nothing_stays(prepared, tmp_path, cache, columns, message):
+    parquet = write_parquet(prepared(), tmp_path / "parquet")
+    changed(parquet, **columns)
+    with pytest.raises(CorpusError, match=message):
+        open_corpora([parquet])
+    assert not list(cache.glob("mdjpt_hf/*/state.json"))
+    with pytest.raises(CorpusError, match=message):  # nor is what was half written taken for whole
+        open_corpora([parquet])
+
+
+def test_signals_in_volts_or_with_holes_are_refused(prepared, tmp_path):
+    parquet = write_parquet(prepared(), tmp_path / "parquet")
+    file = sorted((parquet / "data").iterdir())[0]
+    signal = pq.read_table(file).column("signal").chunk(0).flatten().to_numpy()
+    kind = pa.large_list(pa.float32())
+    changed(parquet, signal=pa.array([signal * 1e-6], kind))
+    with pytest.raises(UnitError, match="row 0"):
+        open_corpora([parquet])
+    signal = signal.copy()
+    signal[5] = np.nan
+    changed(parquet, signal=pa.array([signal], kind))
+    with pytest.raises(CorpusError, match="NaN or infinity"):
+        open_corpora([parquet])
+
+
+def test_classes_that_are_numbered_otherwise_are_refused(prepared):
+    dataset = load_from_disk(str(prepared()))
+    turned = ClassLabel(names=TRIAL_FEATURES["valence_class"].names[::-1])
+    with pytest.raises(CorpusError, match="numbers valence_class otherwise"):
+        open_corpora([dataset.cast_column("valence_class", turned)])
+
+
+def test_a_dataset_made_by_hand_may_leave_out_what_it_does_not_know(prepared):
+    rows = load_from_disk(str(prepared())).to_list()
+    for row in rows:
+        row |= {"valence": None, "emotion": None, "valence_class": None}
+    (found,) = open_corpora([Dataset.from_list(rows)])
+    assert set(found.emotion) == {-1} and np.isnan(found.ratings).all()
+    assert found.label_names == ("a", "b")  # from its rows
+
+
+def test_a_broken_file_is_named(prepared, tmp_path):
+    parquet = write_parquet(prepared(), tmp_path / "parquet")
+    file = sorted((parquet / "data").iterdir())[1]
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(CorpusError, match="train-00001"):
+        open_corpora([parquet])
+
+
+def test_paths_are_not_taken_for_datasets_of_the_hub(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "outputs").mkdir()
+    assert names_hub_dataset("user/corpus") and names_hub_dataset("user/corpus@v1.0")
+    for path in ("outputs/corpus", "corpus", "/data/corpus", "./user/corpus", "a/b/c", "../user"):
+        assert not names_hub_dataset(path), path
+    with pytest.raises(CorpusError, match="is not a prepared corpus"):
+        open_corpora(["outputs/corpus"])
+    with pytest.raises(CorpusError, match="neither a folder here nor a dataset that the Hub gives"):  # offline
+        open_corpora(["user/corpus"])
+
+
+def test_settings_take_datasets_and_hold_texts(prepared):
+    dataset = load_from_disk(str(prepared()))
+    (place,) = as_sources(dataset)
+    assert RunConfig(data=dataset).data == RunConfig(data=(dataset,)).data == (place,)
+    assert FinetuneConfig(model="m", data=dataset, output_dir="o").data == (place,)
+    assert as_sources("user/corpus") == ("user/corpus",)
+    assert same(open_corpora([place])[0], open_corpora([dataset])[0])
+
+
+def test_a_corpus_of_very_many_trials_has_no_more_files_than_the_hub_likes(prepared, tmp_path, monkeypatch):
+    assert MOST_FILES < 10_000
+    monkeypatch.setattr("mdjpt_hf.data.parquet.MOST_FILES", 5)
+    files = sorted((write_parquet(prepared(), tmp_path / "parquet") / "data").iterdir())
+    assert [pq.ParquetFile(file).num_row_groups for file in files] == [3, 1] * 3  # of twelve trials, four a subject
+    assert json.loads((tmp_path / "parquet" / "corpus.json").read_text())["recordings"]
