@@ -177,7 +177,7 @@ def _drop_from_cache(folder: Path) -> None:
 def _imports() -> float:
     """Seconds until everything that a run imports is there."""
     started = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import mdjpt_hf.cli, mdjpt_hf.pretrain"], check=True)
+    subprocess.run([sys.executable, "-c", "import mdjpt_hf.cli, mdjpt_hf.pretraining"], check=True)
     return time.perf_counter() - started
 
 

@@ -12,6 +12,11 @@ from mdjpt_hf.importing import collection_paused, needs_no_models
 from mdjpt_hf.version import __version__
 
 if TYPE_CHECKING:
+    from mdjpt_hf.data.loading import load_corpus
+    from mdjpt_hf.embedding import embed
+    from mdjpt_hf.estimator import EEGEncoder
+    from mdjpt_hf.evaluation.run import Evaluation, evaluate
+    from mdjpt_hf.finetuning.train import FinetuneConfig, finetune
     from mdjpt_hf.modeling.configuration_masked_eeg import MaskedEEGConfig
     from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
     from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
@@ -26,9 +31,29 @@ if TYPE_CHECKING:
         MDJPTModel,
     )
     from mdjpt_hf.modeling.pipeline_mdjpt import EEGEmotionPipeline
+    from mdjpt_hf.prediction import predict_all as predict
+    from mdjpt_hf.pretraining import pretrain
+    from mdjpt_hf.training.config import RunConfig
+
+#: What the commands do, as functions, with their settings: name -> where it is.
+_WORK = {
+    "EEGEncoder": "mdjpt_hf.estimator",
+    "Evaluation": "mdjpt_hf.evaluation.run",
+    "FinetuneConfig": "mdjpt_hf.finetuning.train",
+    "RunConfig": "mdjpt_hf.training.config",
+    "embed": "mdjpt_hf.embedding",
+    "evaluate": "mdjpt_hf.evaluation.run",
+    "finetune": "mdjpt_hf.finetuning.train",
+    "load_corpus": "mdjpt_hf.data.loading",
+    "predict": "mdjpt_hf.prediction",
+    "pretrain": "mdjpt_hf.pretraining",
+}
 
 __all__ = [
     "EEGEmotionPipeline",
+    "EEGEncoder",
+    "Evaluation",
+    "FinetuneConfig",
     "MDJPTConfig",
     "MDJPTFeatureExtractor",
     "MDJPTForPreTraining",
@@ -38,7 +63,14 @@ __all__ = [
     "MaskedEEGForPreTraining",
     "MaskedEEGForSequenceClassification",
     "MaskedEEGModel",
+    "RunConfig",
     "__version__",
+    "embed",
+    "evaluate",
+    "finetune",
+    "load_corpus",
+    "predict",
+    "pretrain",
 ]
 
 if not needs_no_models():
@@ -47,11 +79,17 @@ if not needs_no_models():
 
 
 def __getattr__(name: str) -> Any:
-    """A public class, loaded with all the others when the first is asked for."""
+    """A public class, loaded with all the others when the first is asked for, or what a command does."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _WORK:
+        with collection_paused():
+            import_module("mdjpt_hf.auto").register()
+            found = getattr(import_module(_WORK[name]), "predict_all" if name == "predict" else name)
+        globals()[name] = found
+        return found
     with collection_paused():
         auto = import_module("mdjpt_hf.auto")
         auto.register()
-    globals().update({public: getattr(auto, public) for public in __all__ if public != "__version__"})
+    globals().update({public: getattr(auto, public) for public in __all__ if public not in {"__version__", *_WORK}})
     return globals()[name]

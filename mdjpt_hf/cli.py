@@ -125,7 +125,7 @@ def pretrain(
 ) -> None:
     """Pre-train one encoder on several corpora at once; the same program as `accelerate launch pretrain.py`."""
     with collection_paused():
-        from mdjpt_hf.pretrain import pretrain as run
+        from mdjpt_hf.pretraining import pretrain as run
         from mdjpt_hf.training.config import default_preset, load_run_config, merge_settings, parse_setting
 
     overrides: dict[str, Any] = {}
@@ -340,13 +340,43 @@ def predict(
     batch_size: Annotated[int | None, typer.Option(min=1, help="Windows the model sees at a time.")] = None,
 ) -> None:
     """Recognise emotion in every window of recordings; scores are normalised over each recording as a whole."""
-    from mdjpt_hf.predict import predict_all, render_all
+    from mdjpt_hf.prediction import predict_all, render_all
 
     outputs = (json_path, picture, trust_remote_code, csv_path)
     predictions = predict_all(model, recording, smoothing, *outputs, stride, unit, device, batch_size)
     typer.echo(render_all(predictions))
     if predictions.failed:
         raise typer.Exit(1)
+
+
+@_command(app)
+def embed(
+    model: Annotated[str, typer.Argument(help="Folder or Hub id of an encoder or a classifier.")],
+    sources: Annotated[
+        list[str], typer.Argument(help="Corpora (prepared or Parquet folders, user/corpus), or recordings.")
+    ],
+    out: Annotated[Path, typer.Option(help="The table to make: .parquet, .csv or .npz.")],
+    stride: Annotated[float | None, typer.Option(help="Seconds between the starts of two windows.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Of the numbers in recordings, if headers are wrong.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Windows the model sees at a time.")] = 32,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's own code.")] = False,
+) -> None:
+    """Write the features of every window of corpora or recordings; each recording is normalised as a whole."""
+    from mdjpt_hf.embedding import check_format
+    from mdjpt_hf.embedding import embed as run
+
+    check_format(out)
+    found = run(
+        model,
+        sources,
+        stride_seconds=stride,
+        unit=unit,
+        batch_size=batch_size,
+        device=device,
+        trust_remote_code=trust_remote_code,
+    )
+    typer.echo(f"{len(found)} windows of {found.features.shape[1]} features are ready in {found.write(out)}")
 
 
 @_command(app)
@@ -372,7 +402,7 @@ def demo(
     from mdjpt_hf.demo.app import serve
     from mdjpt_hf.demo.examples import write_example
     from mdjpt_hf.errors import ConfigurationError
-    from mdjpt_hf.predict import open_recogniser
+    from mdjpt_hf.prediction import open_recogniser
 
     recogniser = open_recogniser(model, trust_remote_code)
     with tempfile.TemporaryDirectory() as folder:

@@ -23,6 +23,7 @@ from transformers.utils.output_capturing import capture_outputs
 
 from .cluster_heads_mdjpt import ClusterHeads
 from .configuration_masked_eeg import MaskedEEGConfig
+from .encoding_mdjpt import EncodesRecordings
 from .errors_mdjpt import SignalError
 from .layers_masked_eeg import ConvTokenizer, sinusoid_filters
 from .masked_prediction_mdjpt import masked_prediction
@@ -119,7 +120,7 @@ class MaskedEEGPreTrainedModel(PreTrainedModel):
             init_statistics(module)
 
 
-class MaskedEEGModel(MaskedEEGPreTrainedModel):
+class MaskedEEGModel(EncodesRecordings, MaskedEEGPreTrainedModel):
     """The encoder: windows of the 60 standard channels in, one state per 0.2 s and features for tasks out."""
 
     _keys_to_ignore_on_load_unexpected = [r"^heads\.", r"^classifier\.", r"^mask_embedding$"]

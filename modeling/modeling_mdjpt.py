@@ -18,6 +18,7 @@ from transformers.utils import ModelOutput
 
 from .cluster_heads_mdjpt import ClusterHeads
 from .configuration_mdjpt import MDJPTConfig
+from .encoding_mdjpt import EncodesRecordings
 from .errors_mdjpt import SignalError
 from .layers_mdjpt import (
     ChannelEncoder,
@@ -143,7 +144,7 @@ def _uniform(module: nn.Module, fan_in: int) -> None:
         init.uniform_(parameter, -bound, bound)
 
 
-class MDJPTModel(MDJPTPreTrainedModel):
+class MDJPTModel(EncodesRecordings, MDJPTPreTrainedModel):
     """The encoder: windows of the 60 standard channels in, features of emotion-related dynamics out."""
 
     # Heads of the checkpoint it came with.

@@ -45,7 +45,7 @@ ALLOWED["mdjpt_hf/finetuning"] = (*ALLOWED["mdjpt_hf/evaluation"], "mdjpt_hf.fin
 ALLOWED["mdjpt_hf/reproduction"] = (
     *ALLOWED["mdjpt_hf/evaluation"],
     "mdjpt_hf.training",
-    "mdjpt_hf.pretrain",
+    "mdjpt_hf.pretraining",
     "mdjpt_hf.reproduction",
 )
 ALLOWED["mdjpt_hf/demo"] = ("mdjpt_hf.errors", "mdjpt_hf.version", "mdjpt_hf.data_scripts", "mdjpt_hf.demo")

@@ -170,7 +170,7 @@ LONG = """
     import resource, sys
     from pathlib import Path
     import psutil
-    from mdjpt_hf.predict import predict
+    from mdjpt_hf.prediction import predict
 
     before = psutil.Process().memory_info().rss
     table = predict(sys.argv[1], Path(sys.argv[2]))

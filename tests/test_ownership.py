@@ -16,7 +16,7 @@ from mdjpt_hf.errors import ConfigurationError, CorpusError
 from mdjpt_hf.evaluation.run import Evaluation, evaluate
 from mdjpt_hf.finetuning.train import FinetuneConfig, finetune
 from mdjpt_hf.ownership import InUseError, owned, owned_output, take
-from mdjpt_hf.pretrain import _choose_output_dir, _give_back
+from mdjpt_hf.pretraining import _choose_output_dir, _give_back
 from mdjpt_hf.training.config import load_run_config
 
 HOLD = """
@@ -72,7 +72,7 @@ def test_one_that_is_about_to_end_is_waited_for(tmp_path, holder, capfd):
 
 def test_a_run_takes_the_next_number_and_a_named_or_resumed_one_is_refused(tmp_path, holder, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mdjpt_hf.pretrain._ENDING", 0.1)
+    monkeypatch.setattr("mdjpt_hf.pretraining._ENDING", 0.1)
     (tmp_path / "outputs" / "demo").mkdir(parents=True)
     process = holder(tmp_path / "outputs" / "demo" / ".lock")
     config = load_run_config("demo")

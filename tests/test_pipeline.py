@@ -32,7 +32,7 @@ from mdjpt_hf.errors import ConfigurationError, MontageError, SignalError, UnitE
 from mdjpt_hf.modeling.handler import EndpointHandler
 from mdjpt_hf.modeling.pipeline_mdjpt import certainty
 from mdjpt_hf.modeling.smoothing_mdjpt import smoothing_matrix
-from mdjpt_hf.predict import predict
+from mdjpt_hf.prediction import predict
 
 NAMES = ["Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2"]
 LABELS = ["negative", "neutral", "positive"]

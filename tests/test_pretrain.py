@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.errors import ConfigurationError, CorpusError
-from mdjpt_hf.pretrain import _given_data, _simulated_data
+from mdjpt_hf.pretraining import _given_data, _simulated_data
 from mdjpt_hf.training import loop, stopping
 from mdjpt_hf.training.alignment import pair_samplers
 from mdjpt_hf.training.config import RunConfig, load_run_config

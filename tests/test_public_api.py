@@ -21,6 +21,16 @@ def run_python(code: str) -> str:
 def test_the_public_list_is_what_the_design_names():
     assert set(mdjpt_hf.__all__) == {
         "EEGEmotionPipeline",
+        "EEGEncoder",
+        "Evaluation",
+        "FinetuneConfig",
+        "RunConfig",
+        "embed",
+        "evaluate",
+        "finetune",
+        "load_corpus",
+        "predict",
+        "pretrain",
         "MDJPTConfig",
         "MDJPTFeatureExtractor",
         "MDJPTForPreTraining",
@@ -69,7 +79,7 @@ def test_every_public_class_and_function_of_the_package_has_a_docstring():
 
 
 COMMANDS = [[], ["pretrain"], ["data"], ["data", "prepare"], ["data", "list"], ["convert"]]
-COMMANDS += [["push"], ["verify"], ["data", "push"]]
+COMMANDS += [["push"], ["verify"], ["data", "push"], ["embed"]]
 
 
 @pytest.mark.parametrize("arguments", COMMANDS)

@@ -25,7 +25,7 @@ def loaded_after(statement: str) -> set[str]:
 def test_a_run_loads_what_draws_and_clusters_only_when_it_does():
     # transformers itself may load scikit-learn where it is installed.
     baseline = loaded_after("import datasets, accelerate; from transformers import PreTrainedModel, AutoModel")
-    assert loaded_after("import mdjpt_hf.cli, mdjpt_hf.pretrain") <= baseline
+    assert loaded_after("import mdjpt_hf.cli, mdjpt_hf.pretraining") <= baseline
 
 
 #: Every module, as where Python has none of the modules of POSIX alone; libraries keep theirs.

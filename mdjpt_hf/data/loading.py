@@ -75,7 +75,9 @@ def corpus_metadata(dataset: Dataset | IterableDataset) -> dict[str, Any]:
 def _builder(name: str, source: str | Path | None, preprocessing: str, options: dict[str, Any]) -> Any:
     kind = builder_class(name)
     known = inspect.signature(kind).parameters
-    given = {"preprocessing": preprocessing, **options} | ({"source": Path(source).expanduser()} if source is not None else {})
+    given = {"preprocessing": preprocessing, **options}
+    if source is not None:
+        given["source"] = Path(source).expanduser()
     _refuse({key: value for key, value in given.items() if key not in known}, f"{name} takes {', '.join(known)}")
     needed = [key for key, entry in known.items() if entry.default is entry.empty and key not in given]
     if needed:

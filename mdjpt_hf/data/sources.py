@@ -61,6 +61,16 @@ def prepared_folder(source: str | Path | Dataset) -> Path:
     return path
 
 
+def holds_corpus(source: Any) -> bool:
+    """Whether [`prepared_folder`] makes something of it, as opposed to a recording or a folder of recordings."""
+    if not isinstance(source, str | Path):
+        return isinstance(source, Dataset)
+    path = Path(source)
+    if not path.exists():
+        return names_hub_dataset(source)
+    return path.is_dir() and bool(parquet_files(path) or [*path.glob("state.json"), *path.glob("*/state.json")])
+
+
 def as_sources(data: Any) -> tuple[str, ...]:
     """One source or several as texts, which settings and records can hold; a `datasets.Dataset` goes into the cache."""
     if isinstance(data, str | Path | Dataset):
@@ -86,8 +96,9 @@ def _downloaded(name: str) -> Path:
     try:
         return Path(snapshot_download(repo_id, repo_type="dataset", revision=revision or None, allow_patterns=wanted))
     except Exception as error:  # each version of the client has others for a connection that breaks
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise CorpusError(
-            f"is neither a folder here nor a dataset that the Hub gives: {(str(error) or type(error).__name__).splitlines()[0]}",
+            f"is neither a folder here nor a dataset that the Hub gives: {reason}",
             path=name,
             value=name,
             remedy="Check the spelling and the connection; for a private or gated one log in with `hf auth login`",

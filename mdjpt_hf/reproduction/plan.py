@@ -13,7 +13,7 @@ from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.errors import ConfigurationError, CorpusError, MDJPTError
 from mdjpt_hf.evaluation.choices import PRESETS
 from mdjpt_hf.evaluation.runner import draw_splits, pool_for
-from mdjpt_hf.pretrain import check_rates
+from mdjpt_hf.pretraining import check_rates
 from mdjpt_hf.reproduction.published import CORPORA
 from mdjpt_hf.training.alignment import pair_samplers
 from mdjpt_hf.training.config import RunConfig, load_run_config, merge_settings

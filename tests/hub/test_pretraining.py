@@ -12,7 +12,7 @@ from run_folder import make_run
 from mdjpt_hf.cards import gather_facts, missing_facts
 from mdjpt_hf.data.facts import energy
 from mdjpt_hf.errors import ConfigurationError, HubError
-from mdjpt_hf.pretrain import _check_push, _push
+from mdjpt_hf.pretraining import _check_push, _push
 from mdjpt_hf.training.config import RunConfig
 from mdjpt_hf.training.record import training_seconds
 

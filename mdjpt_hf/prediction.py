@@ -65,6 +65,9 @@ class Predictions:
     failed: dict[str, str] = field(default_factory=dict)
     note: str = ""
 
+    def __str__(self) -> str:
+        return render_all(self)
+
 
 def predict(
     model: str,
