@@ -220,7 +220,11 @@ class ChannelEncoder(nn.Module):
         threads = torch.get_num_threads()
         several = self._threaded and sequences.device.type == "cpu" and len(sequences) >= 2 * threads * length
         # A hook would meet the gradient of every chunk.
-        return threads if several and not any(parameter._backward_hooks for parameter in self.parameters()) else 1
+        return (
+            threads
+            if several and not any(getattr(parameter, "_backward_hooks", None) for parameter in self.parameters())
+            else 1
+        )
 
 
 class SpatialProjection(GradientCheckpointingLayer):

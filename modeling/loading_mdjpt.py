@@ -46,7 +46,7 @@ def _warn(prefix: str, model: Any, missing: Collection[str], where: Any) -> None
     has_head = hasattr(model, prefix)
     head = {name for name in names if has_head and not name.startswith(f"{prefix}.")}
     parts = {"encoder": set(names) - head}
-    optional = model._keys_to_ignore_on_load_missing or ()
+    optional = getattr(model, "_keys_to_ignore_on_load_missing", None) or ()
     head = {name for name in head if not any(re.search(pattern, name) for pattern in optional)}
     if head - set(missing):  # not all of it is new, so none of it should be
         parts["head"] = head
@@ -55,9 +55,9 @@ def _warn(prefix: str, model: Any, missing: Collection[str], where: Any) -> None
         if new:
             named = ", ".join(new[:_NAMED]) + (f" and {len(new) - _NAMED} more" if len(new) > _NAMED else "")
             warnings.warn(
-                f"{where or 'the checkpoint'} lacks {len(new)} of the {len(whole)} weights of the {part}, which were drawn "
-                f"at random: {named}. What comes out means nothing before they are trained; check that the checkpoint is "
-                "complete and of this kind of model",
+                f"{where or 'the checkpoint'} lacks {len(new)} of {len(whole)} weights of the {part}, which were drawn "
+                f"at random: {named}. What comes out means nothing before they are trained: check that the checkpoint "
+                "is complete and of this kind of model",
                 stacklevel=3,
             )
 

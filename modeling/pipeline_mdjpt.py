@@ -113,7 +113,7 @@ class EEGEmotionPipeline(Pipeline):
         if isinstance(inputs, list) and not inputs:
             raise SignalError("no recording was given", value=[], remedy="Give at least one")
         # the base class would stack recordings of different length into batches
-        windows_at_once = batch_size or self._batch_size or DEFAULT_BATCH
+        windows_at_once = batch_size or getattr(self, "_batch_size", None) or DEFAULT_BATCH
         return super().__call__(inputs, batch_size=1, windows_at_once=windows_at_once, **kwargs)
 
     @property
