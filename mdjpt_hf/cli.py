@@ -313,7 +313,7 @@ def finetune(
         seed=seed,
         trust_remote_code=trust_remote_code,
     )
-    found = json.loads((run(config) / "finetune.json").read_text())
+    found = json.loads((run(config) / "finetune.json").read_text(encoding="utf-8"))
     typer.echo("\n".join(found["verdict"]))
     state = "ready" if found["validation"]["above_chance"] else "written, and no better than guessing"
     typer.echo(f"{out} is {state}; what it was made of, and how well it does: {out / 'results'}")

@@ -148,7 +148,7 @@ class TrialSet:
     @property
     def fingerprint(self) -> str:
         """Changes whenever the folder's rows do."""
-        return json.loads((self.folder / "state.json").read_text())["_fingerprint"]
+        return json.loads((self.folder / "state.json").read_text(encoding="utf-8"))["_fingerprint"]
 
     @property
     def hours(self) -> float:
@@ -312,7 +312,7 @@ def _trial_set(
 
 def _corpus_file(folder: Path) -> dict:
     path = folder / CORPUS_FILE
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def _label_names(folder: Path) -> dict[str, tuple[str, ...]]:

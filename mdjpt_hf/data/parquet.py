@@ -37,7 +37,7 @@ def write_parquet(folder: str | Path, out: str | Path) -> Path:
     """
     folder, out = Path(folder), Path(out)
     try:
-        corpus = json.loads((folder / CORPUS_FILE).read_text())
+        corpus = json.loads((folder / CORPUS_FILE).read_text(encoding="utf-8"))
         shards = corpus["shards"]
     except (OSError, ValueError, KeyError) as error:
         raise CorpusError(
@@ -58,7 +58,7 @@ def _write(folder: Path, corpus: Mapping[str, Any], shards: Sequence[Mapping[str
     for index, shard in enumerate(filled):
         rows = Dataset.from_file(str(folder / shard["file"]))
         rows.to_parquet(staging / "data" / f"train-{index:05d}-of-{len(filled):05d}.parquet", batch_size=1)
-    report = json.loads((folder / REPORT_FILE).read_text())
+    report = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
     write_json(staging / CORPUS_FILE, public_metadata(corpus, report))
     os.replace(staging, out)
 

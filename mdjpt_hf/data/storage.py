@@ -73,7 +73,7 @@ def write_dataset_files(folder: Path, shards: list[str], fingerprint: str) -> No
 def write_json(path: Path, content: Any) -> None:
     """Write JSON so that the file is either the old one or the whole new one."""
     temporary = path.with_name(f".{path.name}.partial")
-    with open(temporary, "w") as file:
+    with open(temporary, "w", encoding="utf-8") as file:
         json.dump(content, file, indent=1, allow_nan=False)
         file.flush()
         os.fsync(file.fileno())
