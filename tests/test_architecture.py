@@ -17,7 +17,7 @@ ALLOWED = {
     "mdjpt_hf/auto.py": ("mdjpt_hf.modeling",),
     "mdjpt_hf/errors.py": ("mdjpt_hf.modeling",),
     "mdjpt_hf/schema.py": ("mdjpt_hf.errors", "mdjpt_hf.modeling"),
-    "mdjpt_hf/artefacts.py": (),
+    "mdjpt_hf/artefacts.py": ("mdjpt_hf.modeling",),
     "mdjpt_hf/ownership.py": ("mdjpt_hf.errors",),
     "mdjpt_hf/progress.py": (),
     "mdjpt_hf/notes.py": (),

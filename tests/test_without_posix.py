@@ -134,7 +134,8 @@ def test_the_world_would_notice(tmp_path):
     (tmp_path / "world.py").write_text(WORLD)
     probe = """
 import sys, world
-for statement in ("import fcntl", "import os; os.fork", "import ctypes; ctypes.CDLL(None)", "import signal; signal.SIGKILL"):
+calls = ("import fcntl", "import os; os.fork", "import ctypes; ctypes.CDLL(None)", "import signal; signal.SIGKILL")
+for statement in calls:
     try:
         exec(statement, {"__name__": "mdjpt_hf.probe"})
     except (ImportError, AttributeError, TypeError):
