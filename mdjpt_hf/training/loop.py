@@ -67,7 +67,7 @@ def make_accelerator(config: RunConfig, logging_dir: str) -> Accelerator:
     return accelerator
 
 
-def _recompute(model: PreTrainedModel) -> None:
+def recompute_activations(model: PreTrainedModel) -> None:
     """Have activations computed again for the gradient; newer versions of transformers have a new name for that."""
     enable = getattr(model, "activation_checkpointing_enable", None)
     (enable or model.gradient_checkpointing_enable)()
@@ -95,7 +95,7 @@ class Pretrainer:
         self.config, self.accelerator, self.checkpoints = config, accelerator, checkpoints
         self.objective = objective
         if config.recompute:
-            _recompute(model)
+            recompute_activations(model)
         first, second = config.adam_betas
         optimizer = torch.optim.Adam(
             model.parameters(), config.learning_rate, (first, second), weight_decay=config.weight_decay
