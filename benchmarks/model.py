@@ -28,6 +28,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mdjpt_hf import MDJPTConfig, MDJPTForPreTraining, MDJPTModel
+from mdjpt_hf.modeling.mne_mdjpt import template_montage
+from mdjpt_hf.training.loop import recompute_activations
 from mdjpt_hf.training.memory import give_back_large_blocks, keep_freed_memory
 
 GEMM_SIZE = 2048
@@ -154,7 +156,7 @@ def _other(name: str, rate: int, windows: int) -> Callable[[], object]:
 
     from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS
 
-    montage = mne.channels.make_standard_montage("colin27_1005")
+    montage = mne.channels.make_standard_montage(template_montage())
     known = {channel.upper(): channel for channel in montage.ch_names}
     info = mne.create_info([known[channel.upper()] for channel in STANDARD_CHANNELS], rate, "eeg")
     info.set_montage(montage)
@@ -200,7 +202,7 @@ def measure_step(compiled: bool, recompute: bool, repeats: int) -> dict[str, flo
     flops = 3 * _forward_flops(model)
     if recompute:
         give_back_large_blocks()
-        model.activation_checkpointing_enable()
+        recompute_activations(model)
     else:
         keep_freed_memory()
     if compiled:

@@ -7,13 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import scipy.io
 
 from mdjpt_hf.data_scripts.files import refuse_pointers
 from mdjpt_hf.data_scripts.isolation import isolated
-from mdjpt_hf.errors import CorpusError
+from mdjpt_hf.errors import CorpusError, require
 from mdjpt_hf.modeling.elsewhere_mdjpt import refuse_outside_links
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -88,6 +87,9 @@ def _with_scipy(path: Path, action: Callable[[], Any]) -> Any:
 
 
 def _open_73(path: Path) -> Any:
+    require("h5py", "matlab", f"{path.name}, of MATLAB 7.3,")
+    import h5py
+
     try:
         refuse_outside_links(path)
         return h5py.File(path, "r")

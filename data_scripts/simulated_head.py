@@ -11,6 +11,8 @@ import mne
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from mdjpt_hf.modeling.mne_mdjpt import template_montage
+
 #: Cortical dipoles that carry emotion, each named after the electrode above it.
 NAMED_DIPOLES = ("F3", "F4", "T7", "T8", "Pz", "P3", "P4", "O1", "O2", "Fz", "C3", "C4")
 NUM_BACKGROUND = 75
@@ -40,7 +42,6 @@ RECORDED = (
 )
 REFERENCES = ("CCPz", "M1", "M2", "A1", "A2")
 
-_MONTAGE = "colin27_1005"
 _STEP = 0.003  # m, cap displacement from which the derivative of the field is taken
 
 
@@ -124,7 +125,7 @@ def montage_positions() -> dict[str, np.ndarray]:
     CB1 and CB2 are in no standard montage. They sit in the row of O1 and PO7 but lower: here half-way between
     PO9 (PO10) and POO9 (POO10).
     """
-    montage = mne.channels.make_standard_montage(_MONTAGE)
+    montage = mne.channels.make_standard_montage(template_montage())
     info = mne.create_info(montage.ch_names, 100.0, "eeg").set_montage(montage)
     positions = {channel["ch_name"]: channel["loc"][:3].copy() for channel in info["chs"]}
     positions["CB1"] = (positions["PO9"] + positions["POO9"]) / 2

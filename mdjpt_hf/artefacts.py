@@ -12,6 +12,8 @@ import numpy as np
 from mne.preprocessing import ICA
 from mne_icalabel.iclabel import iclabel_label_components
 
+from mdjpt_hf.modeling.mne_mdjpt import template_montage
+
 #: Hz. Muscle shows above the band that is kept, so components are found on a wider copy, at no more than this rate.
 WIDE_RATE, WIDE_BAND = 250.0, (1.0, 100.0)
 #: Probability at which ICLabel's verdict counts (the paper's program).
@@ -100,5 +102,5 @@ def find_components(stretches: Sequence[np.ndarray], ch_names: Sequence[str], ra
 def _raw(stretches: Sequence[np.ndarray], ch_names: Sequence[str], rate: float) -> mne.io.BaseRaw:
     info = mne.create_info(list(ch_names), rate, "eeg")
     raw = mne.concatenate_raws([mne.io.RawArray(part * 1e-6, info, verbose="ERROR") for part in stretches])
-    raw.set_montage("standard_1005", match_case=False, verbose="ERROR")
+    raw.set_montage(template_montage(), match_case=False, verbose="ERROR")
     return raw

@@ -2,6 +2,11 @@
 
 from typing import Any
 
+from mdjpt_hf.torchaudio_guard import mend_torchaudio
+
+mend_torchaudio()  # before transformers imports it
+
+# ruff: noqa: E402
 from transformers import (
     AutoConfig,
     AutoFeatureExtractor,

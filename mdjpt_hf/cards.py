@@ -138,7 +138,7 @@ def model_card(facts: Mapping[str, Any], repo_id: str, files: Collection[str] = 
             f"the card of {repo_id} lacks {len(missing)} facts:\n- " + "\n- ".join(missing) + "\nNothing was sent",
             value=[line.partition(":")[0] for line in missing],
         )
-    template = Template((resources.files("mdjpt_hf.model_cards") / "card.md").read_text())
+    template = Template((resources.files("mdjpt_hf.model_cards") / "card.md").read_text(encoding="utf-8"))
     text = template.substitute(
         method=_method(facts),
         title=repo_id.rpartition("/")[2],
@@ -261,7 +261,7 @@ def _method(facts: Mapping[str, Any]) -> str:
     if family not in PAPERS or not (folder / f"{family}.md").is_file():
         raise CardError(f"there is no model_cards/{family}.md", value=family, remedy="Push a known model")
     names = [family, "mdjpt_masked"] if facts["objective"] == JOINT else [family]
-    return "\n\n".join((folder / f"{name}.md").read_text().strip() for name in names)
+    return "\n\n".join((folder / f"{name}.md").read_text(encoding="utf-8").strip() for name in names)
 
 
 def _summary(facts: Mapping[str, Any]) -> str:
@@ -436,6 +436,6 @@ def _table(head: list[str], rows: list[list[Any]]) -> str:
 
 def _read(path: Path) -> Any:
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CardError(f"cannot be read: {error}", path=path, remedy="Make it again, or move it away") from error

@@ -1,7 +1,6 @@
 """The `mdjpt` command: every option a newcomer needs, nothing heavy loaded before it is used."""
 
 import functools
-import importlib.util
 import json
 import sys
 import tempfile
@@ -317,7 +316,7 @@ def finetune(
         seed=seed,
         trust_remote_code=trust_remote_code,
     )
-    found = json.loads((run(config) / "finetune.json").read_text())
+    found = json.loads((run(config) / "finetune.json").read_text(encoding="utf-8"))
     typer.echo("\n".join(found["verdict"]))
     state = "ready" if found["validation"]["above_chance"] else "written, and no better than guessing"
     typer.echo(f"{out} is {state}; what it was made of, and how well it does: {out / 'results'}")
@@ -393,7 +392,9 @@ def demo(
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's own code.")] = False,
 ) -> None:
     """Open a web page that reads emotion out of recordings, or write it as a Space."""
-    _require("gradio", "demo")
+    from mdjpt_hf.errors import require
+
+    require("gradio", "demo")
     if space is not None:
         from mdjpt_hf.demo.space import write_space
 
@@ -411,16 +412,6 @@ def demo(
             serve(model, [str(path) for path in examples], recogniser, server_name=host, server_port=port)
         except OSError as error:  # the port is taken
             raise ConfigurationError(str(error), value=port, remedy="Choose another --port") from error
-
-
-def _require(module: str, extra: str) -> None:
-    """Optional libraries are looked for before anything heavy starts."""
-    from mdjpt_hf.errors import ConfigurationError
-
-    if importlib.util.find_spec(module) is None:
-        raise ConfigurationError(
-            f"this needs {module}", value=module, remedy=f"Install it with `pip install 'mdjpt-hf[{extra}]'`"
-        )
 
 
 def _report(prepared: Any) -> None:

@@ -92,7 +92,7 @@ def _read_facts(path: Path) -> dict[str, Any]:
     from mdjpt_hf.errors import ConfigurationError
 
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise ConfigurationError(f"cannot be read: {error}", path=path, remedy="Write `name: value` lines") from error
     if not isinstance(content, dict):

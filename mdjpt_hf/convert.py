@@ -487,7 +487,7 @@ def _write(folder: Path, model: MDJPTForPreTraining, report: ConversionReport) -
         montage="released",
     )
     extractor.save_pretrained(folder)
-    (folder / REPORT_FILE).write_text(json.dumps(asdict(report), indent=1) + "\n")
+    (folder / REPORT_FILE).write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
 
 
 def _listed(values: dict[str, Any]) -> str:

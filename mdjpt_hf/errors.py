@@ -15,6 +15,8 @@ MDJPTError (ValueError)
 └── LicenceError         data whose terms do not allow what was asked
 """
 
+import importlib.util
+
 from mdjpt_hf.modeling.errors_mdjpt import (
     ConfigurationError,
     MDJPTError,
@@ -43,6 +45,7 @@ __all__ = [
     "SplitError",
     "UnitError",
     "located",
+    "require",
 ]
 
 
@@ -84,3 +87,18 @@ class CardError(MDJPTError):
 
 class LicenceError(MDJPTError):
     """Data whose terms do not allow what was asked."""
+
+
+def require(module: str, extra: str, what: str = "this") -> None:
+    """Look for a library that only some commands need, before anything heavy starts.
+
+    Args:
+        module: Its name. extra: Ours that brings it. what: What needs it.
+
+    Raises:
+        ConfigurationError: If it is not installed.
+    """
+    if importlib.util.find_spec(module) is None:
+        raise ConfigurationError(
+            f"{what} needs {module}", value=module, remedy=f"Install it with `pip install 'mdjpt-hf[{extra}]'`"
+        )

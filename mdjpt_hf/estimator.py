@@ -19,8 +19,8 @@ class EEGEncoder(TransformerMixin, BaseEstimator):
     at least a window (5 s by default) each.
 
     Unlike most transformers it takes no table of numbers: `X` is an array `(recordings, channels, samples)`, or a list
-    of arrays `(channels, samples)` or `mne.io.Raw`. scikit-learn's own checks of estimators that try tables therefore
-    do not apply to it; the others pass.
+    of arrays `(channels, samples)` or `mne.io.Raw`. It says so in its tags, and scikit-learn's `check_estimator`, which
+    knows tables alone, passes over it with a warning.
 
     Args:
         model: Folder or Hub id of an encoder or classifier.

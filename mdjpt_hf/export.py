@@ -105,7 +105,7 @@ def export_onnx(name: str, path: Path, trust_remote_code: bool = False, whole_re
 def _open(name: str, trust_remote_code: bool) -> tuple[PreTrainedModel, str]:
     """A classifier, or an encoder where no head was trained, and the output that is wanted of it."""
     try:
-        config = json.loads((Path(name) / "config.json").read_text()) if Path(name).is_dir() else None
+        config = json.loads((Path(name) / "config.json").read_text(encoding="utf-8")) if Path(name).is_dir() else None
         options = {"trust_remote_code": trust_remote_code}
         encoder = AutoModel.from_pretrained(name, **options)
         architectures = (config or encoder.config.to_dict()).get("architectures") or []

@@ -83,7 +83,7 @@ def take(file: Path, folder: Path, wait: float = 0.0) -> Ownership:
         warnings.warn(f"{folder} lies on a file system without locks: let no two runs write it", stacklevel=2)
         return Ownership(file, None)
     owner = {"process": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
-    _owner_file(file).write_text(json.dumps(owner))
+    _owner_file(file).write_text(json.dumps(owner), encoding="utf-8")
     return Ownership(file, lock)
 
 
@@ -134,7 +134,7 @@ def _owner_file(file: Path) -> Path:
 
 def _owner(file: Path) -> str:
     try:
-        owner = json.loads(_owner_file(file).read_text())
+        owner = json.loads(_owner_file(file).read_text(encoding="utf-8"))
         return f"process {owner['process']} on {owner['host']} since {owner['since']}"
     except (OSError, ValueError, KeyError, TypeError):  # between taking the lock and signing it
         return "another process"

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mdjpt_hf.errors import ConfigurationError, MDJPTError, located
+from mdjpt_hf.errors import ConfigurationError, MDJPTError, located, require
 from mdjpt_hf.modeling.bad_channels_mdjpt import find_bad_channels, is_flat, recorded_reference
 from mdjpt_hf.modeling.filtering_mdjpt import HIGH_CUTOFF, LOW_CUTOFF, TARGET_RATE, check_rate, resample
 from mdjpt_hf.modeling.median_mdjpt import median
@@ -177,10 +177,10 @@ def preset_settings(preset: str) -> dict[str, Any]:
 
 
 def check_preset(preset: str) -> None:
-    """Refuse a preset this version does not have.
+    """Refuse a preset this version does not have, or whose libraries are not installed.
 
     Raises:
-        ConfigurationError: With the presets there are.
+        ConfigurationError: With the presets there are, or the extra that is missing.
     """
     if preset not in PRESETS:
         raise ConfigurationError(
@@ -188,6 +188,9 @@ def check_preset(preset: str) -> None:
             value=preset,
             remedy=f"Use one of {', '.join(PRESETS)}",
         )
+    if preset == "paper":
+        for library in ("mne_icalabel", "picard"):
+            require(library, "ica", "preprocessing preset 'paper'")
 
 
 def _resample_only(

@@ -348,6 +348,6 @@ def _compare(config: RunConfig, output_dir: Path, model, untrained, unseen: Tria
     record = {"data": "simulated", "seed": config.seed, "departures": list(departures(config)), **record}
     write_json(output_dir / "comparison.json", record)
     table = render(record)
-    (output_dir / "comparison.md").write_text(table + "\n")
+    (output_dir / "comparison.md").write_text(table + "\n", encoding="utf-8")
     print("\n" + table)
     print("\nprotocol: " + json.dumps(record["protocol"], indent=1, ensure_ascii=False))

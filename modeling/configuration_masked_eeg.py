@@ -5,9 +5,7 @@ The publication's abstract names the method and none of its numbers; every value
 
 from typing import Any
 
-from huggingface_hub.dataclasses import strict
-from transformers import PreTrainedConfig
-
+from .compatibility_mdjpt import FieldsConfig, strict
 from .ranges_mdjpt import SIZES, check_format, check_labels, check_ranges, check_weights
 
 #: Raised when a change to the network makes older checkpoints mean something else.
@@ -56,7 +54,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 @strict
-class MaskedEEGConfig(PreTrainedConfig):
+class MaskedEEGConfig(FieldsConfig):
     r"""Settings of [`MaskedEEGModel`] and its heads.
 
     Args:
@@ -184,6 +182,8 @@ class MaskedEEGConfig(PreTrainedConfig):
                 f"intermediate_layer must lie between 1 and num_hidden_layers - 1 = {self.num_hidden_layers - 1}, "
                 f"found {self.intermediate_layer}"
             )
+        if (self.rope_parameters or {}).get("rope_type", "default") != "default":
+            raise ValueError(f"rope_parameters must be of rope_type 'default', found {self.rope_parameters}")
         if not self.max_clusters or min(self.max_clusters) < 2:
             raise ValueError(f"max_clusters must be one or more sizes of at least 2, found {self.max_clusters}")
 

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from huggingface_hub.dataclasses import strict
-from transformers import PreTrainedConfig
-
+from .compatibility_mdjpt import FieldsConfig, strict
 from .ranges_mdjpt import SIZES, check_format, check_labels, check_ranges, check_weights
 
 #: Raised when a change to the network makes older checkpoints mean something else.
@@ -72,7 +70,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 @strict
-class MDJPTConfig(PreTrainedConfig):
+class MDJPTConfig(FieldsConfig):
     r"""Settings of [`MDJPTModel`] and its heads. The defaults are the paper's.
 
     Args:

@@ -151,7 +151,7 @@ def limit_resources(memory: int, file_bytes: int) -> bool:
         return False
     size = memory
     if sys.platform == "linux":
-        with open("/proc/self/statm") as file:
+        with open("/proc/self/statm", encoding="utf-8") as file:
             size += int(file.read().split()[0]) * resource.getpagesize()
         _lower(resource, resource.RLIMIT_AS, size)
     _lower(resource, resource.RLIMIT_FSIZE, file_bytes)
@@ -202,7 +202,10 @@ def lock_files(readable: Iterable[str], writable: str) -> bool:
     """
     if sys.platform != "linux":
         return False
-    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+    except (OSError, TypeError):
+        return False
     version = libc.syscall(_CREATE_RULESET, None, 0, _VERSION)
     if version < 1:
         return False

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from transformers.feature_extraction_utils import BatchFeature, FeatureExtractionMixin
 
+from .compatibility_mdjpt import check_versions  # noqa: F401  # before anything that older versions lack
 from .coverage_mdjpt import FAR, Coverage, check_coverage
 from .errors_mdjpt import ConfigurationError, MDJPTError, SamplingRateError, SignalError
 from .montage_mdjpt import STANDARD_CHANNELS, channel_projection, silence_electrode
@@ -347,3 +348,18 @@ def _positive(name: str, seconds: float) -> float:
             remedy="Give seconds",
         )
     return float(seconds)
+
+
+#: For transformers below 5.10, which copies from a local folder what this file names, and not what those files name.
+_TRAVELS_WITH = """
+from .bad_channels_mdjpt import
+from .edf_mdjpt import
+from .electrodes_mdjpt import
+from .filtering_mdjpt import
+from .median_mdjpt import
+from .mne_mdjpt import
+from .released_neighbours_mdjpt import
+from .splines_mdjpt import
+from .stored_mdjpt import
+from .timeline_mdjpt import
+"""

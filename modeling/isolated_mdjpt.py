@@ -31,15 +31,15 @@ from .isolated_child_mdjpt import inside
 # The child gets nothing else: no tokens, no proxies.
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "LC_ALL", "TZ", "PYTHONHASHSEED")
 
+# transformers below 4.50 searches files for imports as text: a line of this that reads as one would be asked for.
 _START = """
-import json, sys, types
+import importlib, json, sys, types
 start = json.loads(sys.stdin.readline())
 sys.path[:] = start["path"]
 package = types.ModuleType("isolated")
 package.__path__ = [start["folder"]]
 sys.modules["isolated"] = package
-from isolated.isolated_child_mdjpt import serve
-serve(start)
+importlib.import_module("isolated.isolated_child_mdjpt").serve(start)
 """
 
 _GIB = 2**30

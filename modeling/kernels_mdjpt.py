@@ -11,6 +11,8 @@ import math
 import torch
 import torch.nn.functional as F
 
+from .compatibility_mdjpt import is_exporting
+
 
 def token_conv(tokens: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
     """Depth-wise convolution over tokens, 3 taps, zero padding.
@@ -172,7 +174,7 @@ def _in_memory(values: torch.Tensor) -> torch.Tensor:
     Its way to say so is a view by strides, whose owner must exist. A graph for export has no use for that.
     """
     values = values.contiguous()
-    return values if torch.compiler.is_exporting() else values.as_strided(values.shape, values.stride())
+    return values if is_exporting() else values.as_strided(values.shape, values.stride())
 
 
 def _neighbours(tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

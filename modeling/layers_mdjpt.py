@@ -18,10 +18,9 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch._functorch import config as functorch_config
-from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .chunks_mdjpt import apply_in_chunks, chunk_length, fill_chunks
+from .compatibility_mdjpt import GradientCheckpointingLayer, activation_memory_budget
 from .configuration_mdjpt import MDJPTConfig
 from .kernels_mdjpt import group_z_score, linear_attention, token_conv
 
@@ -211,7 +210,7 @@ class ChannelEncoder(nn.Module):
         if not (torch.is_grad_enabled() and learns):
             return fill_chunks(encode, sequences, length)
         recompute, threads = self.gradient_checkpointing and self.training, self._threads(sequences, length)
-        with functorch_config.patch(activation_memory_budget=KEPT_ACTIVATIONS):  # read when a graph is compiled
+        with activation_memory_budget(KEPT_ACTIVATIONS):  # read when a graph is compiled
             if recompute or threads > 1:  # chunks computed again are compiled then, without it, and keep all
                 return apply_in_chunks(encode, sequences, length, self.parameters(), recompute, threads)
             return torch.cat([encode(chunk) for chunk in sequences.split(length)])
@@ -221,7 +220,11 @@ class ChannelEncoder(nn.Module):
         threads = torch.get_num_threads()
         several = self._threaded and sequences.device.type == "cpu" and len(sequences) >= 2 * threads * length
         # A hook would meet the gradient of every chunk.
-        return threads if several and not any(parameter._backward_hooks for parameter in self.parameters()) else 1
+        return (
+            threads
+            if several and not any(getattr(parameter, "_backward_hooks", None) for parameter in self.parameters())
+            else 1
+        )
 
 
 class SpatialProjection(GradientCheckpointingLayer):

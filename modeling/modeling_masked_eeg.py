@@ -5,27 +5,22 @@ predicted from the context on both sides, at several granularities, from an inte
 """
 
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
-from transformers import initialization as init
-from transformers.models.eurobert.modeling_eurobert import (
-    EuroBertAttention,
-    EuroBertDecoderLayer,
-    EuroBertRMSNorm,
-    EuroBertRotaryEmbedding,
-)
 from transformers.utils import ModelOutput
-from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
-from transformers.utils.output_capturing import capture_outputs
 
+from .attention_masked_eeg import EncoderLayer, RMSNorm, rotary_positions
 from .cluster_heads_mdjpt import ClusterHeads
+from .compatibility_mdjpt import initialization as init
 from .configuration_masked_eeg import MaskedEEGConfig
 from .encoding_mdjpt import EncodesRecordings
 from .errors_mdjpt import SignalError
 from .layers_masked_eeg import ConvTokenizer, sinusoid_filters
+from .loading_mdjpt import SaysWhatIsNew
 from .masked_prediction_mdjpt import masked_prediction
 from .task_head_mdjpt import STATISTICS, CarriesPipeline, TaskHead, init_statistics, task_head, task_loss
 
@@ -41,7 +36,7 @@ class MaskedEEGModelOutput(ModelOutput):
         intermediate_state (`torch.Tensor` of shape `(batch, tokens, hidden)`): Of `config.intermediate_layer`,
             normalised; what is clustered for the next round.
         hidden_states (`tuple`, *optional*): Of every layer, with `output_hidden_states=True`.
-        attentions (`tuple`, *optional*): With `output_attentions=True` under eager attention.
+        attentions (`tuple`, *optional*): With `output_attentions=True`.
     """
 
     last_hidden_state: torch.Tensor | None = None
@@ -91,24 +86,40 @@ class MaskedEEGClassifierOutput(ModelOutput):
     attentions: tuple[torch.Tensor, ...] | None = None
 
 
-class MaskedEEGPreTrainedModel(PreTrainedModel):
+def _or_tuple(forward: Any) -> Any:
+    """A `forward` whose output comes as a plain tuple with `return_dict=False`, or where the config says so."""
+
+    @wraps(forward)
+    def either(self, *args, return_dict: bool | None = None, **kwargs):
+        output = forward(self, *args, **kwargs)
+        as_output = getattr(self.config, "return_dict", True) if return_dict is None else return_dict
+        return output if as_output else output.to_tuple()
+
+    return either
+
+
+class MaskedEEGPreTrainedModel(SaysWhatIsNew, PreTrainedModel):
     """Initialisation and loading shared by the encoder and its heads."""
 
     config: MaskedEEGConfig
+    config_class = MaskedEEGConfig  # read below transformers 5.0
     base_model_prefix = "masked_eeg"
     main_input_name = "input_values"
     input_modalities = ["time"]
     supports_gradient_checkpointing = True
-    _no_split_modules = [EuroBertDecoderLayer.__name__]
+    _no_split_modules = [EncoderLayer.__name__]
     _supports_sdpa = True
-    _supports_attention_backend = True
-    _can_record_outputs = {"hidden_states": EuroBertDecoderLayer, "attentions": EuroBertAttention}
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         """Normal weights as in transformers' own encoders; the tokeniser's filters start as sinusoids."""
-        super()._init_weights(module)
-        if isinstance(module, ConvTokenizer):
+        if isinstance(module, nn.Linear | nn.Conv1d):
+            init.normal_(module.weight, mean=0.0, std=self.config.initializer_range)
+            if module.bias is not None:
+                init.zeros_(module.bias)
+        elif isinstance(module, RMSNorm):
+            init.ones_(module.weight)
+        elif isinstance(module, ConvTokenizer):
             init.copy_(module.temporal.weight, sinusoid_filters(self.config))
             init.normal_(module.spatial.weight, std=self.config.num_channels**-0.5)
             init.normal_(module.projection.weight, std=module.projection.in_features**-0.5)
@@ -128,22 +139,20 @@ class MaskedEEGModel(EncodesRecordings, MaskedEEGPreTrainedModel):
     def __init__(self, config: MaskedEEGConfig):
         super().__init__(config)
         self.tokenizer = ConvTokenizer(config)
-        # These read fields by name, and ours has all that they read.
-        parts: Any = config
-        self.rotary = EuroBertRotaryEmbedding(parts)
-        self.layers = nn.ModuleList(EuroBertDecoderLayer(parts, index) for index in range(config.num_hidden_layers))
-        self.intermediate_norm = EuroBertRMSNorm(config.hidden_size, config.rms_norm_eps)
-        self.norm = EuroBertRMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_hidden_layers))
+        self.intermediate_norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.post_init()
 
-    @merge_with_config_defaults
-    @capture_outputs(tie_last_hidden_states=False)
+    @_or_tuple
     def forward(
         self,
         input_values: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
         group_ids: torch.Tensor | None = None,
         window_onsets: torch.Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
         **kwargs,
     ) -> MaskedEEGModelOutput:
         """Encode windows; a window's output never depends on the others in its batch.
@@ -155,20 +164,29 @@ class MaskedEEGModel(EncodesRecordings, MaskedEEGPreTrainedModel):
             inputs_embeds (`torch.Tensor` of shape `(batch, tokens, hidden)`, *optional*): Tokens, in place of
                 `input_values`.
             group_ids, window_onsets: Other keys of the feature extractor, ignored.
+            output_hidden_states, output_attentions (`bool`, *optional*): Default: as the config says.
 
         Raises:
             SignalError: If the shape does not fit.
         """
         states = self.embed(input_values) if inputs_embeds is None else inputs_embeds
-        positions = self.rotary(states, torch.arange(states.shape[1], device=states.device)[None])
-        intermediate = states
-        for number, layer in enumerate(self.layers, start=1):
-            states = layer(states, position_embeddings=positions, **kwargs)
-            if number == self.config.intermediate_layer:
-                intermediate = states
-        intermediate, last = self.intermediate_norm(intermediate), self.norm(states)
+        positions = rotary_positions(states, self.config)
+        every, attentions = [states], []
+        wanted = self._wanted("output_hidden_states", output_hidden_states)
+        traced = self._wanted("output_attentions", output_attentions)
+        for layer in self.layers:
+            states, weights = layer(states, positions, traced)
+            every.append(states)
+            attentions.append(weights)
+        last = self.norm(states)
+        intermediate = self.intermediate_norm(every[self.config.intermediate_layer])
         pooled = torch.cat([intermediate.mean(dim=1), last.mean(dim=1)], dim=-1)
-        return MaskedEEGModelOutput(last, pooled, intermediate)
+        return MaskedEEGModelOutput(
+            last, pooled, intermediate, tuple(every) if wanted else None, tuple(attentions) if traced else None
+        )
+
+    def _wanted(self, flag: str, asked: bool | None) -> bool:
+        return bool(getattr(self.config, flag, False) if asked is None else asked)
 
     def embed(self, input_values: torch.Tensor | None) -> torch.Tensor:
         """Tokens of windows, `(batch, num_channels, samples)` -> `(batch, tokens, hidden)`.
@@ -221,7 +239,7 @@ class MaskedEEGForPreTraining(MaskedEEGPreTrainedModel):
         self.heads = ClusterHeads(config.hidden_size, list(config.max_clusters), config.initializer_range)
         self.post_init()
 
-    @can_return_tuple
+    @_or_tuple
     def forward(
         self,
         input_values: torch.Tensor,
@@ -242,7 +260,7 @@ class MaskedEEGForPreTraining(MaskedEEGPreTrainedModel):
         tokens = self.masked_eeg.embed(input_values)
         if token_mask is not None:
             tokens = torch.where(token_mask[..., None], self.mask_embedding.to(tokens.dtype), tokens)
-        encoded = self.masked_eeg(inputs_embeds=tokens, **kwargs)
+        encoded = self.masked_eeg(inputs_embeds=tokens, return_dict=True, **kwargs)
         logits = self.heads(encoded.last_hidden_state)
         traced = {"logits": logits, "hidden_states": encoded.hidden_states, "attentions": encoded.attentions}
         if labels is None or token_mask is None or not return_loss:
@@ -270,7 +288,7 @@ class MaskedEEGForSequenceClassification(CarriesPipeline, MaskedEEGPreTrainedMod
         self.classifier = task_head(config, config.pooled_size, self.num_labels)
         self.post_init()
 
-    @can_return_tuple
+    @_or_tuple
     def forward(
         self,
         input_values: torch.Tensor,
@@ -286,11 +304,45 @@ class MaskedEEGForSequenceClassification(CarriesPipeline, MaskedEEGPreTrainedMod
                 `"regression"`. A class of -1 and a rating of NaN are left out.
             kwargs: Passed on to [`MaskedEEGModel`].
         """
-        encoded = self.masked_eeg(input_values, **kwargs)
+        encoded = self.masked_eeg(input_values, return_dict=True, **kwargs)
         logits = self.classifier(encoded.pooler_output)
         loss = None if labels is None else task_loss(logits, labels, self.config.problem_type)
         return MaskedEEGClassifierOutput(loss, logits, encoded.hidden_states, encoded.attentions)
 
+
+#: For transformers below 5.10, which copies from a local folder what this file names, and not what those files name.
+_TRAVELS_WITH = """
+from .bad_channels_mdjpt import
+from .companions_mdjpt import
+from .confinement_mdjpt import
+from .coverage_mdjpt import
+from .edf_mdjpt import
+from .electrodes_mdjpt import
+from .elsewhere_mdjpt import
+from .exchange_mdjpt import
+from .feature_extraction_mdjpt import
+from .filtering_mdjpt import
+from .folders_mdjpt import
+from .isolated_child_mdjpt import
+from .isolated_mdjpt import
+from .median_mdjpt import
+from .mne_mdjpt import
+from .montage_mdjpt import
+from .neuroscan_mdjpt import
+from .opening_mdjpt import
+from .pipeline_mdjpt import
+from .ranges_mdjpt import
+from .raw_mdjpt import
+from .reading_mdjpt import
+from .released_neighbours_mdjpt import
+from .signal_mdjpt import
+from .smoothing_mdjpt import
+from .sources_mdjpt import
+from .splines_mdjpt import
+from .stored_mdjpt import
+from .stretches_mdjpt import
+from .timeline_mdjpt import
+"""
 
 __all__ = [
     "MaskedEEGForPreTraining",

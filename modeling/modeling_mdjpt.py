@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers import PreTrainedModel
-from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from .cluster_heads_mdjpt import ClusterHeads
+from .compatibility_mdjpt import initialization as init
 from .configuration_mdjpt import MDJPTConfig
 from .encoding_mdjpt import EncodesRecordings
 from .errors_mdjpt import SignalError
@@ -32,6 +32,7 @@ from .layers_mdjpt import (
     group_membership,
     group_normalise,
 )
+from .loading_mdjpt import SaysWhatIsNew
 from .masked_prediction_mdjpt import masked_prediction
 from .moments_mdjpt import GroupMoments
 from .objectives_mdjpt import cross_dataset_alignment, inter_subject_alignment
@@ -90,10 +91,11 @@ class MDJPTClassifierOutput(ModelOutput):
     logits: torch.Tensor | None = None
 
 
-class MDJPTPreTrainedModel(PreTrainedModel):
+class MDJPTPreTrainedModel(SaysWhatIsNew, PreTrainedModel):
     """Initialisation and loading shared by the encoder and its heads."""
 
     config: MDJPTConfig
+    config_class = MDJPTConfig  # read below transformers 5.0
     base_model_prefix = "mdjpt"
     main_input_name = "input_values"
     input_modalities = ["time"]
@@ -409,6 +411,42 @@ class MDJPTForSequenceClassification(CarriesPipeline, MDJPTPreTrainedModel):
         loss = None if labels is None else task_loss(logits, labels, self.config.problem_type)
         return MDJPTClassifierOutput(loss, logits)
 
+
+#: For transformers below 5.10, which copies from a local folder what this file names, and not what those files name.
+_TRAVELS_WITH = """
+from .bad_channels_mdjpt import
+from .chunks_mdjpt import
+from .companions_mdjpt import
+from .confinement_mdjpt import
+from .coverage_mdjpt import
+from .edf_mdjpt import
+from .electrodes_mdjpt import
+from .elsewhere_mdjpt import
+from .exchange_mdjpt import
+from .feature_extraction_mdjpt import
+from .filtering_mdjpt import
+from .folders_mdjpt import
+from .isolated_child_mdjpt import
+from .isolated_mdjpt import
+from .kernels_mdjpt import
+from .median_mdjpt import
+from .mne_mdjpt import
+from .montage_mdjpt import
+from .neuroscan_mdjpt import
+from .opening_mdjpt import
+from .pipeline_mdjpt import
+from .ranges_mdjpt import
+from .raw_mdjpt import
+from .reading_mdjpt import
+from .released_neighbours_mdjpt import
+from .signal_mdjpt import
+from .smoothing_mdjpt import
+from .sources_mdjpt import
+from .splines_mdjpt import
+from .stored_mdjpt import
+from .stretches_mdjpt import
+from .timeline_mdjpt import
+"""
 
 __all__ = [
     "MDJPTForPreTraining",

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from transformers.pipelines import Pipeline
 
+from .compatibility_mdjpt import check_versions  # noqa: F401  # before anything that older versions lack
 from .errors_mdjpt import ConfigurationError, SignalError, is_ours, located
 from .folders_mdjpt import is_folder_of_recordings, recordings_in
 from .isolated_mdjpt import STRANGERS, Limits
@@ -64,6 +65,14 @@ class EEGEmotionPipeline(Pipeline):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
+        if self.feature_extractor is None:  # transformers 4.44 looks for none where it does not know the task
+            from .feature_extraction_mdjpt import MDJPTFeatureExtractor
+
+            config = self.model.config
+            revision = getattr(config, "_commit_hash", None)
+            self.feature_extractor = MDJPTFeatureExtractor.from_pretrained(
+                config.name_or_path, **({"revision": revision} if revision else {})
+            )
         if not self.has_trained_head:
             name = self.model.config.name_or_path or type(self.model).__name__
             raise ConfigurationError(
@@ -104,7 +113,7 @@ class EEGEmotionPipeline(Pipeline):
         if isinstance(inputs, list) and not inputs:
             raise SignalError("no recording was given", value=[], remedy="Give at least one")
         # the base class would stack recordings of different length into batches
-        windows_at_once = batch_size or self._batch_size or DEFAULT_BATCH
+        windows_at_once = batch_size or getattr(self, "_batch_size", None) or DEFAULT_BATCH
         return super().__call__(inputs, batch_size=1, windows_at_once=windows_at_once, **kwargs)
 
     @property
@@ -260,5 +269,31 @@ def _stated_recording(inputs: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any
         )
     return np.asarray(stated.pop("signal")), stated
 
+
+#: For transformers below 5.10, which copies from a local folder what this file names, and not what those files name.
+_TRAVELS_WITH = """
+from .bad_channels_mdjpt import
+from .companions_mdjpt import
+from .confinement_mdjpt import
+from .coverage_mdjpt import
+from .edf_mdjpt import
+from .electrodes_mdjpt import
+from .elsewhere_mdjpt import
+from .exchange_mdjpt import
+from .filtering_mdjpt import
+from .isolated_child_mdjpt import
+from .median_mdjpt import
+from .mne_mdjpt import
+from .montage_mdjpt import
+from .neuroscan_mdjpt import
+from .opening_mdjpt import
+from .ranges_mdjpt import
+from .released_neighbours_mdjpt import
+from .sources_mdjpt import
+from .splines_mdjpt import
+from .stored_mdjpt import
+from .stretches_mdjpt import
+from .timeline_mdjpt import
+"""
 
 __all__ = ["CUSTOM_PIPELINES", "TASK", "EEGEmotionPipeline", "certainty"]

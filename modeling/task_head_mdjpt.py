@@ -6,7 +6,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import nn
-from transformers import initialization as init
+
+from .compatibility_mdjpt import initialization as init
 
 #: While features still change, what the head knows of them reaches about so many windows back.
 MEMORY = 1000

@@ -1,6 +1,7 @@
 """Features as a table, as arrays, and in scikit-learn: everywhere the same numbers."""
 
 import json
+import pickle
 import sys
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pandas as pd
 import pytest
 import torch
 from datasets import load_from_disk
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError, SkipTestWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -130,8 +133,17 @@ def test_trials_in_a_pipeline_and_a_cross_validation(model):
     np.testing.assert_allclose(EEGEncoder(model).fit(raws).transform(raws), features[:2], atol=1e-4)
 
 
-def test_scikit_learns_own_checks_pass_where_they_apply(model):
-    check_estimator(EEGEncoder(model, ch_names=NAMES, sampling_rate=RATE))
+def test_scikit_learn_knows_that_its_checks_of_tables_do_not_apply(model):
+    encoder = EEGEncoder(model, ch_names=NAMES, sampling_rate=RATE)
+    with pytest.warns(SkipTestWarning, match="three_d_array=True"):
+        check_estimator(encoder)
+    settings = encoder.get_params()
+    copy = clone(encoder.set_params(pooling="mean+std"))
+    assert copy.get_params() == {**settings, "pooling": "mean+std"} and not hasattr(copy, "encoder_")
+    with pytest.raises(NotFittedError):
+        copy.transform([noise()])
+    reopened = pickle.loads(pickle.dumps(copy.fit([noise()])))
+    np.testing.assert_array_equal(reopened.transform([noise()]), copy.transform([noise()]))
 
 
 def test_what_is_no_recording_is_refused(model):

@@ -27,6 +27,7 @@ from mdjpt_hf import (
     MDJPTForSequenceClassification,
     MDJPTModel,
 )
+from mdjpt_hf.training.loop import recompute_activations
 
 NAMES = ["Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2"]
 
@@ -304,7 +305,7 @@ def test_activation_checkpointing_changes_no_gradient(block):
     for checkpointed in (False, True):
         model = build(MDJPTForPreTraining, block=block).train()
         if checkpointed:
-            model.activation_checkpointing_enable()
+            recompute_activations(model)
             assert model.mdjpt.channel_encoder.gradient_checkpointing
         model(windows(), **IDS).loss.backward()
         gradients.append([p.grad for p in model.parameters()])

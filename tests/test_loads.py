@@ -19,6 +19,7 @@ import torch
 from mdjpt_hf import EEGEmotionPipeline, MDJPTConfig, MDJPTFeatureExtractor, MDJPTForSequenceClassification
 from mdjpt_hf.demo.recognition import recognise_uploads
 from mdjpt_hf.modeling.handler import PEAK_BYTES, EndpointHandler
+from mdjpt_hf.modeling.mne_mdjpt import template_montage
 
 NAMES, RATE = ["Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2"], 250
 SIZES = {"hidden_size": 8, "num_attention_heads": 2, "feature_size": 4, "spatial_channels": 6, "intermediate_size": 12}
@@ -183,9 +184,9 @@ LONG = """
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is counted in other units elsewhere")
 def test_two_hours_of_sixty_channels_through_predict(folder, tmp_path):
     """216 MB on disk and 432 MB as the float32 that everything is computed in."""
-    ch_names = [name for name in mne.channels.make_standard_montage("colin27_1005").ch_names if name[-1:].isdigit()][
-        :60
-    ]
+    ch_names = [
+        name for name in mne.channels.make_standard_montage(template_montage()).ch_names if name[-1:].isdigit()
+    ][:60]
     minute = np.random.default_rng(0).normal(0, 15, (60, 60 * RATE))
     write_edf(tmp_path / "long.edf", np.tile(minute, 120), ch_names)
     command = [sys.executable, "-c", textwrap.dedent(LONG), str(folder), str(tmp_path / "long.edf")]

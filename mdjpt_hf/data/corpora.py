@@ -150,7 +150,7 @@ class TrialSet:
     @property
     def fingerprint(self) -> str:
         """Changes whenever the folder's rows do."""
-        return json.loads((self.folder / "state.json").read_text())["_fingerprint"]
+        return json.loads((self.folder / "state.json").read_text(encoding="utf-8"))["_fingerprint"]
 
     @property
     def hours(self) -> float:

@@ -61,7 +61,7 @@ def _preprocessing(trials: TrialSet) -> list[str]:
 def training_record(model: str) -> dict[str, Any] | None:
     """What a folder or Hub id has on record of its training; None where no readable record lists its datasets."""
     try:
-        record = json.loads(Path(str(cached_file(model, RECORD_FILE))).read_text())
+        record = json.loads(Path(str(cached_file(model, RECORD_FILE))).read_text(encoding="utf-8"))
         return record if all("name" in entry for entry in record["datasets"]) else None
     except (OSError, TypeError, ValueError, KeyError):
         return None
@@ -92,7 +92,7 @@ def machine_facts(device: str, processes: int = 1) -> dict[str, Any]:
 def _processor() -> str:
     """The processor's own name where the system tells it, its architecture elsewhere."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names and names[0] else platform.machine()
 

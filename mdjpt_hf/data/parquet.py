@@ -44,7 +44,7 @@ def write_parquet(folder: str | Path, out: str | Path) -> Path:
     """
     folder, out = Path(folder), Path(out)
     try:
-        corpus = json.loads((folder / CORPUS_FILE).read_text())
+        corpus = json.loads((folder / CORPUS_FILE).read_text(encoding="utf-8"))
         shards = corpus["shards"]
     except (OSError, ValueError, KeyError) as error:
         raise CorpusError(
@@ -61,7 +61,7 @@ def _write(folder: Path, corpus: Mapping[str, Any], shards: Sequence[Mapping[str
     staging = out.with_name(f".{out.name}.staging")
     shutil.rmtree(staging, ignore_errors=True)
     (staging / "data").mkdir(parents=True)
-    together = ceil(sum(shard["rows"] for shard in shards) / MOST_FILES)
+    together = max(1, ceil(sum(shard["rows"] for shard in shards) / MOST_FILES))
     parts = [
         (shard["file"], start, min(start + together, shard["rows"]))
         for shard in shards
@@ -72,7 +72,7 @@ def _write(folder: Path, corpus: Mapping[str, Any], shards: Sequence[Mapping[str
             rows = _opened(folder / file).select(range(start, stop))
             rows.to_parquet(staging / "data" / f"train-{index:05d}-of-{len(parts):05d}.parquet", batch_size=1)
             progress.advance()
-    report = json.loads((folder / REPORT_FILE).read_text())
+    report = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
     write_json(staging / CORPUS_FILE, public_metadata(corpus, report))
     os.replace(staging, out)
 

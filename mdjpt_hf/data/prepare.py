@@ -111,7 +111,7 @@ def _build(
 def _up_to_date(out: Path, key: str, skip_bad: bool) -> Prepared | None:
     if _existing_key(out) != key:
         return None
-    report = json.loads((out / REPORT_FILE).read_text())
+    report = json.loads((out / REPORT_FILE).read_text(encoding="utf-8"))
     # what was skipped before is not passed over in silence now
     return Prepared(out, False, report) if skip_bad or not report.get("skipped") else None
 
@@ -132,7 +132,7 @@ def _existing_key(out: Path) -> str | None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
     try:
-        return json.loads((out / CORPUS_FILE).read_text())["key"]
+        return json.loads((out / CORPUS_FILE).read_text(encoding="utf-8"))["key"]
     except (OSError, ValueError, KeyError):
         raise CorpusError(
             "exists and is not a prepared corpus", path=out, remedy="Choose another --out, or move it away"
@@ -151,7 +151,7 @@ def _build_missing(
 def _is_done(staging: Path, index: int, skip_bad: bool) -> bool:
     """Whether a unit was read before; one that was skipped counts only while skipping is allowed."""
     file = _unit_file(staging, index)
-    return file.exists() and (skip_bad or not json.loads(file.read_text()).get("skipped"))
+    return file.exists() and (skip_bad or not json.loads(file.read_text(encoding="utf-8")).get("skipped"))
 
 
 def _run(builder, units, missing, staging, workers, skip_bad) -> Iterator[str]:
@@ -301,7 +301,10 @@ class _ScaleCollector:
 def _finish(
     staging: Path, builder: CorpusBuilder, units: list[str], metadata: dict[str, Any], key: str
 ) -> dict[str, Any]:
-    built = [{"skipped": "", **json.loads(_unit_file(staging, index).read_text())} for index in range(len(units))]
+    built = [
+        {"skipped": "", **json.loads(_unit_file(staging, index).read_text(encoding="utf-8"))}
+        for index in range(len(units))
+    ]
     if not any(unit["trials"] for unit in built):
         reasons = [reason for unit in built for reason in (unit["skipped"], *unit["rejected"]) if reason]
         raise CorpusError(

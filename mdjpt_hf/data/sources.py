@@ -111,7 +111,7 @@ def _from_parquet(folder: Path, name: str) -> Path:
         raise CorpusError("holds no Parquet files", path=name, value=name, remedy=_REMEDY)
     states = [(file.name, file.stat().st_size, file.resolve().stat().st_mtime_ns) for file in files]
     about = folder / CORPUS_FILE
-    metadata = json.loads(about.read_text()) if about.is_file() else {}
+    metadata = json.loads(about.read_text(encoding="utf-8")) if about.is_file() else {}
     key = hashlib.sha256(json.dumps([str(folder.resolve()), states, metadata]).encode()).hexdigest()
     _check_classes(_features(files[0]), name)
     return _written(key, _rows_of(files, name), metadata, name, sum(size for _, size, _ in states))

@@ -111,15 +111,15 @@ def folder_metadata(folder: Path) -> dict[str, Any]:
     """The content of `corpus.json`; of a dataset that was saved again, what went with it in its info."""
     path = folder / CORPUS_FILE
     if path.is_file():
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     info = folder / "dataset_info.json"
-    return info_metadata(json.loads(info.read_text()).get("description", "")) if info.is_file() else {}
+    return info_metadata(json.loads(info.read_text(encoding="utf-8")).get("description", "")) if info.is_file() else {}
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON so that the file is either the old one or the whole new one."""
     temporary = path.with_name(f".{path.name}.partial")
-    with open(temporary, "w") as file:
+    with open(temporary, "w", encoding="utf-8") as file:
         json.dump(content, file, indent=1, allow_nan=False)
         file.flush()
         os.fsync(file.fileno())

@@ -40,7 +40,7 @@ def validate(folder: str | Path) -> Validation:
     """
     folder = Path(folder)
     try:
-        corpus = json.loads((folder / CORPUS_FILE).read_text())
+        corpus = json.loads((folder / CORPUS_FILE).read_text(encoding="utf-8"))
         shards, facts = corpus["shards"], {fact["name"]: fact for fact in corpus["facts"]}
     except (OSError, ValueError, KeyError) as error:
         raise CorpusError(

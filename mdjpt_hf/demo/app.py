@@ -158,7 +158,7 @@ def training_note(model: str) -> str:
 def _training_record(model: str) -> dict[str, bool | None]:
     """Datasets -> whether they are simulated, None where nobody says; by the record beside the weights."""
     try:
-        datasets = json.loads(Path(str(cached_file(model, "run_record.json"))).read_text())["datasets"]
+        datasets = json.loads(Path(str(cached_file(model, "run_record.json"))).read_text(encoding="utf-8"))["datasets"]
         return {str(entry["name"]): entry.get("simulated") for entry in datasets}
     except Exception:  # no record, no network, or one that is none: all mean that nothing is known
         return {}

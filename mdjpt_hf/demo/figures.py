@@ -9,6 +9,9 @@ from matplotlib.patheffects import withStroke
 
 from .recognition import Recognition
 
+#: The same electrodes have another name before MNE 1.13.
+TEMPLATE = "colin27_1005" if "colin27_1005" in mne.channels.get_builtin_montages() else "standard_1005"
+
 #: Electrodes drawn at most; more would not be legible on a telephone.
 TRACES = 16
 
@@ -45,7 +48,7 @@ def draw_head(found: Recognition) -> Figure:
     axes = figure.subplots()
     names, values = list(found.evidence), np.array(list(found.evidence.values()))
     info = mne.create_info(names, 100, "eeg")
-    info.set_montage("colin27_1005", match_case=False)
+    info.set_montage(TEMPLATE, match_case=False)
     largest = float(np.abs(values).max(initial=0.0))
     is_noise = largest <= found.chance
     limit, named = largest or 1.0, len(names) <= NAMED

@@ -64,12 +64,12 @@ def write_space(model: str, folder: str | Path, licence: str = "apache-2.0") -> 
     folder = Path(folder)
     package = folder / "demo"
     package.mkdir(parents=True, exist_ok=True)
-    (package / "__init__.py").write_text('"""The page."""\n')
+    (package / "__init__.py").write_text('"""The page."""\n', encoding="utf-8")
     for module in (app, evidence, figures, recognition):
         shutil.copy(inspect.getfile(module), package)
     example = write_example(folder / "examples").relative_to(folder)
-    (folder / "app.py").write_text(_APP.format(model=model, example=example.as_posix()))
-    (folder / "requirements.txt").write_text("\n".join((*REQUIREMENTS, "transformers>=5.23")) + "\n")
+    (folder / "app.py").write_text(_APP.format(model=model, example=example.as_posix()), encoding="utf-8")
+    (folder / "requirements.txt").write_text("\n".join((*REQUIREMENTS, "transformers>=5.23")) + "\n", encoding="utf-8")
     _card(model, licence).save(folder / "README.md")
     return folder
 

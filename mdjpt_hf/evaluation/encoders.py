@@ -133,7 +133,7 @@ def checkpoint_montage(name: str) -> str:
     """
     try:
         path = Path(str(cached_file(name, FEATURE_EXTRACTOR_NAME)))
-        return str(json.loads(path.read_text()).get("montage", ""))
+        return str(json.loads(path.read_text(encoding="utf-8")).get("montage", ""))
     except OSError:
         return ""
     except (ValueError, AttributeError) as error:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.patheffects import withStroke
 
 from mdjpt_hf.evaluation.canvas import SHOWN, canvas
+from mdjpt_hf.modeling.mne_mdjpt import template_montage
 
 #: More names than these would cover the map.
 NAMED = 40
@@ -28,7 +29,7 @@ def draw_importance(rows: Mapping[str, Any], path: Path, title: str) -> bool:
     figure, panels = canvas(1, len(shown), 4.0, 3.9)
     for axes, (name, found) in zip(panels[0], shown, strict=True):
         info = mne.create_info(found["electrodes"], 100, "eeg")
-        info.set_montage("colin27_1005", match_case=False)
+        info.set_montage(template_montage(), match_case=False)
         named = len(found["electrodes"]) <= NAMED
         picture, _ = mne.viz.plot_topomap(
             np.array(found["probability"]),

@@ -148,7 +148,7 @@ def read_records(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 def _read(path: Path) -> Any:
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RecordError(f"cannot be read: {error}", path=path, remedy="Run the evaluation again") from error
 

@@ -49,7 +49,7 @@ def write_report(paths: Sequence[Path], out: Path) -> Path:
         parts += [f"## {corpus}", _facts(own[0]), *_tables(own), _paired(own), _protocols(own)]
         parts += [part for number, record in enumerate(own) for part in figures(record, out, f"{corpus}_{number}")]
     parts += embeddings(paths, out, simulated)
-    (out / REPORT_FILE).write_text("\n\n".join(parts) + "\n")
+    (out / REPORT_FILE).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return out / REPORT_FILE
 
 

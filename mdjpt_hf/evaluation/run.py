@@ -174,7 +174,7 @@ def _complete(session: "_Session") -> None:
         )
     save_manifests(out / SPLITS_FILE, list(session.manifests.values()))
     if session.audit:
-        (out / AUDIT_FILE).write_text("\n".join(session.audit) + "\n")
+        (out / AUDIT_FILE).write_text("\n".join(session.audit) + "\n", encoding="utf-8")
 
 
 def _corpora(task: Evaluation, trial_sets: list[TrialSet]) -> list[str]:

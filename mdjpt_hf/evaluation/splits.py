@@ -225,7 +225,7 @@ def load_manifests(path: Path) -> list[SplitManifest]:
         SplitError: If the file cannot be read, or its content is not what was saved.
     """
     try:
-        entries = json.loads(Path(path).read_text())
+        entries = json.loads(Path(path).read_text(encoding="utf-8"))
         return [_manifest(entries[number], path) for number in range(len(entries))]
     except (OSError, ValueError, TypeError, KeyError) as error:
         if isinstance(error, SplitError):

@@ -128,7 +128,7 @@ def corpus_card(corpus: Mapping[str, Any], report: Mapping[str, Any], repo_id: s
     undescribed = [name for name in TRIAL_FEATURES if name not in _MEANINGS]
     if undescribed:
         raise CardError(f"the columns {undescribed} have no description", value=undescribed, remedy="Describe them")
-    body = Template((resources.files("mdjpt_hf.model_cards") / "corpus.md").read_text()).substitute(
+    body = Template((resources.files("mdjpt_hf.model_cards") / "corpus.md").read_text(encoding="utf-8")).substitute(
         title=repo_id.rpartition("/")[2],
         repo_id=repo_id,
         version=corpus["package_version"],
@@ -149,7 +149,9 @@ def corpus_card(corpus: Mapping[str, Any], report: Mapping[str, Any], repo_id: s
 
 def _metadata(prepared: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
-        corpus, report = (json.loads((prepared / name).read_text()) for name in (CORPUS_FILE, REPORT_FILE))
+        corpus, report = (
+            json.loads((prepared / name).read_text(encoding="utf-8")) for name in (CORPUS_FILE, REPORT_FILE)
+        )
         names = {entry["name"] for entry in corpus["facts"]}
         unknown = sorted(set(report["datasets"]) - names)
     except (OSError, ValueError, KeyError, TypeError) as error:

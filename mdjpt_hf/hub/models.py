@@ -104,7 +104,7 @@ def model_files(folder: Path) -> list[SharedFile]:
     found = {path.relative_to(folder).as_posix(): path for path in _matching(folder, shared)}
     contents: dict[str, Path | bytes] = dict(found)
     _require(folder, found)
-    config = json.loads((folder / "config.json").read_text())
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     for name in EXTRAS if is_classifier(config) else ():
         template = _template(name)
         if name not in contents and template is not None:
@@ -141,7 +141,7 @@ def _template(name: str) -> bytes | None:
 
 def _config(folder: Path) -> bytes:
     """`config.json`, with the pipeline of a classifier, after every auto class was found in it."""
-    config = json.loads((folder / "config.json").read_text())
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     auto_map = config.get("auto_map") or {}
     missing = [name for name in AUTO_CLASSES if name not in auto_map]
     elsewhere = [f"{name}: {value}" for name, value in auto_map.items() if "--" in str(value)]
@@ -184,7 +184,7 @@ def _add_imports(folder: Path, contents: dict[str, Path | bytes]) -> None:
 def _settings(path: Path) -> bytes:
     """`run.yaml` without the places of this machine."""
     try:
-        settings = yaml.safe_load(path.read_text())
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
         settings = {name: value for name, value in settings.items() if name != "output_dir"}
     except (OSError, yaml.YAMLError, AttributeError) as error:
         raise HubError(f"cannot be read: {error}", path=path, remedy="Repair it or move it away") from error

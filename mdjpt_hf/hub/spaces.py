@@ -33,7 +33,7 @@ def push_space(
     missing = [name for name in ("README.md", "app.py") if not (folder / name).is_file()]
     if missing:
         raise HubError(f"lacks {', '.join(missing)}", path=folder, value=missing, remedy="Give the folder of a Space")
-    if not (folder / "README.md").read_text().startswith("---\n"):
+    if not (folder / "README.md").read_text(encoding="utf-8").startswith("---\n"):
         raise HubError(
             "does not open with the settings of the Space",
             path=folder / "README.md",

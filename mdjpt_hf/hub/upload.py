@@ -8,12 +8,12 @@ repeated, the repository is looked at. A commit is all or nothing, so a reposito
 import contextlib
 import json
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import httpx2
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.hf_api import RepoFile
@@ -276,10 +276,16 @@ def repeated(call: Callable[[], _Answer], look: Callable[[], _Answer | None] = l
     raise AssertionError("unreachable")
 
 
+def _http_errors(name: str, *others: type[Exception]) -> tuple[type[Exception], ...]:
+    """An error of the HTTP library that the Hub's client uses: httpx2 from 2.0 on, httpx before. And others."""
+    libraries = (sys.modules.get(library) for library in ("httpx", "httpx2"))  # the client has loaded its own
+    return (*(getattr(library, name) for library in libraries if library is not None), *others)
+
+
 def _may_pass(error: BaseException | None) -> bool:
     """Whether the failure, or what caused it, is the network's or a busy server's."""
     while error is not None:
-        if _status(error) in _PASSING or isinstance(error, (httpx2.TransportError, json.JSONDecodeError)):
+        if _status(error) in _PASSING or isinstance(error, _http_errors("TransportError", json.JSONDecodeError)):
             return True  # a busy gateway answers with a page where JSON is expected
         if isinstance(error, RuntimeError) and "client has been closed" in str(error):
             return True  # one thread of a download could not connect, and the client was closed for all of them
@@ -310,7 +316,7 @@ def _hub_errors(to: Destination) -> Iterator[None]:
         yield
     except MDJPTError:
         raise
-    except (HfHubHTTPError, httpx2.HTTPError, OSError, RuntimeError, ValueError) as error:
+    except _http_errors("HTTPError", HfHubHTTPError, OSError, RuntimeError, ValueError) as error:
         remedy = "The repository holds the old files or the new, whole; the same command tries again"
         raise HubError(
             f"{to.kind} {to.repo_id}: {_reason(error)}",

@@ -273,7 +273,7 @@ def _deciding(plan: Plan) -> dict[str, Any]:
 
 def _read(path: Path) -> Any:
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise MDJPTError(f"cannot be read: {error}", path=path, remedy="Choose another --out") from error
 

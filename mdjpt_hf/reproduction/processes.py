@@ -52,7 +52,7 @@ def locked(out: Path) -> Iterator[int | None]:
         with owned(out / LOCK_FILE, out):
             yield None
         return
-    with open(out / LOCK_FILE, "w") as file:
+    with open(out / LOCK_FILE, "w", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -90,7 +90,7 @@ class Processes:
         config.save(folder)
         command = [sys.executable, "-m", "mdjpt_hf", "pretrain", "--config", str(folder / RUN_FILE), "--resume"]
         environment = {**os.environ, **({"CUDA_VISIBLE_DEVICES": device} if device else {})}
-        log = open(folder / LOG_FILE, "a") if self.logged else None  # noqa: SIM115 (closed below)
+        log = open(folder / LOG_FILE, "a", encoding="utf-8") if self.logged else None  # noqa: SIM115 (closed below)
         try:
             handed_on = () if self.lock is None else (self.lock,)
             process = subprocess.Popen(command, env=environment, pass_fds=handed_on, stdout=log, stderr=log)

@@ -109,7 +109,7 @@ def _is_finished(plan: Plan, target: Corpus) -> bool:
 def _checked(plan: Plan, target: Corpus) -> Corpus:
     """The target, after its encoder's own record has said that it was trained on the others and on nothing else."""
     path = Path(plan.without(target).output_dir) / RECORD_FILE
-    trained_on = sorted(entry["name"] for entry in json.loads(path.read_text())["datasets"])
+    trained_on = sorted(entry["name"] for entry in json.loads(path.read_text(encoding="utf-8"))["datasets"])
     if trained_on != plan.sources(target):
         raise RecordError(
             f"was to be trained on {plan.sources(target)}, without {target.name}, but on record are {trained_on}",

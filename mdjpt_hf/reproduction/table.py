@@ -34,7 +34,7 @@ def write_table(plan: Plan) -> Path:
         "published_otherwise": [_figure(figure) for figure in PUBLISHED if figure.protocol not in PROTOCOLS],
     }
     write_json(out / JSON_FILE, content)
-    (out / TABLE_FILE).write_text(_markdown(content))
+    (out / TABLE_FILE).write_text(_markdown(content), encoding="utf-8")
     return out / TABLE_FILE
 
 
@@ -67,7 +67,7 @@ def _record(folder: Path, protocol: str) -> dict[str, Any] | None:
 
 def _scored(plan: Plan, corpus: Corpus, record: Mapping[str, Any]) -> dict[str, Any]:
     encoder = Path(plan.without(corpus).output_dir)
-    run, network = (json.loads((encoder / name).read_text()) for name in (RECORD_FILE, "config.json"))
+    run, network = (json.loads((encoder / name).read_text(encoding="utf-8")) for name in (RECORD_FILE, "config.json"))
     remarks = {entry.name: entry.remark for entry in plan.corpora}
     ((title, results),) = record["results"].items()
     made = record["data"] == "simulated"

@@ -87,7 +87,7 @@ class CheckpointFolder:
             "objective": checkpoint.facts,
             "sha256": {name: file_hash(temporary / name) for name in files},
         }
-        (temporary / STATE_FILE).write_text(json.dumps({**state, "digest": _hash(state)}))
+        (temporary / STATE_FILE).write_text(json.dumps({**state, "digest": _hash(state)}), encoding="utf-8")
         for name in (*files, STATE_FILE, ""):
             _sync(temporary / name)
         final = self.folder / f"step-{checkpoint.step:08d}"
@@ -125,7 +125,7 @@ class CheckpointFolder:
         return None
 
     def _load(self, folder: Path) -> Checkpoint:
-        state = json.loads((folder / STATE_FILE).read_text())
+        state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
         if state.pop("digest") != _hash(state):
             raise ValueError(f"{STATE_FILE} does not match its hash")
         if state["key"] != self.key:
@@ -162,7 +162,9 @@ def _save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
 
 def _sync(path: Path) -> None:
     """Make sure what was written would survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
+    if path.is_dir() and os.name == "nt":  # where no folder can be opened
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # Windows flushes what it may write
     try:
         os.fsync(descriptor)
     finally:

@@ -239,7 +239,7 @@ class RunConfig:
         fields = {
             name: _as_yaml(value) for name, value in dataclasses.asdict(self).items() if name not in _UNSAVED_FIELDS
         }
-        (folder / RUN_FILE).write_text(yaml.safe_dump(fields, sort_keys=False))
+        (folder / RUN_FILE).write_text(yaml.safe_dump(fields, sort_keys=False), encoding="utf-8")
 
 
 def _are_texts(data: Any) -> bool:
@@ -306,9 +306,9 @@ def _parse(text: str, where: str) -> Any:
 
 def _read(source: str) -> dict[str, Any]:
     if source in preset_names():
-        text = (resources.files("mdjpt_hf.configs") / f"{source}.yaml").read_text()
+        text = (resources.files("mdjpt_hf.configs") / f"{source}.yaml").read_text(encoding="utf-8")
     elif Path(source).is_file():
-        text = Path(source).read_text()
+        text = Path(source).read_text(encoding="utf-8")
     else:
         raise ConfigurationError(
             f"{source!r} is neither a preset nor a file",

@@ -1,5 +1,6 @@
 """The loop: one optimiser step per item of an objective's `steps`, on one process or many."""
 
+import importlib.util
 import os
 import random
 import time
@@ -23,6 +24,15 @@ from mdjpt_hf.training.objective import Meter, Objective, ObjectiveState
 from mdjpt_hf.training.stopping import Stopped, StopRequests, ignore_stop_signals
 
 
+def _trackers(config: RunConfig) -> list[str]:
+    """Those trackers that are installed."""
+    trackers = list(config.trackers)
+    if "tensorboard" in trackers and importlib.util.find_spec("tensorboard") is None:
+        print("No TensorBoard logs: `pip install 'mdjpt-hf[tensorboard]'` brings them; history.json holds the numbers")
+        trackers.remove("tensorboard")
+    return trackers
+
+
 def make_accelerator(config: RunConfig, logging_dir: str) -> Accelerator:
     """The Accelerator of this run; on machines without an accelerator, processes are joined over the CPU.
 
@@ -35,7 +45,7 @@ def make_accelerator(config: RunConfig, logging_dir: str) -> Accelerator:
     accelerator = Accelerator(
         cpu=not torch.cuda.is_available(),
         mixed_precision=config.mixed_precision,
-        log_with=list(config.trackers) or None,
+        log_with=_trackers(config) or None,
         project_dir=logging_dir,
     )
     started = int(os.environ.get("WORLD_SIZE", "1"))
@@ -55,6 +65,12 @@ def make_accelerator(config: RunConfig, logging_dir: str) -> Accelerator:
         keep_freed_memory()
     torch.set_flush_denormal(True)  # numbers near zero otherwise slow some processors many times over
     return accelerator
+
+
+def recompute_activations(model: PreTrainedModel) -> None:
+    """Have activations computed again for the gradient; newer versions of transformers have a new name for that."""
+    enable = getattr(model, "activation_checkpointing_enable", None)
+    (enable or model.gradient_checkpointing_enable)()
 
 
 class Pretrainer:
@@ -79,7 +95,7 @@ class Pretrainer:
         self.config, self.accelerator, self.checkpoints = config, accelerator, checkpoints
         self.objective = objective
         if config.recompute:
-            model.activation_checkpointing_enable()
+            recompute_activations(model)
         first, second = config.adam_betas
         optimizer = torch.optim.Adam(
             model.parameters(), config.learning_rate, (first, second), weight_decay=config.weight_decay

@@ -40,18 +40,24 @@ def keep_freed_memory() -> None:
 
 
 def peak_memory() -> int:
-    """Bytes that this process held at most; psutil 7.2 knows that on Windows alone, `resource` everywhere else."""
+    """Bytes that this process held at most, or holds now where the system knows no more.
+
+    psutil 7.2 knows the most on Windows alone, `resource` everywhere else.
+    """
     try:
         import resource
     except ImportError:
-        return int(psutil.Process().memory_info().peak_wset)
+        held = psutil.Process().memory_info()
+        return int(getattr(held, "peak_wset", held.rss))
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _set(parameter: int, value: int) -> None:
-    if not sys.platform.startswith("linux"):
+    try:
+        library = ctypes.CDLL(None)
+    except (OSError, TypeError):  # Windows
         return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
+    mallopt = getattr(library, "mallopt", None)  # other C libraries have none
     if mallopt is not None:
         mallopt(parameter, value)

@@ -26,6 +26,7 @@ from mdjpt_hf import (
 from mdjpt_hf.errors import SignalError
 from mdjpt_hf.modeling.configuration_masked_eeg import PRESETS
 from mdjpt_hf.modeling.masked_prediction_mdjpt import masked_prediction
+from mdjpt_hf.training.loop import recompute_activations
 
 #: Small, with sizes that all differ; 2 s are 10 tokens.
 SIZES = {
@@ -284,7 +285,7 @@ def test_activation_checkpointing_changes_no_gradient():
     for checkpointed in (False, True):
         model = build(MaskedEEGForPreTraining).train()
         if checkpointed:
-            model.activation_checkpointing_enable()
+            recompute_activations(model)
             assert all(layer.gradient_checkpointing for layer in model.masked_eeg.layers)
         model(windows(), **targets()).loss.backward()
         gradients.append([p.grad for p in model.parameters()])

@@ -5,6 +5,7 @@ import pytest
 
 from mdjpt_hf.errors import MontageError
 from mdjpt_hf.modeling.electrodes_mdjpt import ELECTRODES
+from mdjpt_hf.modeling.mne_mdjpt import template_montage
 from mdjpt_hf.modeling.montage_mdjpt import (
     STANDARD_CHANNELS,
     canonical_name,
@@ -24,7 +25,7 @@ def test_standard_channels_are_the_published_sixty_in_order():
 
 def test_electrode_places_are_those_of_mne():
     mne = pytest.importorskip("mne")
-    places = mne.channels.make_standard_montage("colin27_1005").get_positions()["ch_pos"]
+    places = mne.channels.make_standard_montage(template_montage()).get_positions()["ch_pos"]
     assert set(places) - set(ELECTRODES) == {"T3", "T4", "T5", "T6"}
     for name, place in ELECTRODES.items():
         assert np.abs(np.array(place) - 1000 * places[name]).max() <= 0.051, name

@@ -7,6 +7,7 @@ import pytest
 
 from mdjpt_hf.errors import MontageError, SamplingRateError, SignalError, UnitError
 from mdjpt_hf.modeling.filtering_mdjpt import resampled_length
+from mdjpt_hf.modeling.mne_mdjpt import template_montage
 from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS
 from mdjpt_hf.modeling.signal_mdjpt import (
     average_reference,
@@ -132,11 +133,11 @@ def test_interpolation_agrees_with_mne():
     mne = pytest.importorskip("mne")
     names = [name for name in STANDARD_CHANNELS if name != "Fpz"]
     rng = np.random.default_rng(0)
-    places = mne.channels.make_standard_montage("colin27_1005").get_positions()["ch_pos"]
+    places = mne.channels.make_standard_montage(template_montage()).get_positions()["ch_pos"]
     head = np.array([places[name] for name in names]) * 10
     signal = (np.sin(head @ rng.normal(size=(3, 6))) @ rng.normal(size=(6, 500))) * 10
     info = mne.create_info(names, 125.0, "eeg")
-    raw = mne.io.RawArray(signal * 1e-6, info, verbose="ERROR").set_montage("colin27_1005")
+    raw = mne.io.RawArray(signal * 1e-6, info, verbose="ERROR").set_montage(template_montage())
     bads = ["F3", "Cz", "O2", "TP7"]
     raw.info["bads"] = bads
     raw.interpolate_bads(method=dict(eeg="spline"), verbose="ERROR")

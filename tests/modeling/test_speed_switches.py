@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mdjpt_hf.modeling import chunks_mdjpt, layers_mdjpt
 from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining, MDJPTModel
+from mdjpt_hf.training.loop import recompute_activations
 
 SIZES = {"hidden_size": 8, "intermediate_size": 8, "num_attention_heads": 2, "feature_size": 4, "spatial_channels": 5}
 #: Stimuli of the pairs in a step: three corpora, then one, then two.
@@ -51,7 +52,7 @@ def test_recomputed_chunks_have_the_same_gradient(monkeypatch, elements, block):
     monkeypatch.setattr(chunks_mdjpt, "CPU_CHUNK_ELEMENTS", elements)
     model, inputs = build(block=block), batch(STEPS[0])
     wanted = step(model, **inputs)
-    model.activation_checkpointing_enable()
+    recompute_activations(model)
     close(step(model, **inputs), wanted)
     for parameter in model.mdjpt.channel_encoder.layers[0].parameters():
         parameter.requires_grad_(False)
@@ -72,7 +73,7 @@ def test_the_gradient_of_windows_survives_recomputing():
     found = []
     for recompute in (False, True):
         if recompute:
-            model.activation_checkpointing_enable()
+            recompute_activations(model)
         windows = batch([3])["input_values"].requires_grad_()
         model(windows).pooler_output.square().sum().backward()
         found.append(windows.grad)
@@ -82,7 +83,7 @@ def test_the_gradient_of_windows_survives_recomputing():
 
 def test_nothing_of_a_chunk_is_kept():
     model, saved = build(), []
-    model.activation_checkpointing_enable()
+    recompute_activations(model)
     encoder = model.mdjpt.channel_encoder
     windows = batch([8])["input_values"]
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: saved.append(tensor) or tensor, lambda kept: kept):
@@ -97,7 +98,7 @@ def test_recomputing_keeps_mixed_precision():
     found = []
     for recompute in (False, True):
         if recompute:
-            model.activation_checkpointing_enable()
+            recompute_activations(model)
         model.zero_grad()
         with torch.autocast("cpu", torch.bfloat16):
             loss = model(**inputs).loss
@@ -113,7 +114,7 @@ def check_compiled_chunks(backend, recompute, threaded):
     model, counter = build(), CompileCounterWithBackend(backend)
     wanted = [step(model, **batch(stimuli)) for stimuli in STEPS]
     if recompute:
-        model.activation_checkpointing_enable()
+        recompute_activations(model)
     torch._dynamo.reset()
     model.compile_encoder(backend=counter)
     model.mdjpt.channel_encoder._threaded = threaded
