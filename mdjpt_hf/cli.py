@@ -216,6 +216,24 @@ def prepare(
 
 
 @_command(data_app)
+def table(
+    folder: Annotated[Path, typer.Argument(help="Of recordings, in any format MNE opens.")],
+    out: Annotated[Path, typer.Option(help="The CSV to make.")],
+    events: Annotated[str, typer.Option(help="annotations, stim (trigger channels) or none.")] = "annotations",
+) -> None:
+    """Write a first table of your recordings, to be corrected by hand: a line per mark, subjects from file names."""
+    from mdjpt_hf.data.table import draft_table
+
+    drafted = draft_table(folder, out, events)
+    for note in drafted.notes:
+        typer.echo(f"  {note}")
+    who = ", ".join(drafted.subjects[:8]) + (", ..." if len(drafted.subjects) > 8 else "")
+    typer.echo(f"{out} is ready: {drafted.lines} lines of {len(drafted.subjects)} subjects ({who})")
+    typer.echo("Correct it: keep the stimuli, give labels, and codes in place of people's names. Then")
+    typer.echo(f"  mdjpt data prepare recordings --table {out} --out FOLDER")
+
+
+@_command(data_app)
 def parquet(
     folder: Annotated[Path, typer.Argument(help="A prepared corpus.")],
     out: Annotated[Path, typer.Option(help="The folder to make.")],

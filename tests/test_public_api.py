@@ -79,7 +79,7 @@ def test_every_public_class_and_function_of_the_package_has_a_docstring():
 
 
 COMMANDS = [[], ["pretrain"], ["data"], ["data", "prepare"], ["data", "list"], ["convert"]]
-COMMANDS += [["push"], ["verify"], ["data", "push"], ["embed"]]
+COMMANDS += [["push"], ["verify"], ["data", "push"], ["embed"], ["data", "table"]]
 
 
 @pytest.mark.parametrize("arguments", COMMANDS)
