@@ -6,6 +6,7 @@ from importlib import import_module
 BUILDERS = {
     "simulated": "simulated:SimulatedCorpora",
     "recordings": "recordings:Recordings",
+    "bids": "bids:BIDS",
     "deap": "deap:DEAP",
     "dreamer": "dreamer:DREAMER",
     "amigos": "amigos:AMIGOS",

@@ -178,17 +178,23 @@ def prepare(
             "(s), label, emotion, valence_class, valence, arousal, dominance, liking (0 to 1)."
         ),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="recordings: name of the dataset.")] = None,
+    name: Annotated[str | None, typer.Option(help="recordings, bids: name of the dataset.")] = None,
     unit: Annotated[
-        str | None, typer.Option(help="recordings: unit stored in the files, if they state a wrong one.")
+        str | None, typer.Option(help="recordings, bids: unit of the numbers, if headers are wrong.")
     ] = None,
     label_source: Annotated[
-        str, typer.Option(help="recordings: whether labels say what was shown (stimulus) or felt (self-report).")
+        str, typer.Option(help="recordings, bids: whether labels say what was shown (stimulus) or felt (self-report).")
     ] = "stimulus",
     preprocessing: Annotated[str, typer.Option(help="none, basic or paper.")] = "basic",
     seed: Annotated[int, typer.Option(help="simulated: everything follows from it.")] = 0,
     difficulty: Annotated[str, typer.Option(help="simulated: easy, mid or hard.")] = "easy",
     only: Annotated[list[str] | None, typer.Option(help="simulated: only this corpus; repeatable.")] = None,
+    task: Annotated[str, typer.Option(help="bids: only recordings of this task.")] = "",
+    rules: Annotated[
+        str | None, typer.Option(help="bids: YAML that says which events are trials; or dens, faced.")
+    ] = None,
+    stimulus: Annotated[str, typer.Option(help="bids: column of events.tsv that names what was shown.")] = "",
+    label: Annotated[str, typer.Option(help="bids: column of events.tsv with the class; - for none.")] = "",
     workers: Annotated[int, typer.Option(help="Processes that read subjects side by side.")] = 1,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out subjects that cannot be read, and list them.")
@@ -207,6 +213,9 @@ def prepare(
         if source is None:
             raise ConfigurationError(f"{corpus} needs --source", remedy="Give the folder your download was unpacked to")
         arguments["source"] = source
+        if corpus == "bids":
+            arguments |= {"task": task, "rules": rules, "stimulus": stimulus, "label": label}
+            arguments |= {"name": name, "unit": unit, "label_source": label_source}
     else:
         if table is None:
             raise ConfigurationError("recordings needs --table", remedy="Give a CSV: see `mdjpt data prepare --help`")

@@ -1,0 +1,284 @@
+"""Any BIDS study of EEG with trials in its `events.tsv`.
+
+What `channels.tsv` says counts: channels that are no EEG are left out, and those with the status `bad` are bad. Trials
+that a recording does not hold are left out with a line.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from mdjpt_hf.data_scripts.base import CorpusBuilder, CorpusFacts, UnitReport
+from mdjpt_hf.data_scripts.bids_layout import bids_recordings, entities, read_json, read_tsv, sidecar
+from mdjpt_hf.data_scripts.bids_rules import BIDSTrial, completed, read_rules, told, trials_of
+from mdjpt_hf.data_scripts.files import fingerprint, fingerprints, read_recording
+from mdjpt_hf.data_scripts.signatures import signature
+from mdjpt_hf.errors import CorpusError, MontageError, located
+from mdjpt_hf.modeling.coverage_mdjpt import check_coverage
+from mdjpt_hf.modeling.raw_mdjpt import Recording
+from mdjpt_hf.modeling.signal_mdjpt import microvolts_per
+from mdjpt_hf.preprocessing import Preprocessed, check_preset, preprocess, preset_settings
+from mdjpt_hf.schema import RATINGS, Trial
+
+#: Licence as studies spell it, in lower case without blanks -> that of the Hub.
+_LICENCES = {"cc0": "cc0-1.0", "cc01.0": "cc0-1.0", "pddl": "pddl", "ccby4.0": "cc-by-4.0", "ccby": "cc-by-4.0"}
+
+
+class BIDS(CorpusBuilder):
+    """Corpus of a BIDS study; one unit of work per subject.
+
+    Args:
+        source: The root of the study.
+        task: Only recordings of this task.
+        rules: A YAML file of `BIDSRules`, for studies whose events need more than two columns' names, or a name of
+            `RULES`.
+        stimulus, label: Columns of `events.tsv`; found where they are usual.
+        name: Value of the `dataset` column; the folder's name by default.
+        preprocessing: Preset of `mdjpt_hf.preprocessing`. unit: What the values really are, where headers are wrong.
+        label_source: Whether labels say what was shown or what was felt.
+
+    Raises:
+        CorpusError: If there are no recordings, or no events that could be trials.
+        ConfigurationError: If the rules cannot be read.
+    """
+
+    def __init__(
+        self,
+        source: str | Path,
+        task: str = "",
+        rules: str | Path | None = None,
+        stimulus: str = "",
+        label: str = "",
+        name: str | None = None,
+        preprocessing: str = "basic",
+        unit: str | None = None,
+        label_source: Literal["stimulus", "self-report"] = "stimulus",
+    ):
+        super().__init__(preprocessing)
+        check_preset(preprocessing)
+        microvolts_per(unit or "V")
+        self.source, self.unit, self.label_source = Path(source), unit, label_source
+        self.name = name or self.source.resolve().name
+        self.rules = read_rules(rules, stimulus=stimulus, label=label)
+        self.description = read_json(self.source / "dataset_description.json")
+        self.recordings = bids_recordings(self.source, task)
+        self._notes: list[str] = []
+        self.trials = self._find_trials()
+        every = [trial for trials in self.trials.values() for trial in trials]
+        if not every:
+            raise CorpusError(
+                f"no event of {len(self.recordings)} recordings is a trial of five seconds or more",
+                path=self.source,
+                value=self._notes[:3],
+                remedy="Say which lines are trials, and how long they last, in a YAML with --rules",
+            )
+        self.label_names = tuple(sorted({trial.label for trial in every if trial.label}))
+        self._sessions = self._number_sessions()
+
+    def _find_trials(self) -> dict[Path, list[BIDSTrial]]:
+        found, rules = {}, self.rules
+        for recording in self.recordings:
+            events = sidecar(recording, self.source, "events.tsv")
+            if events is None:
+                self._notes.append(f"{recording.name} has no events.tsv, and gives no trial")
+                continue
+            lines = read_tsv(events)
+            if lines:
+                rules = completed(self.rules, list(lines[0]), events)
+                found[recording] = trials_of(lines, rules, events, self._rate(recording))
+        self._notes.append(told(rules, [trial for trials in found.values() for trial in trials]))
+        return found
+
+    def _rate(self, recording: Path) -> float | None:
+        beside = sidecar(recording, self.source, "eeg.json")
+        rate = read_json(beside).get("SamplingFrequency") if beside else None
+        return float(rate) if isinstance(rate, int | float) and rate > 0 else None
+
+    def _number_sessions(self) -> dict[Path, int]:
+        """Numbers of sessions; of labels that are no numbers, their place among the subject's."""
+        labels: dict[str, set[str]] = defaultdict(set)
+        for path in self.recordings:
+            labels[entities(path)["sub"]].add(entities(path).get("ses", ""))
+        numbers = {}
+        for path in self.recordings:
+            own, label = sorted(labels[entities(path)["sub"]]), entities(path).get("ses", "")
+            numbers[path] = int(label) if all(text.isdigit() for text in own) else own.index(label) + (own != [""])
+        return numbers
+
+    @property
+    def facts(self) -> list[CorpusFacts]:
+        """As `dataset_description.json` tells them."""
+        licence = str(self.description.get("License") or "not stated in dataset_description.json")
+        open_as = _LICENCES.get(licence.lower().replace("-", "").replace(" ", ""), "")
+        rated = [rating for rating in RATINGS if rating in self.rules.ratings]
+        doi = self.description.get("DatasetDOI", "")
+        return [
+            CorpusFacts(
+                name=self.name,
+                title=str(self.description.get("Name") or f"BIDS study {self.name}"),
+                licence=licence,
+                redistributable=bool(open_as),
+                redistribution="As dataset_description.json of the study says",
+                licence_id=open_as,
+                label_source=self.label_source if self.label_names else "none",
+                label_names=self.label_names,
+                citation=str(self.description.get("HowToAcknowledge") or ""),
+                access=f"DOI {doi}" if doi else "",
+                rating_scale=f"{', '.join(rated)} in [0, 1], rescaled by the rules given" if rated else "",
+            )
+        ]
+
+    def units(self) -> list[str]:
+        """The subjects with trials."""
+        return list(dict.fromkeys(_subject(path) for path, trials in self.trials.items() if trials))
+
+    def notes(self) -> list[str]:
+        """What was taken for stimulus and label, and recordings without events."""
+        return self._notes
+
+    def options(self) -> dict[str, Any]:
+        """Files (name, bytes, time of change) and settings the rows depend on."""
+        beside = [
+            path
+            for recording in self.recordings
+            for kind in ("events.tsv", "channels.tsv", "eeg.json")
+            if (path := sidecar(recording, self.source, kind))
+        ]
+        return {
+            "files": [part for path in self.recordings for part in fingerprints(path, self.source)]
+            + [fingerprint(path, self.source) for path in dict.fromkeys(beside)],
+            "rules": {name: _plain(value) for name, value in vars(self.rules).items()},
+            "name": self.name,
+            "unit": self.unit,
+            "label_source": self.label_source,
+            "preprocessing": preset_settings(self.preprocessing),
+        }
+
+    def read_unit(self, unit: str, report: UnitReport) -> Iterator[Trial]:
+        """Yield the trials of one subject, session by session.
+
+        Raises:
+            CorpusError: If a file cannot be read.
+            MDJPTError: What the signal path raises, with the file in front.
+        """
+        own = [path for path, trials in self.trials.items() if trials and _subject(path) == unit]
+        seen: dict[tuple[int, str], int] = defaultdict(int)
+        position: dict[int, int] = defaultdict(int)
+        for path in sorted(own, key=lambda path: self._sessions[path]):
+            name, session = path.name, self._sessions[path]
+            recording, notes = read_recording(path, self.unit)
+            report.signatures[name] = signature(recording)
+            recording, more = with_channel_table(recording, sidecar(path, self.source, "channels.tsv"))
+            prepared = self._prepared(path, recording)
+            self._check_times(path, prepared.end)
+            notes += [*recording.notes, *recording.selection.notes(), *more, *prepared.notes]
+            report.notes += [line for note in notes if (line := f"{name}: {note}") not in report.notes]
+            for trial in self.trials[path]:
+                span = prepared.span(trial.onset, trial.duration)
+                problem = "lies outside the recording" if span.beyond else span.broken
+                if not problem and prepared.is_silent(span.start, span.stop):
+                    problem = "is silent: no channel varies"
+                if problem:
+                    report.rejected.append(f"{name}: the trial of line {trial.line} {problem}")
+                    continue
+                seen[session, trial.stimulus] += 1
+                again = seen[session, trial.stimulus]
+                stimulus = trial.stimulus if again == 1 else f"{trial.stimulus} #{again}"
+                if again > 1:
+                    report.notes.append(f"{name}: {trial.stimulus!r} is shown again, and called {stimulus!r}")
+                yield self._trial(unit, session, position[session], stimulus, trial, prepared, span)
+                position[session] += 1
+
+    def _prepared(self, path: Path, recording: Recording) -> Preprocessed:
+        prepared = preprocess(
+            recording.signal,
+            recording.ch_names,
+            recording.sampling_rate,
+            self.preprocessing,
+            recording.bads,
+            where=str(path),
+            unit=recording.unit,
+            stretches=recording.stretches,
+        )
+        try:
+            check_coverage([name for name in prepared.ch_names if name not in prepared.interpolated])
+        except MontageError as error:
+            raise located(error, str(path)) from error
+        return prepared
+
+    def _check_times(self, path: Path, end: float) -> None:
+        """Refuse times that are none of this recording."""
+        onsets = [trial.onset for trial in self.trials[path]]
+        if min(onsets) > end:
+            raise CorpusError(
+                f"its trials begin at {min(onsets):g} to {max(onsets):g} s, but it ends at {end:g} s",
+                path=path,
+                value=onsets[:5],
+                remedy="If onsets are in milliseconds or samples, say onset_unit: ms (or samples) with --rules",
+            )
+
+    def _trial(self, subject: str, session: int, number: int, stimulus: str, trial: BIDSTrial, prepared, span) -> Trial:
+        return Trial(
+            dataset=self.name,
+            subject=subject,
+            session=session,
+            trial=number,
+            stimulus=stimulus,
+            signal=prepared.signal[:, span.start : span.stop],
+            sampling_rate=prepared.sampling_rate,
+            ch_names=prepared.ch_names,
+            label=self.label_names.index(trial.label) if trial.label else -1,
+            label_name=trial.label,
+            preprocessing=prepared.id,
+            **_all_ratings(trial),
+        )
+
+
+def _all_ratings(trial: BIDSTrial) -> dict[str, Any]:
+    return {rating: trial.ratings.get(rating, float("nan")) for rating in RATINGS}
+
+
+def with_channel_table(recording: Recording, path: Path | None) -> tuple[Recording, list[str]]:
+    """A recording by what `channels.tsv` says of its channels, and notes on what that changed.
+
+    Raises:
+        CorpusError: If the table leaves no channel.
+    """
+    if path is None:
+        return recording, ["no channels.tsv beside it"]
+    lines = {line.get("name", "").lower(): line for line in read_tsv(path)}
+    recorded = {standard: raw for raw, standard in recording.selection.renamed.items()}
+    names = recording.ch_names
+    told_of = {name: lines.get(recorded.get(name, name).lower()) or lines.get(name.lower(), {}) for name in names}
+    others = [name for name, line in told_of.items() if line.get("type", "EEG").upper() not in ("EEG", "", "N/A")]
+    bad = [name for name, line in told_of.items() if line.get("status", "").lower() == "bad" and name not in others]
+    kept = [index for index, name in enumerate(names) if name not in others]
+    if not kept:
+        raise CorpusError("says that no channel is EEG", path=path, value=others, remedy="Correct the column type")
+    notes = [f"channels.tsv says that {', '.join(others)} are no EEG: left out"] if others else []
+    notes += [f"channels.tsv says that {', '.join(bad)} are bad"] if bad else []
+    unknown = [name for name, line in told_of.items() if not line]
+    notes += [f"channels.tsv does not know {', '.join(unknown)}"] if unknown else []
+    if others:
+        recording = _without(recording, kept)
+    recording.bads = list(dict.fromkeys([*(name for name in recording.bads if name not in others), *bad]))
+    return recording, notes
+
+
+def _without(recording: Recording, kept: list[int]) -> Recording:
+    names = [recording.ch_names[index] for index in kept]
+    selection = replace(recording.selection, ch_names=names)
+    return replace(recording, signal=np.ascontiguousarray(recording.signal[kept]), selection=selection)
+
+
+def _subject(path: Path) -> str:
+    """As it is spelt."""
+    return next(part for part in path.name.split("_") if part.lower().startswith("sub-"))[4:]
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if hasattr(value, "items") else value

@@ -1,0 +1,261 @@
+"""Which lines of an `events.tsv` are trials, and what they say: given, or found where it can be."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mdjpt_hf.errors import ConfigurationError, CorpusError
+from mdjpt_hf.schema import RATINGS
+
+#: Columns that are tried, in this order, where rules name none.
+_STIMULUS = ("stim_file", "stimulus", "stim_id", "stimulus_id", "clip", "video", "film", "trial_type", "value")
+_LABEL = ("emotion", "label", "category", "valence_class")
+_NOTHING = ("", "n/a", "na", "nan", "none", "null")
+#: Units of time; BIDS asks for seconds, and some studies have others.
+_UNITS = ("s", "ms", "samples")
+#: Shorter events are marks, not trials; a window is five seconds.
+LEAST_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class BIDSRules:
+    """How trials stand in `events.tsv`.
+
+    Args:
+        stimulus, label: Columns; by default the first of the usual ones that is there. `-` for no label.
+        keep: Column -> regular expression that the whole value must match; other lines are no trials.
+        until: A regular expression: a trial lasts until the next line whose `stimulus` column matches it.
+        duration: s of every trial, where the stated ones are wrong or missing; 0 takes the stated ones.
+        onset_unit: "s", as BIDS has it, "ms", or "samples" at the `SamplingFrequency` of the recording's `eeg.json`.
+        pattern: A regular expression whose first group in the stimulus column is the stimulus; empty takes all of it.
+        labels: Value of the label column -> name of the class; empty keeps values as they are.
+        ratings: Of `RATINGS` -> `[column, lowest, highest]` of the instrument.
+    """
+
+    stimulus: str = ""
+    label: str = ""
+    keep: Mapping[str, str] = field(default_factory=dict)
+    until: str = ""
+    duration: float = 0.0
+    onset_unit: str = "s"
+    pattern: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    ratings: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.onset_unit not in _UNITS:
+            raise ConfigurationError(
+                f"onset_unit is {self.onset_unit!r}", value=self.onset_unit, remedy=f"Use one of {', '.join(_UNITS)}"
+            )
+        if unknown := sorted(set(self.ratings) - set(RATINGS)):
+            raise ConfigurationError(f"there are no ratings {unknown}", value=unknown, remedy=f"Use {list(RATINGS)}")
+        if not 0 <= self.duration < float("inf"):
+            raise ConfigurationError(f"duration is {self.duration}", value=self.duration, remedy="Give seconds")
+
+
+@dataclass(frozen=True)
+class BIDSTrial:
+    """One trial: line of the table (the header is 1), s on the file's clock, and what is known of it."""
+
+    line: int
+    onset: float
+    duration: float
+    stimulus: str
+    label: str = ""
+    ratings: Mapping[str, float] = field(default_factory=dict)
+
+
+#: Of studies that anybody can download: how their events were found to be.
+RULES: dict[str, dict[str, Any]] = {
+    # DENS, OpenNeuro ds003751. Times count samples at 250 Hz: a baseline of 80 s is 20,000 long, a clip of 60 s 15,125.
+    # Ratings are in `beh`, and are not read.
+    "dens": {
+        "stimulus": "label",
+        "label": "-",
+        "keep": {"trial_type": "stm"},
+        "pattern": r"(.+)_\d+",
+        "duration": 60.0,
+        "onset_unit": "samples",
+    },
+    # FACED as BIDS, NEMAR nm000112: the durations stated are those of the clips; ratings reach from 0 to 7.
+    "faced": {
+        "stimulus": "video_index",
+        "label": "emotion_label",
+        "keep": {"video_index": r"\d+"},
+        "ratings": {"valence": ["Valence", 0, 7], "arousal": ["Arousal", 0, 7], "liking": ["Liking", 0, 7]},
+    },
+}
+
+
+def read_rules(path: str | Path | None, **given: Any) -> BIDSRules:
+    """Rules of `RULES` by their name, or from a YAML file, with others in their place where they are given.
+
+    Raises:
+        ConfigurationError: If the file cannot be read, or has other settings.
+    """
+    known = {entry.name for entry in fields(BIDSRules)}
+    content: Any = RULES.get(str(path), {})
+    if path is not None and str(path) not in RULES:
+        try:
+            content = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        except (OSError, yaml.YAMLError) as error:
+            raise ConfigurationError(
+                f"cannot be read ({error})", path=path, value=str(path), remedy="Give YAML"
+            ) from error
+    if not isinstance(content, dict) or set(content) - known:
+        odd = sorted(set(content) - known) if isinstance(content, dict) else type(content).__name__
+        raise ConfigurationError(f"rules have no {odd}", path=path, value=odd, remedy=f"Use {', '.join(sorted(known))}")
+    return BIDSRules(**{**content, **{name: value for name, value in given.items() if value}})
+
+
+def completed(rules: BIDSRules, columns: Sequence[str], path: Path) -> BIDSRules:
+    """The rules with the columns that are meant, given those of a table.
+
+    Raises:
+        CorpusError: If a column is not there, or none can be the stimulus.
+    """
+    stimulus = rules.stimulus or next((name for name in _STIMULUS if name in columns), "")
+    label = "" if rules.label == "-" else rules.label or next((name for name in _LABEL if name in columns), "")
+    rated = [str(entry[0]) for entry in rules.ratings.values()]
+    missing = [name for name in ("onset", stimulus, label, *rules.keep, *rated) if name and name not in columns]
+    if missing or not stimulus:
+        raise CorpusError(
+            f"has no column {missing[0]!r}" if missing else "has no column that could name the stimulus",
+            path=path,
+            value=missing or list(columns),
+            remedy=f"Name columns with --stimulus and --label, or with --rules; there are {', '.join(columns)}",
+        )
+    return replace(rules, stimulus=stimulus, label=label)
+
+
+def trials_of(
+    lines: Sequence[Mapping[str, str]], rules: BIDSRules, path: Path, rate: float | None = None
+) -> list[BIDSTrial]:
+    """The trials in the lines of an `events.tsv`, by completed rules.
+
+    Args:
+        rate: Hz, where times are in samples.
+
+    Raises:
+        CorpusError: If a line that is a trial says not when it begins, or a rating lies off its scale.
+    """
+    if rules.onset_unit == "samples" and not rate:
+        raise CorpusError(
+            "counts samples, and no eeg.json beside the recording says SamplingFrequency",
+            path=path,
+            value=rules.onset_unit,
+            remedy="Download the file eeg.json as well",
+        )
+    found, clock = [], _Clock(rules, path, {"s": 1.0, "ms": 1e-3}.get(rules.onset_unit, 1 / (rate or 1.0)))
+    for number, line in enumerate(lines):
+        stimulus = line[rules.stimulus]
+        if stimulus.lower() in _NOTHING or not _kept(line, rules) or _ends(stimulus, rules):
+            continue
+        onset = clock.seconds(line.get("onset", ""), number)
+        duration = _duration(lines, number, onset, rules, clock)
+        stimulus = _named(stimulus, rules, path, number)
+        if duration >= LEAST_SECONDS:
+            label = line[rules.label] if rules.label else ""
+            label = "" if label.lower() in _NOTHING else rules.labels.get(label, label)
+            ratings = {name: _rating(line, entry, path, number) for name, entry in rules.ratings.items()}
+            found.append(BIDSTrial(number + 2, onset, duration, stimulus, label, ratings))
+    found.sort(key=lambda trial: trial.onset)
+    for trial, following in pairwise(found):
+        if trial.onset + trial.duration > following.onset + 1e-6:
+            raise CorpusError(
+                f"lines {trial.line} and {following.line} overlap: {trial.stimulus!r} from {trial.onset:g} s for "
+                f"{trial.duration:g} s, {following.stimulus!r} from {following.onset:g} s",
+                path=path,
+                value=(trial.line, following.line),
+                remedy="Say which lines are trials (keep), or how long they last (duration, until), with --rules",
+            )
+    return found
+
+
+def told(rules: BIDSRules, trials: Sequence[BIDSTrial]) -> str:
+    """What was taken for what, in a line."""
+    labels = Counter(trial.label for trial in trials if trial.label)
+    classes = ", ".join(f"{name} ({count})" for name, count in sorted(labels.items())[:12])
+    label = f"label is {rules.label!r}: {classes}" if labels else "no labels"
+    return f"stimulus is the column {rules.stimulus!r} ({len({t.stimulus for t in trials})} of them), {label}"
+
+
+def _kept(line: Mapping[str, str], rules: BIDSRules) -> bool:
+    return all(re.fullmatch(pattern, line.get(column, "")) for column, pattern in rules.keep.items())
+
+
+def _ends(text: str, rules: BIDSRules) -> bool:
+    return bool(rules.until) and bool(re.fullmatch(rules.until, text))
+
+
+def _named(text: str, rules: BIDSRules, path: Path, number: int) -> str:
+    if not rules.pattern:
+        return text
+    found = re.fullmatch(rules.pattern, text)
+    if found is None:
+        raise CorpusError(
+            f"line {number + 2}: {text!r} does not match {rules.pattern!r}",
+            path=path,
+            value=text,
+            remedy="Correct the pattern in the rules",
+        )
+    return found.group(1)
+
+
+def _duration(lines, number: int, onset: float, rules: BIDSRules, clock: "_Clock") -> float:
+    if rules.until:
+        following = range(number + 1, len(lines))
+        end = next((later for later in following if _ends(lines[later][rules.stimulus], rules)), None)
+        return 0.0 if end is None else clock.seconds(lines[end].get("onset", ""), end) - onset
+    if rules.duration:
+        return rules.duration
+    text = lines[number].get("duration", "")
+    return 0.0 if text.lower() in _NOTHING else clock.seconds(text, number)
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """What a number in a table means in s."""
+
+    rules: BIDSRules
+    path: Path
+    unit: float
+
+    def seconds(self, text: str, number: int) -> float:
+        try:
+            value = float(text) * self.unit
+        except ValueError:
+            value = float("nan")
+        if not 0 <= value < 1e7:
+            raise CorpusError(
+                f"line {number + 2}: {text!r} is no time",
+                path=self.path,
+                value=text,
+                remedy="Correct onset and duration",
+            )
+        return value
+
+
+def _rating(line: Mapping[str, str], entry: Sequence[Any], path: Path, number: int) -> float:
+    column, low, high = str(entry[0]), float(entry[1]), float(entry[2])
+    text = line.get(column, "")
+    if text.lower() in _NOTHING:
+        return float("nan")
+    try:
+        value = (float(text) - low) / (high - low)
+    except (ValueError, ZeroDivisionError):
+        value = float("nan")
+    if not 0 <= value <= 1:
+        raise CorpusError(
+            f"line {number + 2}: {column} is {text!r}, not from {low:g} to {high:g}",
+            path=path,
+            value=text,
+            remedy="Correct the scale in the rules, or the table",
+        )
+    return value
