@@ -5,6 +5,7 @@ the file at hand, not the places a header may point to. Files go through it at t
 """
 
 import functools
+import importlib.util
 from collections.abc import Callable
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from mdjpt_hf.modeling import montage_mdjpt, raw_mdjpt
 from mdjpt_hf.modeling.isolated_mdjpt import IsolatedReader, Limits, inside
 
 _MODULES = ("mne.io", "scipy.io", "scipy.signal", "mdjpt_hf.data_scripts.files", "mdjpt_hf.data_scripts.matlab")
+#: Loaded beforehand where they are installed: once the child is bound to a folder, their import looks elsewhere.
+_IF_THERE = ("h5py",)
 _Read = TypeVar("_Read", bound=Callable[..., Any])
 
 
@@ -47,7 +50,7 @@ def corpus_reader(limits: Limits = Limits()) -> IsolatedReader:  # noqa: B008 - 
     known = {**vars(montage_mdjpt), **vars(raw_mdjpt)}
     return IsolatedReader(
         limits=limits,
-        modules=_MODULES,
+        modules=(*_MODULES, *(name for name in _IF_THERE if importlib.util.find_spec(name))),
         packages={"mdjpt_hf": [str(Path(str(mdjpt_hf.errors.__file__)).parent)]},
         classes={name: kind for name, kind in known.items() if isinstance(kind, type) and is_dataclass(kind)},
         errors=(mdjpt_hf.errors,),

@@ -42,11 +42,12 @@ METHODS = ("head", "full", "lora")
 SIDES = ("training", "validation")
 
 #: Learning rates by method; the head's is that of arXiv 2510.22197, whose encoder stays as it is.
-LEARNING_RATES = {"head": 5e-4, "full": 2e-4, "lora": 1e-3}
+LEARNING_RATES = {"head": 5e-4, "full": 5e-5, "lora": 3e-4}
 
 #: Training that nobody said the length of: so many times through the windows, and no fewer steps than these, since a
-#: small corpus has two steps in an epoch and needs a hundred to be learnt.
-EPOCHS, LEAST_STEPS = 8, 300
+#: small corpus has two steps in an epoch and needs a hundred to be learnt. Where a head fits already, fewer are better:
+#: three hundred steps unlearn what pre-training gave (docs/recipe.md).
+EPOCHS, LEAST_STEPS = 8, {"head": 300, "full": 100, "lora": 100}
 #: Validation subjects are asked after every epoch, but not before so many steps have gone by.
 LEAST_STEPS_BETWEEN = 25
 #: One or two people would choose a checkpoint by chance; from so many on, validation subjects choose.
@@ -72,7 +73,7 @@ class FinetuneConfig:
             schema. output_dir: Made; refused if it holds a model.
         target: One of `TARGETS`. method: One of `METHODS`.
         epochs, steps: How long to train at most, in one or the other; by default (0) `EPOCHS`, and at least
-            `LEAST_STEPS`. batch_size: Windows.
+            `LEAST_STEPS`. `full` and `lora` train a head for as long before. batch_size: Windows.
         learning_rate: 0 for that of the method. weight_decay: Of AdamW.
         validation_share: Of the subjects of every corpus, who never train. Where they are `LEAST_CHOOSERS` or more,
             the checkpoint with the best balanced accuracy on them is kept; else the last, and their score is no choice.
@@ -376,7 +377,9 @@ def _scratch(config: FinetuneConfig) -> str:
 def schedule(config: FinetuneConfig, training_windows: int) -> tuple[int, int]:
     """Optimiser steps at most, and between two looks at validation subjects."""
     epoch = math.ceil(training_windows / config.batch_size)
-    steps = config.steps or (config.epochs * epoch if config.epochs else max(EPOCHS * epoch, LEAST_STEPS))
+    steps = config.steps or (
+        config.epochs * epoch if config.epochs else max(EPOCHS * epoch, LEAST_STEPS[config.method])
+    )
     between = config.evaluation_steps or max(epoch, LEAST_STEPS_BETWEEN)
     return steps, min(between, steps)
 
