@@ -17,7 +17,7 @@ import transformers
 from torch import nn
 
 #: The oldest versions that these files were opened with.
-NEEDED = {"Python": "3.10", "transformers": "4.44", "torch": "2.4"}
+NEEDED = {"Python": "3.11", "transformers": "4.44", "torch": "2.4"}
 
 
 def check_versions(found: dict[str, str]) -> None:

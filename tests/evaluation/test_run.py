@@ -3,26 +3,22 @@
 import json
 import sys
 from dataclasses import replace
-from types import ModuleType
 
 import numpy as np
 import pytest
-import torch
 from noise_corpora import NoiseCorpus, knowing
 from typer.testing import CliRunner
 
 from mdjpt_hf import MDJPTConfig, MDJPTFeatureExtractor, MDJPTModel
 from mdjpt_hf.cards import result_records
 from mdjpt_hf.cli import app
-from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.facts import labelled_datasets, training_record
 from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.errors import CheckpointError, ConfigurationError, CorpusError, RecordError, SplitError
-from mdjpt_hf.evaluation.choices import honest
 from mdjpt_hf.evaluation.encoders import EncoderSource, open_encoders, shared_montage
 from mdjpt_hf.evaluation.records import check_record, comparability, read_records
 from mdjpt_hf.evaluation.run import Evaluation, _say_without_importance, evaluate
-from mdjpt_hf.evaluation.runner import Effort, pool_for
+from mdjpt_hf.evaluation.runner import Effort
 from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS
 
 EFFORT = Effort(permutations=4, zero_shot_permutations=9)
@@ -342,44 +338,3 @@ def test_without_braindecode_the_cure_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "braindecode.models", None)
     with pytest.raises(ConfigurationError, match=r"mdjpt-hf\[braindecode\]"):
         open_encoders(["braindecode:EEGNet"], EncoderSource())
-
-
-class FakeNetwork(torch.nn.Module):
-    """A network as braindecode builds them; `final_layer` reads tokens."""
-
-    def __init__(self, chs_info, n_outputs, n_times, sfreq, n_chans, input_window_seconds):
-        super().__init__()
-        places = np.array([channel["loc"][:3] for channel in chs_info])  # where MNE keeps an electrode's own place
-        assert places.shape == (n_chans, 3) == (60, 3) and 0.05 < abs(places).max() < 0.2  # metres
-        assert n_times == input_window_seconds * sfreq
-        self.samples, self.sfreq = n_times, sfreq
-        self.tokens = torch.nn.Linear(n_times, 7)
-        self.final_layer = torch.nn.Linear(7, n_outputs)
-
-    def forward(self, windows):
-        return self.final_layer(self.tokens(windows)).mean(dim=1)
-
-
-def test_networks_of_braindecode_stand_beside_ours(monkeypatch, noise_folders, tmp_path):
-    library, models = ModuleType("braindecode"), ModuleType("braindecode.models")
-    library.__version__ = "0"
-    models.EEGNet = type("EEGNet", (FakeNetwork,), {})
-    models.Giant = type("Giant", (FakeNetwork,), {})
-    monkeypatch.setitem(sys.modules, "braindecode", library)
-    monkeypatch.setitem(sys.modules, "braindecode.models", models)
-    names = ("de", "braindecode:EEGNet", "braindecode:Giant")
-    wanted = {"models": names, "protocols": ("few-shot", "zero-shot"), "effort": Effort(2, 2, 1)}
-    few, zero = evaluate(task(noise_folders, tmp_path / "out", **wanted), lambda text: None)
-    assert list(few["results"]["few-shot, new stimuli"]) == ["DE", *names[1:]]
-    assert "braindecode:EEGNet" not in next(iter(zero["results"].values()))  # trained anew, it has no features
-    facts = few["encoders"]["braindecode:Giant"]
-    assert facts["weights"] == "random" and "documents no pre-trained weights" in facts["why_random"]
-    assert few["permutations"] == {"DE": 2, "braindecode:EEGNet": 1, "braindecode:Giant": 2}
-    alone = {**wanted, "models": names[1:2], "protocols": ("zero-shot",)}
-    with pytest.raises(ConfigurationError, match="no features for zero-shot"):
-        evaluate(task(noise_folders, tmp_path / "alone", **alone), lambda text: None)
-    (giant,) = open_encoders(["braindecode:Giant"], EncoderSource())
-    pool = pool_for(open_corpora(noise_folders), "one", honest("zero-shot"), "label", 5.0)[0]
-    assert giant.features(pool, "recording").shape == (len(pool), 7)
-    with pytest.raises(ConfigurationError, match="no network 'Tiny'"):
-        open_encoders(["braindecode:Tiny"], EncoderSource())

@@ -13,6 +13,7 @@ import pytest
 
 from mdjpt_hf.data_scripts.matlab import load_matlab
 from mdjpt_hf.errors import CorpusError, SignalError
+from mdjpt_hf.modeling.confinement_mdjpt import Watch
 from mdjpt_hf.modeling.exchange_mdjpt import Unpacker, pack
 from mdjpt_hf.modeling.isolated_mdjpt import IsolatedReader, Limits
 from mdjpt_hf.modeling.reading_mdjpt import open_recording, read_file
@@ -264,3 +265,12 @@ def test_values_come_back_as_they_were_and_nothing_is_pickled(tmp_path):
             Unpacker(tmp_path).value(tree)
     with pytest.raises(TypeError):
         pack(object(), tmp_path)
+
+
+def test_a_look_for_fonts_is_refused_and_held_against_nobody(tmp_path):
+    """matplotlib asks the system for fonts when it is first loaded, which MNE below 1.13 does while it reads."""
+    watch = Watch([], str(tmp_path))
+    for program, counted in (("fc-list", 0), ("cat", 1)):
+        with pytest.raises(PermissionError):
+            watch("subprocess.Popen", (program, [program], None, None))
+        assert len(watch.refused) == counted

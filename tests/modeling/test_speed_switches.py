@@ -195,6 +195,7 @@ def test_the_compiler_takes_its_own_arguments(monkeypatch):
     assert given[3] == {**common, "options": {"cpp_wrapper": False}}
 
 
+@pytest.mark.skipif(not hasattr(torch.compiler, "is_exporting"), reason="one graph of any size needs torch 2.8")
 def test_a_model_compiled_whole_is_equal_and_compiled_once():
     model = build()
     wanted = [step(model, **batch(stimuli)) for stimuli in STEPS]

@@ -133,7 +133,7 @@ def test_nothing_reads_like_an_import_that_is_none(path):
     [
         ({"transformers": "4.43.4"}, "needs transformers 4.44 or newer, found transformers 4.43.4"),
         ({"torch": "2.3.1+cu118"}, "needs torch 2.4 or newer, found torch 2.3.1+cu118"),
-        ({"Python": "3.9"}, "needs Python 3.10 or newer, found Python 3.9: use a newer Python"),
+        ({"Python": "3.10"}, "needs Python 3.11 or newer, found Python 3.10: use a newer Python"),
         (
             {"transformers": "4.30.0", "torch": "1.13.1"},
             "transformers 4.44 or newer and torch 2.4 or newer, found transformers 4.30.0 and torch 1.13.1: "
@@ -147,7 +147,7 @@ def test_what_is_too_old_is_told_in_one_sentence(found, words):
 
 
 def test_newer_and_unfinished_versions_are_welcome():
-    check_versions({"transformers": "4.44.0", "torch": "2.4.0a0+git", "Python": "3.10"})
+    check_versions({"transformers": "4.44.0", "torch": "2.4.0a0+git", "Python": "3.11"})
     check_versions({"transformers": "6.0.0.dev0", "torch": "3.0", "Python": "4.0"})
 
 
