@@ -86,6 +86,30 @@ class OnlineNormaliser:
         return ((values - centre) / np.sqrt(spread)).astype(np.asarray(features).dtype)
 
 
+class CausalSmoother:
+    """[`lds_smooth`] with `causal=True`, one window at a time.
+
+    Attributes:
+        value: `(size,)`, where the filter stands; None before the first window. ahead: Its variance one window on.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew: what follows does not continue what came before."""
+        self.value: np.ndarray | None = None
+        self.ahead = FIRST_STATE_VARIANCE
+
+    def push(self, features: Any) -> np.ndarray:
+        """The next window `(size,)`, smoothed."""
+        values = np.asarray(features, dtype=float)
+        gain = self.ahead / (self.ahead + OBSERVATION_NOISE)
+        self.value = values if self.value is None else self.value + gain * (values - self.value)
+        self.ahead = (1 - gain) * self.ahead + STATE_NOISE
+        return self.value.astype(np.asarray(features).dtype)
+
+
 def lds_smooth(features: Any, causal: bool = False) -> np.ndarray:
     """Smooth every feature over the windows of a trial: Kalman filter and Rauch-Tung-Striebel smoother.
 
