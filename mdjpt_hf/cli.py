@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from mdjpt_hf import cli_evaluate, cli_reproduce, cli_share
+from mdjpt_hf import cli_evaluate, cli_live, cli_reproduce, cli_share
 from mdjpt_hf.importing import collection_paused
 from mdjpt_hf.notes import gathered
 from mdjpt_hf.version import __version__
@@ -54,6 +54,7 @@ _command(app)(cli_share.export)
 _command(app)(cli_evaluate.evaluate)
 _command(app)(cli_evaluate.report)
 _command(app)(cli_reproduce.reproduce)
+_command(app)(cli_live.live)
 _command(data_app, "push")(cli_share.push_data)
 
 

@@ -488,6 +488,17 @@ def _report(extracted: EEGFeatures) -> RecordingReport:
     return extracted.report
 
 
+def streaming_options(model: Any) -> dict[str, Any]:
+    """What a classifier was trained with of [`StreamingEncoder`]'s options: those of `mdjpt finetune --for-streaming`,
+    none for others."""
+    settings = getattr(model.config, "streaming", None)
+    if settings is None:
+        return {}
+    head = model.classifier
+    prior = {"prior_mean": head.prior_mean, "prior_variance": head.prior_variance}
+    return {**settings, **{name: value.double().cpu().numpy() for name, value in prior.items()}}
+
+
 def last_window(extractor: MDJPTFeatureExtractor, signal: np.ndarray, **stated: Any) -> EEGFeatures:
     """What the extractor makes of a signal `(channels, samples)`; the last of its `input_values`, `(60, samples)`, is
     the window that ends where the signal ends, and all of it is looked at.

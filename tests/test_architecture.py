@@ -50,6 +50,10 @@ ALLOWED["mdjpt_hf/reproduction"] = (
 )
 ALLOWED["mdjpt_hf/demo"] = ("mdjpt_hf.errors", "mdjpt_hf.version", "mdjpt_hf.data_scripts", "mdjpt_hf.demo")
 
+ALLOWED["mdjpt_hf/dropouts.py"] = ()
+ALLOWED["mdjpt_hf/streaming.py"] = ("mdjpt_hf.errors", "mdjpt_hf.modeling", "mdjpt_hf.dropouts")
+ALLOWED["mdjpt_hf/live"] = ("mdjpt_hf.errors", "mdjpt_hf.modeling", "mdjpt_hf.streaming", "mdjpt_hf.live")
+
 #: Names that would hide a library when a script of ours is run by path.
 HIDING = {"datasets", "evaluate", "accelerate", "transformers", "torch", "mne", "profile", "types", "statistics"}
 
