@@ -238,7 +238,8 @@ class SampleClock:
         """What late (or early) samples mean; None if that is not known yet.
 
         Returns:
-            s that are missing, and how many samples lie within; 0 and the number of those that merely came late.
+            s that are missing, and how many samples lie within; 0 and the number of those that merely came late, or
+            come at another rate from here on.
         """
         assert self.rate is not None
         needed, least = max(2, round(CONFIRMED / self._period)), self.rate.smallest_loss
@@ -252,6 +253,11 @@ class SampleClock:
         if len(late) * self._period < UNSETTLED:
             back = np.flatnonzero(np.abs(late) <= least)
             return (0.0, int(back[0])) if len(back) else None
+        slope, offset = np.polyfit(np.arange(len(late)), late, 1)
+        if np.ptp(late - slope * np.arange(len(late))) <= least + 6 * self.rate.jitter:
+            self._period += float(slope)
+            self._expected += float(offset)
+            return 0.0, len(late)
         return float(late[-1]), len(late) - 1
 
     def _follow(self, late: np.ndarray) -> None:

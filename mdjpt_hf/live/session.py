@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from mdjpt_hf.errors import SamplingRateError, StreamError
-from mdjpt_hf.live.clock import MAX_CORRECTION, SAME_RATE, Piece, SampleClock
+from mdjpt_hf.live.clock import FIRST_LOOK, MAX_CORRECTION, SAME_RATE, Piece, SampleClock
 from mdjpt_hf.live.source import EndOfStream, Source, StreamLost
 from mdjpt_hf.modeling.pipeline_mdjpt import certainty
 from mdjpt_hf.streaming import StreamedWindow, StreamGap, StreamingEncoder, streaming_options
@@ -20,6 +20,8 @@ from mdjpt_hf.streaming import StreamedWindow, StreamGap, StreamingEncoder, stre
 _PULL, _SILENCE = 0.25, 2.0
 #: s at a time in which a lost stream is looked for.
 _SEARCH = 2.0
+#: Hz, to try out a stream that does not announce its rate.
+_SOME_RATE = 250.0
 #: Latencies that the summary is taken from: those of the latest windows.
 _LATENCIES = 10_000
 
@@ -149,7 +151,13 @@ class LiveSession:
         self._last_stamp = self._arrived = 0.0
         self._latencies: deque[float] = deque(maxlen=_LATENCIES)
         announced = self.source.facts.sampling_rate if self.sampling_rate is None else self.sampling_rate
-        self._clock = SampleClock(announced)
+        self._clock = SampleClock(announced, min(FIRST_LOOK, self.recogniser.feature_extractor.window_seconds))
+        self._try_out(announced or _SOME_RATE)
+
+    def _try_out(self, rate: float) -> None:
+        """A window of noise: names are refused before anything is taken, and the first answer is as quick as others."""
+        trial = self._make(rate)
+        trial.advance(np.random.default_rng(0).normal(0, 10, (len(trial.ch_names), trial.window)))
 
     def stop(self) -> None:
         """Let `run` return; from any thread."""
