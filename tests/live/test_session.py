@@ -232,8 +232,7 @@ def test_eight_hours_with_gaps_in_flat_memory(recogniser, monkeypatch):
             start = number * 10.0
             part = signal if number % 7 else np.where(np.arange(signal.shape[1]) > 2000, np.nan, signal)
             lost = slice(0, 0) if number % 11 else slice(500, 900)
-            for chunk in chunks(np.delete(part, lost, axis=1), np.delete(times(10, start), lost), 500):
-                yield chunk
+            yield from chunks(np.delete(part, lost, axis=1), np.delete(times(10, start), lost), 500)
             if number in (360, 8 * 360 - 1):
                 seen.append(psutil.Process().memory_info().rss)
 
