@@ -101,7 +101,8 @@ class StreamingEncoder:
         sampling_rate: Hz. unit: "uV", "mV" or "V". bads: Names of channels known to be bad.
         context_seconds: Of the past that is looked at; at least a window.
         prior_mean, prior_variance: `(size,)`, of training subjects: features are then normalised online
-            (arXiv 2510.22197), starting from these.
+            (arXiv 2510.22197), starting from these. By default those of a classifier made for live use, with its decay
+            and smoothing.
         decay: Of that prior, per window.
         smoothing: "none", or "causal": features take the windows before into account, up to the last gap.
 
@@ -128,6 +129,9 @@ class StreamingEncoder:
     ):
         self._scale = microvolts_per(unit)  # an unknown one is refused now
         window, stride = extractor.window_seconds, extractor.stride_seconds
+        if prior_mean is None and prior_variance is None and (own := streaming_options(model)):
+            prior_mean, prior_variance, decay = own["prior_mean"], own["prior_variance"], own["decay"]
+            smoothing = own["smoothing"]
         _check_options(context_seconds, window, prior_mean, prior_variance, smoothing)
         self.model, self.extractor = model.eval(), extractor
         self.ch_names, self.sampling_rate, self.unit, self.bads = list(ch_names), float(sampling_rate), unit, list(bads)
@@ -295,7 +299,7 @@ class StreamingEncoder:
         logits = None
         if head is not None:
             inputs = torch.from_numpy(features)[None].to(encoder.device, encoder.dtype)
-            logits = head(inputs)[0].float().cpu().numpy()
+            logits = getattr(head, "scores", head)(inputs)[0].float().cpu().numpy()
         end, report = self.seconds, _report(windows)
         quality = self._quality(report, silent)
         return StreamedWindow(end - self.window / self.sampling_rate, end, features, logits, quality, report.notes)
@@ -491,12 +495,11 @@ def _report(extracted: EEGFeatures) -> RecordingReport:
 def streaming_options(model: Any) -> dict[str, Any]:
     """What a classifier was trained with of [`StreamingEncoder`]'s options: those of `mdjpt finetune --for-streaming`,
     none for others."""
-    settings = getattr(model.config, "streaming", None)
-    if settings is None:
+    settings, head = getattr(model.config, "streaming", None), getattr(model, "classifier", None)
+    if settings is None or head is None:
         return {}
-    head = model.classifier
-    prior = {"prior_mean": head.prior_mean, "prior_variance": head.prior_variance}
-    return {**settings, **{name: value.double().cpu().numpy() for name, value in prior.items()}}
+    mean, variance = (part.double().cpu().numpy() for part in head.prior)
+    return {**settings, "prior_mean": mean, "prior_variance": variance}
 
 
 def last_window(extractor: MDJPTFeatureExtractor, signal: np.ndarray, **stated: Any) -> EEGFeatures:

@@ -41,7 +41,7 @@ ALLOWED["mdjpt_hf/cards.py"] = ("mdjpt_hf.errors", "mdjpt_hf.data.facts")
 ALLOWED["mdjpt_hf/telemetry.py"] = ()
 ALLOWED["mdjpt_hf/hub"] = (*_BASE, "mdjpt_hf.data", "mdjpt_hf.training", "mdjpt_hf.cards", "mdjpt_hf.hub")
 ALLOWED["mdjpt_hf/evaluation"] = (*_BASE, "mdjpt_hf.data", "mdjpt_hf.evaluation")
-ALLOWED["mdjpt_hf/finetuning"] = (*ALLOWED["mdjpt_hf/evaluation"], "mdjpt_hf.finetuning")
+ALLOWED["mdjpt_hf/finetuning"] = (*ALLOWED["mdjpt_hf/evaluation"], "mdjpt_hf.streaming", "mdjpt_hf.finetuning")
 ALLOWED["mdjpt_hf/reproduction"] = (
     *ALLOWED["mdjpt_hf/evaluation"],
     "mdjpt_hf.training",
