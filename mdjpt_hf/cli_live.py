@@ -52,13 +52,12 @@ def live(
     _check(replay, brainflow, stream, speed)
     record = _consent(replay, brainflow, consent, consent_shown)
     recogniser = open_recogniser(model, trust_remote_code, device)
+    told: list[Any] = [outputs.on_screen(typer.echo)]  # all of them before the first sample comes
+    told += [outputs.JsonLines(json_path, record)] if json_path else []
+    told += [outputs.Broadcast(outlet)] if outlet else []
+    told += [_page(port)] if page else []
     source = _source(stream, replay, speed, brainflow, board_setting or [], channels, unit, find)
     try:
-        # a file is opened, and a port is taken, before the first sample comes
-        told: list[Any] = [outputs.on_screen(typer.echo)]
-        told += [outputs.JsonLines(json_path, record)] if json_path else []
-        told += [outputs.Broadcast(outlet)] if outlet else []
-        told += [_page(port)] if page else []
         notes = (*_record_kept(record, source.facts.name, model), *getattr(source, "notes", ()))
     except BaseException:
         source.close()
@@ -66,6 +65,9 @@ def live(
     session = LiveSession(recogniser, source, told, Path(model).name, sampling_rate, wait, notes, live=not replay)
     with _ended_by_signals(session) as ended:
         session.run(seconds or float("inf"))
+        if page and not ended:
+            typer.echo("the page stays until Ctrl-C")
+            session.stopped.wait()
     if signal.SIGTERM in ended:
         raise typer.Exit(128 + signal.SIGTERM)
 

@@ -240,7 +240,8 @@ def gap_line(gap: StreamGap) -> str:
 def closing(summary: Summary) -> str:
     """What a session came to."""
     text = f"{summary.seconds:.1f} s: {summary.windows} windows, {summary.lost} lost"
-    text += f"; {summary.gaps} gaps, {summary.gap_seconds:.3g} s in all" if summary.gaps else "; no gaps"
+    gaps = f"{summary.gaps} gap{'s' * (summary.gaps != 1)}, {summary.gap_seconds:.3g} s in all"
+    text += f"; {gaps}" if summary.gaps else "; no gaps"
     if summary.latency_median is not None and summary.latency_99 is not None:
         text += f"; answers after {1000 * summary.latency_median:.0f} ms (99 %: {1000 * summary.latency_99:.0f} ms)"
     return text

@@ -132,6 +132,9 @@ class LiveSession:
         wait: s that a lost stream is looked for.
         notes: To be told at the start, beside those of stream and extractor.
         live: Whether stamps are times of this moment: not those of a replay.
+
+    Attributes:
+        summary: So far. stopped: Set once `stop` was called.
     """
 
     recogniser: Any
@@ -145,7 +148,7 @@ class LiveSession:
     summary: Summary = field(default_factory=Summary)
 
     def __post_init__(self) -> None:
-        self._stopped = threading.Event()
+        self.stopped = threading.Event()
         self._encoder: StreamingEncoder | None = None
         self._offset = 0.0  # s of encoders before this one
         self._last_stamp = self._arrived = 0.0
@@ -161,7 +164,7 @@ class LiveSession:
 
     def stop(self) -> None:
         """Let `run` return; from any thread."""
-        self._stopped.set()
+        self.stopped.set()
 
     def run(self, seconds: float = np.inf) -> Summary:
         """Go on until the stream is over, `stop` is called, or so many seconds of stream have gone by.
@@ -171,7 +174,7 @@ class LiveSession:
         """
         quiet_since, told = time.monotonic(), False
         try:
-            while not self._stopped.is_set() and self._seconds < seconds:
+            while not self.stopped.is_set() and self._seconds < seconds:
                 try:
                     samples, stamps = self.source.pull(_PULL)
                 except EndOfStream:
@@ -238,14 +241,20 @@ class LiveSession:
         self._offset += before.seconds
 
     def _push(self, encoder: StreamingEncoder, piece: Piece) -> None:
+        """Encode what is complete; of a piece that had to wait, window by window, so that each is told at once."""
         assert piece.samples is not None
+        for start in range(0, len(piece.stamps), encoder.stride):
+            part = slice(start, start + encoder.stride)
+            self._advance(encoder, piece.samples[:, part], piece.stamps[part])
+
+    def _advance(self, encoder: StreamingEncoder, samples: np.ndarray, stamps: np.ndarray) -> None:
         before = round(encoder.seconds * encoder.sampling_rate)
-        found = encoder.advance(piece.samples)
+        found = encoder.advance(samples)
         for gap in found.gaps:
             self._gap(gap)
         for window in found.windows:
             last = round(window.end * encoder.sampling_rate) - before - 1
-            self._window(window, float(piece.stamps[last]))
+            self._window(window, float(stamps[last]))
         for end, error in found.lost:
             self.summary.lost += 1
             for output in self.outputs:
@@ -294,7 +303,7 @@ class LiveSession:
         name, since = self.source.facts.name, time.monotonic()
         self._say(f"the stream {name!r} is gone; looking for it")
         while not self.source.reconnect(_SEARCH):
-            if self._stopped.is_set():
+            if self.stopped.is_set():
                 return
             if time.monotonic() - since > self.wait:
                 raise StreamError(
@@ -309,7 +318,7 @@ class LiveSession:
     def _resume(self, since: float) -> None:
         """Take the first samples of a stream that is back, after the gap by its stamps, or by the time that went by."""
         stamps = np.empty(0)
-        while not len(stamps) and not self._stopped.is_set():
+        while not len(stamps) and not self.stopped.is_set():
             samples, stamps = self.source.pull(_PULL)
         if not len(stamps):
             return
