@@ -1,9 +1,10 @@
 """Live use beside an acquisition: `python benchmarks/live.py` (ONNX needs the extra `[onnx]`).
 
-Prints, on one thread, how long it takes from the last sample of a window to its answer (median and 99th percentile),
-and how many times faster than life the whole stream is taken in, for 14, 32 and 64 channels at 250 Hz, every preset,
-PyTorch and ONNX Runtime. A process of its own meanwhile sends a stream through Lab Streaming Layer on loopback, which
-is read on the side, as an acquisition would be; `--alone` leaves it out.
+Prints, on one thread, how long it takes from the last sample of a window to its answer (median and 99th percentile), how
+long the processor is busy with it, which others on the machine change less, and how many times faster than life the
+whole stream is taken in; for 14, 32 and 64 channels at 250 Hz, every preset, PyTorch and ONNX Runtime. A process of its
+own meanwhile sends a stream through Lab Streaming Layer on loopback, which is read on the side, as an acquisition would
+be; `--alone` leaves it out.
 """
 
 import argparse
@@ -56,7 +57,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     print(f"load of the machine: {os.getloadavg()[0]:.1f} of {os.cpu_count()} cores, before anything was started\n")
-    print("| preset | channels | runtime | median ms | 99 % ms | times real time |\n|---|---|---|---|---|---|")
+    print("| preset | channels | runtime | median ms | 99 % ms | processor ms | times real time |")
+    print("|---|---|---|---|---|---|---|")
     with acquisition(not arguments.alone):
         for preset in PRESETS:
             for runtime, model in models(preset):
@@ -120,20 +122,24 @@ class _Encoder:
         return SimpleNamespace(pooler_output=torch.from_numpy(features))
 
 
-def measure(model: Any, channels: int, windows: int) -> tuple[list[float], float]:
-    """Seconds from the last sample of every window to its answer, and seconds of signal taken in per second."""
+def measure(model: Any, channels: int, windows: int) -> tuple[list[float], list[float], float]:
+    """Of every window the seconds from its last sample to its answer, and those that the processor was busy with it; and
+    seconds of signal taken in per second."""
     rng, chunk = np.random.default_rng(0), round(RATE / 10)
     stream = StreamingEncoder(model, MDJPTFeatureExtractor(), NAMES[:channels], RATE)
     signal = rng.normal(0, 15, (channels, round(RATE * 30)))
     stream.push(signal)  # caches are warm, and the context is full
-    latencies, taken, begun = [], 0.0, time.perf_counter()
-    while len(latencies) < windows:
+    waited: list[float] = []
+    worked: list[float] = []
+    taken, begun = 0.0, time.perf_counter()
+    while len(waited) < windows:
         part = rng.integers(0, signal.shape[1] - chunk)
-        started = time.perf_counter()
+        started, busy = time.perf_counter(), time.process_time()
         if stream.push(signal[:, part : part + chunk]):
-            latencies.append(time.perf_counter() - started)
+            waited.append(time.perf_counter() - started)
+            worked.append(time.process_time() - busy)
         taken += chunk / RATE
-    return latencies, taken / (time.perf_counter() - begun)
+    return waited, worked, taken / (time.perf_counter() - begun)
 
 
 if __name__ == "__main__":

@@ -53,8 +53,10 @@ class BrainFlowSource:
             )
         chosen = choose_channels(names, ["EEG"] * len(names), ["uV"] * len(names), unit)
         self._scales = chosen.scales
-        rate = float(facts["sampling_rate"])
-        self.facts = StreamFacts(facts["name"], chosen.ch_names, rate, chosen.notes, "BrainFlow")
+        notes, rate = list(chosen.notes), float(facts["sampling_rate"])
+        if not channels:
+            notes.append("electrodes are taken to sit where BrainFlow thinks; --channels says otherwise")
+        self.facts = StreamFacts(facts["name"], chosen.ch_names, rate, tuple(notes), "BrainFlow")
         self._parameters = _parameters(brainflow, settings or {})
         self._board: Any = None
         self._start()

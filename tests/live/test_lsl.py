@@ -227,6 +227,7 @@ def test_the_synthetic_board_of_brainflow(recogniser):
         BrainFlowSource("synthetic", channels=["Cz", "Pz"])
     source = BrainFlowSource("Synthetic", {"timeout": "5"})
     told = run(recogniser, source, 3.1)
+    assert "where BrainFlow thinks" in source.facts.notes[0]
     assert source.facts.kind == "BrainFlow" and len(source.facts.ch_names) == 16
     assert [window.end for window in told.windows][:2] == [2, 3] and told.facts.sampling_rate == 250
     source.close()

@@ -11,6 +11,8 @@ from mdjpt_hf.errors import ConfigurationError, MontageError, SamplingRateError,
 from mdjpt_hf.live.outputs import JsonLines, Lines
 from mdjpt_hf.live.session import MADE_FOR_RECORDINGS, LiveSession
 from mdjpt_hf.live.source import EndOfStream, StreamFacts, StreamLost
+from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
+from mdjpt_hf.modeling.pipeline_mdjpt import EEGEmotionPipeline
 from mdjpt_hf.streaming import StreamingEncoder
 
 
@@ -247,7 +249,9 @@ def test_eight_hours_with_gaps_in_flat_memory(recogniser, monkeypatch):
             except StopIteration:
                 raise EndOfStream from None
 
-    session = LiveSession(recogniser, Generated(), [told])
+    seldom = MDJPTFeatureExtractor(window_seconds=2.0, stride_seconds=5.0)
+    pipeline = EEGEmotionPipeline(model=recogniser.model, feature_extractor=seldom)
+    session = LiveSession(pipeline, Generated(), [told])
     made = session._make
 
     def make(rate):
