@@ -1,10 +1,10 @@
 """Live use beside an acquisition: `python benchmarks/live.py` (ONNX needs the extra `[onnx]`).
 
-Prints, on one thread, how long it takes from the last sample of a window to its answer (median and 99th percentile), how
-long the processor is busy with it, which others on the machine change less, and how many times faster than life the
-whole stream is taken in; for 14, 32 and 64 channels at 250 Hz, every preset, PyTorch and ONNX Runtime. A process of its
-own meanwhile sends a stream through Lab Streaming Layer on loopback, which is read on the side, as an acquisition would
-be; `--alone` leaves it out.
+Prints, on one thread, how long it takes from the last sample of a window to its answer (median and 99th percentile),
+how long the processor is busy with it, which others on the machine change less, and how many times faster than life the
+whole stream is taken in; for 14, 32 and 64 channels at 250 Hz, every preset, PyTorch and ONNX Runtime. A process of
+its own meanwhile sends a stream through Lab Streaming Layer on loopback, which is read on the side, as an acquisition
+would be; `--alone` leaves it out.
 """
 
 import argparse
@@ -123,8 +123,8 @@ class _Encoder:
 
 
 def measure(model: Any, channels: int, windows: int) -> tuple[list[float], list[float], float]:
-    """Of every window the seconds from its last sample to its answer, and those that the processor was busy with it; and
-    seconds of signal taken in per second."""
+    """Of every window the seconds from its last sample to its answer, and those that the processor was busy with it;
+    and seconds of signal taken in per second."""
     rng, chunk = np.random.default_rng(0), round(RATE / 10)
     stream = StreamingEncoder(model, MDJPTFeatureExtractor(), NAMES[:channels], RATE)
     signal = rng.normal(0, 15, (channels, round(RATE * 30)))

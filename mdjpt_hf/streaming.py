@@ -13,9 +13,7 @@ from mdjpt_hf.errors import ConfigurationError, MDJPTError, SignalError, located
 from mdjpt_hf.modeling.feature_extraction_mdjpt import EEGFeatures, MDJPTFeatureExtractor, RecordingReport
 from mdjpt_hf.modeling.montage_mdjpt import select_channels
 from mdjpt_hf.modeling.signal_mdjpt import microvolts_per
-from mdjpt_hf.modeling.smoothing_mdjpt import CausalSmoother, OnlineNormaliser
-
-SMOOTHING = ("none", "causal")
+from mdjpt_hf.modeling.smoothing_mdjpt import OnlineNormaliser, RunningMean
 
 #: Gaps that are remembered, and lost windows that a message names.
 _REMEMBERED, _NAMED = 1000, 10
@@ -104,7 +102,7 @@ class StreamingEncoder:
             (arXiv 2510.22197), starting from these. By default those of a classifier made for live use, with its decay
             and smoothing.
         decay: Of that prior, per window.
-        smoothing: "none", or "causal": features take the windows before into account, up to the last gap.
+        smoothing_windows: How many windows, about, features are the running mean of, back to the last gap; 1 for none.
 
     Attributes:
         gaps: The latest of them, in order. notes: What the extractor says of names and rate.
@@ -125,20 +123,20 @@ class StreamingEncoder:
         prior_mean: Any = None,
         prior_variance: Any = None,
         decay: float = 0.99,
-        smoothing: str = "none",
+        smoothing_windows: int = 1,
     ):
         self._scale = microvolts_per(unit)  # an unknown one is refused now
         window, stride = extractor.window_seconds, extractor.stride_seconds
         if prior_mean is None and prior_variance is None and (own := streaming_options(model)):
             prior_mean, prior_variance, decay = own["prior_mean"], own["prior_variance"], own["decay"]
-            smoothing = own["smoothing"]
-        _check_options(context_seconds, window, prior_mean, prior_variance, smoothing)
+            smoothing_windows = own["smoothing_windows"]
+        _check_options(context_seconds, window, prior_mean, prior_variance, smoothing_windows)
         self.model, self.extractor = model.eval(), extractor
         self.ch_names, self.sampling_rate, self.unit, self.bads = list(ch_names), float(sampling_rate), unit, list(bads)
         self.window, self.context = round(window * sampling_rate), round(context_seconds * sampling_rate)
         self.stride = max(1, round(stride * sampling_rate))
         self._prior = None if prior_mean is None else (prior_mean, prior_variance, decay)
-        self._smooths = smoothing == "causal"
+        self._smoother = RunningMean(smoothing_windows) if smoothing_windows > 1 else None
         # Names and rate are refused now rather than after the first window.
         noise = np.random.default_rng(0).normal(size=(len(self.ch_names), self.window))
         self.notes = list(_report(extractor(noise, **self._stated("uV"))).notes)
@@ -155,7 +153,8 @@ class StreamingEncoder:
         self._calm = np.inf  # µV, see `find_dropouts`
         self._broken = False  # whether the next window does not follow from the one before
         self.normaliser = None if self._prior is None else OnlineNormaliser(*self._prior)
-        self._smoother = CausalSmoother() if self._smooths else None
+        if self._smoother is not None:
+            self._smoother.reset()
         self.gaps: deque[StreamGap] = deque(maxlen=_REMEMBERED)
         self._ended: list[StreamGap] = []  # that were not told yet
 
@@ -396,7 +395,7 @@ class StreamingEncoder:
             compared when it is loaded; `buffer` `(channels, samples)`, the past; of drop-outs `counters` (samples
             pushed, end of the next window, samples judged, end of the last gap, first sample of an open gap or -1,
             whether there was a break), `gap_reason` and `calm` (µV); of normalisation `normaliser_count` and
-            `normaliser_sums` `(2, size)`; of smoothing `smoother_ahead` and
+            `normaliser_sums` `(2, size)`; of smoothing `smoother_count` and
             `smoother_value`. The list of past gaps is not kept.
         """
         counters = (self._pushed, self._next, self._judged, self._since, self._gap_start, self._broken)
@@ -412,7 +411,7 @@ class StreamingEncoder:
             state["normaliser_count"] = self.normaliser.count
             state["normaliser_sums"] = np.stack([self.normaliser._total, self.normaliser._squares])
         if self._smoother is not None:
-            state["smoother_ahead"] = self._smoother.ahead
+            state["smoother_count"] = self._smoother.count
             state["smoother_value"] = np.zeros(0) if self._smoother.value is None else self._smoother.value
         return {name: np.asarray(value) for name, value in state.items()}
 
@@ -440,7 +439,7 @@ class StreamingEncoder:
             self.normaliser._total, self.normaliser._squares = np.array(state["normaliser_sums"], dtype=float)
         if self._smoother is not None:
             value = np.array(state["smoother_value"], dtype=float)
-            self._smoother.value, self._smoother.ahead = value if value.size else None, float(state["smoother_ahead"])
+            self._smoother.value, self._smoother.count = value if value.size else None, int(state["smoother_count"])
 
     def _check_state(self, state: Mapping[str, Any]) -> None:
         wanted = self.state()
@@ -467,7 +466,7 @@ class StreamingEncoder:
             )
 
 
-def _check_options(context: float, window: float, mean: Any, variance: Any, smoothing: str) -> None:
+def _check_options(context: float, window: float, mean: Any, variance: Any, smoothing_windows: int) -> None:
     if context < window:
         raise ConfigurationError(
             f"context_seconds is {context:g}, a window lasts {window:g} s",
@@ -478,11 +477,9 @@ def _check_options(context: float, window: float, mean: Any, variance: Any, smoo
         raise ConfigurationError(
             "a prior needs mean and variance", value=[mean, variance], remedy="Give both, or neither"
         )
-    if smoothing not in SMOOTHING:
+    if smoothing_windows < 1:
         raise ConfigurationError(
-            f"smoothing must be one of {', '.join(SMOOTHING)}, found {smoothing!r}",
-            value=smoothing,
-            remedy="Windows to come cannot be smoothed over",
+            f"smoothing_windows is {smoothing_windows}", value=smoothing_windows, remedy="Use 1 for none, or more"
         )
 
 

@@ -106,7 +106,8 @@ class MDJPTConfig(PreTrainedConfig):
         standardised_head (`bool`, *optional*): Whether a classifier's head standardises its features, see
             [`TaskHead`]; written when one is saved. Classifiers saved before this field was there do not.
         streaming (`dict`, *optional*): Of a classifier made for live use, whose windows are normalised from the past
-            alone: `context_seconds` that are looked at, `decay` of the training statistics, `smoothing`; else None.
+            alone: `context_seconds` that are looked at, `decay` of the training statistics, `smoothing_windows` before
+            one that count; None for others.
         format_version (`int`), package_version (`str`): What wrote this file.
     """
 

@@ -76,7 +76,11 @@ def check_format(found: int, known: int) -> None:
 
 
 #: Setting of live use -> lowest and highest value.
-_STREAMING: dict[str, tuple[float, float]] = {"context_seconds": (0.01, 3600.0), "decay": (1e-6, 1.0)}
+_STREAMING: dict[str, tuple[float, float]] = {
+    "context_seconds": (0.01, 3600.0),
+    "decay": (1e-6, 1.0),
+    "smoothing_windows": (1, 100_000),
+}
 
 
 def check_streaming(settings: Any) -> None:
@@ -87,15 +91,13 @@ def check_streaming(settings: Any) -> None:
     """
     if settings is None:
         return
-    if not isinstance(settings, Mapping) or set(settings) != {*_STREAMING, "smoothing"}:
+    if not isinstance(settings, Mapping) or set(settings) != {*_STREAMING}:
         found = sorted(map(str, settings)) if isinstance(settings, Mapping) else type(settings).__name__
-        raise ValueError(f"streaming must hold {', '.join([*_STREAMING, 'smoothing'])}, found {str(found)[:100]}")
+        raise ValueError(f"streaming must hold {', '.join(_STREAMING)}, found {str(found)[:100]}")
     for name, (low, high) in _STREAMING.items():
         value = settings[name]
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             raise ValueError(f"streaming: {name} must lie between {low:g} and {high:g}, found {str(value)[:50]}")
-    if settings["smoothing"] not in ("none", "causal"):
-        raise ValueError(f"streaming: smoothing must be none or causal, found {str(settings['smoothing'])[:50]}")
 
 
 def check_labels(settings: Mapping[str, Any]) -> None:

@@ -93,7 +93,7 @@ def _mode(config: Any) -> dict[str, str]:
         "before it, and encoded by itself; what the preparation of the corpus did to whole trials stays",
         "normalisation": f"online, from the statistics of training subjects on, which fade by {settings['decay']:g} a "
         "window, over each session in the order of time",
-        "smoothing": settings["smoothing"],
+        "smoothing": f"running mean of about {settings['smoothing_windows']} windows of a trial, from the past alone",
     }
 
 

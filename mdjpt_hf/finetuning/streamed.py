@@ -8,14 +8,15 @@ import torch
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.finetuning.windows import LabelledDataset
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
-from mdjpt_hf.modeling.smoothing_mdjpt import lds_smooth, online_normalise
+from mdjpt_hf.modeling.smoothing_mdjpt import online_normalise, running_mean
 from mdjpt_hf.progress import Progress
 from mdjpt_hf.streaming import StreamingEncoder
 
 #: What a classifier for live use is made with, and says in its config: s of the past that are looked at, how fast the
-#: statistics of training subjects fade (arXiv 2510.22197), and how windows are smoothed.
-CONTEXT, DECAY = 15.0, 0.99
-STREAMING: dict[str, Any] = {"context_seconds": CONTEXT, "decay": DECAY, "smoothing": "causal"}
+#: statistics of training subjects fade (arXiv 2510.22197), and how many windows are smoothed over: at two seconds from
+#: one to the next that is ten seconds, which follows a change soon and forgets the clip before.
+CONTEXT, DECAY, SMOOTHED = 15.0, 0.99, 5
+STREAMING: dict[str, Any] = {"context_seconds": CONTEXT, "decay": DECAY, "smoothing_windows": SMOOTHED}
 
 
 def stream_features(encoder: Any, extractor: MDJPTFeatureExtractor, windows: LabelledDataset) -> torch.Tensor:
@@ -84,6 +85,6 @@ def normalise_online(
         own = own[np.lexsort([starts[own], trials[own], position[own]])]
         values = online_normalise(features[own].numpy(), mean, variance, DECAY)
         changes = np.flatnonzero(np.diff(windows.trial[own])) + 1
-        smoothed = [lds_smooth(part, causal=True) for part in np.split(values, changes)]
+        smoothed = [running_mean(part, SMOOTHED) for part in np.split(values, changes)]
         found[own] = torch.from_numpy(np.concatenate(smoothed))
     return found

@@ -16,7 +16,7 @@ from mdjpt_hf.data_scripts.simulated import SimulatedCorpora
 from mdjpt_hf.errors import SignalError
 from mdjpt_hf.finetuning.train import FinetuneConfig, finetune
 from mdjpt_hf.modeling.pipeline_mdjpt import EEGEmotionPipeline
-from mdjpt_hf.modeling.smoothing_mdjpt import lds_smooth, online_normalise
+from mdjpt_hf.modeling.smoothing_mdjpt import online_normalise, running_mean
 from mdjpt_hf.streaming import StreamingEncoder, streaming_options
 
 SIZES = {"patch_stride": 20, "hidden_size": 12, "num_attention_heads": 3, "intermediate_size": 17, "feature_size": 5}
@@ -49,7 +49,7 @@ def made(encoder, data, tmp_path_factory):
 def test_the_checkpoint_says_what_it_was_made_for(made):
     config = json.loads((made / "config.json").read_text())
     assert config["group_mode"] == "window"
-    assert config["streaming"] == {"context_seconds": 15.0, "decay": 0.99, "smoothing": "causal"}
+    assert config["streaming"] == {"context_seconds": 15.0, "decay": 0.99, "smoothing_windows": 5}
     model = AutoModelForSequenceClassification.from_pretrained(made)
     options = streaming_options(model)
     assert options["prior_mean"].shape == (model.config.pooled_size,) and (options["prior_variance"] > 0).all()
@@ -93,7 +93,7 @@ def test_whoever_asks_gets_features_from_the_past(made):
         wanted = model.classifier.scores(torch.from_numpy(first))
         np.testing.assert_allclose(model(windows[:1]).logits, wanted, atol=1e-4)  # the first of a session
     pipeline = EEGEmotionPipeline(model=model, feature_extractor=extractor)
-    smoothed = lds_smooth(online_normalise(features.numpy(), mean, variance), causal=True)
+    smoothed = running_mean(online_normalise(features.numpy(), mean, variance), 5)
     found = pipeline.logits(windows, 4)
     np.testing.assert_allclose(found, model.classifier.scores(torch.from_numpy(smoothed)).detach(), atol=1e-4)
     np.testing.assert_allclose(pipeline.logits(windows[:3], 4), found[:3], atol=1e-4)  # nothing of the future
