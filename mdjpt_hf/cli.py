@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from mdjpt_hf import cli_evaluate, cli_reproduce, cli_share
+from mdjpt_hf import cli_evaluate, cli_live, cli_reproduce, cli_share
 from mdjpt_hf.importing import collection_paused
 from mdjpt_hf.notes import gathered
 from mdjpt_hf.version import __version__
@@ -53,6 +53,7 @@ _command(app)(cli_share.export)
 _command(app)(cli_evaluate.evaluate)
 _command(app)(cli_evaluate.report)
 _command(app)(cli_reproduce.reproduce)
+_command(app)(cli_live.live)
 _command(data_app, "push")(cli_share.push_data)
 
 
@@ -320,6 +321,9 @@ def finetune(
     validation_share: Annotated[float, typer.Option(help="Of the subjects; they never train.")] = 0.2,
     class_weights: Annotated[bool, typer.Option(help="Let a rare class count as much as a frequent one.")] = True,
     seed: Annotated[int, typer.Option(help="Split, order and new weights follow from it.")] = 0,
+    for_streaming: Annotated[
+        bool, typer.Option("--for-streaming", help="For `mdjpt live`: train and score on windows as they come live.")
+    ] = False,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's own code.")] = False,
 ) -> None:
     """Make a classifier out of a pre-trained encoder."""
@@ -341,6 +345,7 @@ def finetune(
         validation_share=validation_share,
         class_weights=class_weights,
         seed=seed,
+        for_streaming=for_streaming,
         trust_remote_code=trust_remote_code,
     )
     found = json.loads((run(config) / "finetune.json").read_text(encoding="utf-8"))

@@ -8,6 +8,7 @@ MDJPTError (ValueError)
 ├── PairingError         a corpus that cannot give two subjects the same stimulus
 ├── SplitError           splits that cannot be drawn, are damaged, or belong to other data
 ├── RecordError          a record of results that is damaged, or not comparable
+├── StreamError          a live stream that is not there, is lost, or is not the one it was
 ├── CheckpointError      a checkpoint that is incomplete, damaged or of another run
 ├── HubError             what the Hub refuses, or where it cannot be reached
 ├── ChecksumError        a file that is not the one that was shared
@@ -43,6 +44,7 @@ __all__ = [
     "SchemaError",
     "SignalError",
     "SplitError",
+    "StreamError",
     "UnitError",
     "located",
     "require",
@@ -67,6 +69,10 @@ class SplitError(MDJPTError):
 
 class RecordError(MDJPTError):
     """A record of results that lacks something, or that others cannot be compared with."""
+
+
+class StreamError(MDJPTError):
+    """A live stream that cannot be found, does not come back, or comes back as another one."""
 
 
 class CheckpointError(MDJPTError):

@@ -6,7 +6,7 @@ The publication's abstract names the method and none of its numbers; every value
 from typing import Any
 
 from .compatibility_mdjpt import FieldsConfig, strict
-from .ranges_mdjpt import SIZES, check_format, check_labels, check_ranges, check_weights
+from .ranges_mdjpt import SIZES, check_format, check_labels, check_ranges, check_streaming, check_weights
 
 #: Raised when a change to the network makes older checkpoints mean something else.
 FORMAT_VERSION = 1
@@ -75,6 +75,9 @@ class MaskedEEGConfig(FieldsConfig):
         classifier_hidden_sizes (`list[int]`), classifier_dropout (`float`): The task head.
         standardised_head (`bool`, *optional*): Whether a classifier's head standardises its features, see
             [`TaskHead`]; written when one is saved. Classifiers saved before this field was there do not.
+        streaming (`dict`, *optional*): Of a classifier made for live use, whose windows are normalised from the past
+            alone: `context_seconds` that are looked at, `decay` of the training statistics, `smoothing_windows` before
+            one that count; None for others.
         format_version (`int`), package_version (`str`): What wrote this file.
     """
 
@@ -105,6 +108,7 @@ class MaskedEEGConfig(FieldsConfig):
     classifier_hidden_sizes: list[int] | tuple[int, ...] = (128, 64)
     classifier_dropout: float | int = 0.1
     standardised_head: bool | None = None
+    streaming: dict[str, Any] | None = None
     format_version: int = FORMAT_VERSION
     package_version: str = ""
 
@@ -160,6 +164,7 @@ class MaskedEEGConfig(FieldsConfig):
         check_format(self.format_version, FORMAT_VERSION)
         check_ranges(self, _RANGES)
         check_weights(self)
+        check_streaming(self.streaming)
 
     def validate_sizes(self):
         """Refuse sizes that cannot be built."""

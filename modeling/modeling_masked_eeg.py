@@ -22,7 +22,7 @@ from .errors_mdjpt import SignalError
 from .layers_masked_eeg import ConvTokenizer, sinusoid_filters
 from .loading_mdjpt import SaysWhatIsNew
 from .masked_prediction_mdjpt import masked_prediction
-from .task_head_mdjpt import STATISTICS, CarriesPipeline, TaskHead, init_statistics, task_head, task_loss
+from .task_head_mdjpt import PRIOR, STATISTICS, CarriesPipeline, TaskHead, init_statistics, task_head, task_loss
 
 
 @dataclass
@@ -276,8 +276,8 @@ class MaskedEEGForPreTraining(MaskedEEGPreTrainedModel):
 class MaskedEEGForSequenceClassification(CarriesPipeline, MaskedEEGPreTrainedModel):
     """The encoder with a task head: classes, several labels at once, or ratings (regression)."""
 
-    _keys_to_ignore_on_load_unexpected = [r"^heads\.", r"^mask_embedding$"]
-    _keys_to_ignore_on_load_missing = STATISTICS  # classifiers of before have none, and answer as they did
+    _keys_to_ignore_on_load_unexpected = [r"^heads\.", r"^mask_embedding$", *PRIOR]
+    _keys_to_ignore_on_load_missing = [*STATISTICS, *PRIOR]  # classifiers of before have none, and answer as they did
     # The head computes its own mean loss, so Trainer must divide it by the accumulation steps.
     accepts_loss_kwargs = False
 

@@ -36,7 +36,7 @@ from .loading_mdjpt import SaysWhatIsNew
 from .masked_prediction_mdjpt import masked_prediction
 from .moments_mdjpt import GroupMoments
 from .objectives_mdjpt import cross_dataset_alignment, inter_subject_alignment
-from .task_head_mdjpt import STATISTICS, CarriesPipeline, TaskHead, init_statistics, task_head, task_loss
+from .task_head_mdjpt import PRIOR, STATISTICS, CarriesPipeline, TaskHead, init_statistics, task_head, task_loss
 
 
 @dataclass
@@ -379,8 +379,8 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
 class MDJPTForSequenceClassification(CarriesPipeline, MDJPTPreTrainedModel):
     """The encoder with the paper's head: classes, several labels at once, or ratings (regression)."""
 
-    _keys_to_ignore_on_load_unexpected = [r"^projector\.", r"^heads"]
-    _keys_to_ignore_on_load_missing = STATISTICS  # classifiers of before have none, and answer as they did
+    _keys_to_ignore_on_load_unexpected = [r"^projector\.", r"^heads", *PRIOR]
+    _keys_to_ignore_on_load_missing = [*STATISTICS, *PRIOR]  # classifiers of before have none, and answer as they did
     # The head computes its own mean loss, so Trainer must divide it by the accumulation steps.
     accepts_loss_kwargs = False
 

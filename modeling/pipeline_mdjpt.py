@@ -16,7 +16,7 @@ from .isolated_mdjpt import STRANGERS, Limits
 from .raw_mdjpt import Recording
 from .reading_mdjpt import read_file, warm_up
 from .signal_mdjpt import microvolts_per
-from .smoothing_mdjpt import lds_smooth
+from .smoothing_mdjpt import lds_smooth, online_normalise, running_mean
 
 TASK = "eeg-emotion-recognition"
 
@@ -212,11 +212,17 @@ class EEGEmotionPipeline(Pipeline):
         recording; smoothing starts anew at every window in `breaks`."""
         encoder, head = self.model.base_model, self.model.classifier
         features = encoder.encode_recording(windows, batch_size=windows_at_once)
+        values, stretches = features.float().cpu().numpy(), list(breaks)
+        settings = getattr(self.model.config, "streaming", None)
+        if settings is not None:  # made for live use: from the past alone, here as well
+            mean, variance = (part.double().cpu().numpy() for part in head.prior)
+            values = online_normalise(values, mean, variance, settings["decay"])
         if smoothing != "none":
-            stretches = np.split(features.float().cpu().numpy(), list(breaks))
-            smoothed = np.concatenate([lds_smooth(part, causal=smoothing == "causal") for part in stretches])
-            features = torch.from_numpy(smoothed).to(features)
-        logits = head(features).float().cpu()
+            values = np.concatenate([lds_smooth(part, smoothing == "causal") for part in np.split(values, stretches)])
+        elif settings is not None:
+            remembered = settings["smoothing_windows"]
+            values = np.concatenate([running_mean(part, remembered) for part in np.split(values, stretches)])
+        logits = head.scores(torch.from_numpy(values).to(features)).float().cpu()
         if not torch.isfinite(logits).all():
             raise ConfigurationError(
                 "the model's scores are not numbers: its weights hold NaN or infinity, or overflow in this precision",

@@ -75,6 +75,31 @@ def check_format(found: int, known: int) -> None:
         raise ValueError(f"format_version {found} is not known here, up to {known} is; install a newer mdjpt-hf")
 
 
+#: Setting of live use -> lowest and highest value.
+_STREAMING: dict[str, tuple[float, float]] = {
+    "context_seconds": (0.01, 3600.0),
+    "decay": (1e-6, 1.0),
+    "smoothing_windows": (1, 100_000),
+}
+
+
+def check_streaming(settings: Any) -> None:
+    """Refuse settings of live use that are not whole, or beyond sense; None is for classifiers of recordings.
+
+    Raises:
+        ValueError: If a setting is unknown, lacks, or lies outside its range.
+    """
+    if settings is None:
+        return
+    if not isinstance(settings, Mapping) or set(settings) != {*_STREAMING}:
+        found = sorted(map(str, settings)) if isinstance(settings, Mapping) else type(settings).__name__
+        raise ValueError(f"streaming must hold {', '.join(_STREAMING)}, found {str(found)[:100]}")
+    for name, (low, high) in _STREAMING.items():
+        value = settings[name]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise ValueError(f"streaming: {name} must lie between {low:g} and {high:g}, found {str(value)[:50]}")
+
+
 def check_labels(settings: Mapping[str, Any]) -> None:
     """Refuse numbers of classes for which transformers would first make as many names.
 
@@ -86,4 +111,4 @@ def check_labels(settings: Mapping[str, Any]) -> None:
         raise ValueError(f"num_labels must lie between 1 and {MOST_LABELS:,}, found {str(number)[:50]}")
 
 
-__all__ = ["SIZES", "check_format", "check_labels", "check_ranges", "check_weights"]
+__all__ = ["SIZES", "check_format", "check_labels", "check_ranges", "check_streaming", "check_weights"]

@@ -86,6 +86,54 @@ class OnlineNormaliser:
         return ((values - centre) / np.sqrt(spread)).astype(np.asarray(features).dtype)
 
 
+class RunningMean:
+    """[`running_mean`] one window at a time.
+
+    Args:
+        windows: See [`running_mean`].
+
+    Attributes:
+        value: `(size,)`, the mean so far; None before the first window. count: Windows in it.
+    """
+
+    def __init__(self, windows: int):
+        self.windows = windows
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew: what follows does not continue what came before."""
+        self.value: np.ndarray | None = None
+        self.count = 0
+
+    def push(self, features: Any) -> np.ndarray:
+        """The next window `(size,)`, smoothed."""
+        values = np.asarray(features, dtype=float)
+        self.count += 1
+        share = max(1 / self.count, 1 / self.windows)
+        self.value = values if self.value is None else self.value + share * (values - self.value)
+        return self.value.astype(np.asarray(features).dtype)
+
+
+def running_mean(features: Any, windows: int) -> np.ndarray:
+    """Smooth every feature by the windows before, for live use: their mean up to so many, then one that fades as fast.
+
+    The filter of [`lds_smooth`] is none for that. It is so sure of where it starts that a minute of windows hardly
+    moves it from the first one, and looks back over some hundred.
+
+    Args:
+        features (array of shape `(windows, size)`): In presentation order, without a gap.
+        windows (`int`): That count, about; 1 leaves everything as it is.
+
+    Returns:
+        `np.ndarray` of the same shape: float32 for float32 features, else float64.
+
+    Raises:
+        SignalError: If the features are not a finite matrix.
+    """
+    mean = RunningMean(windows)
+    return np.stack([mean.push(row) for row in _sequence(features)])
+
+
 def lds_smooth(features: Any, causal: bool = False) -> np.ndarray:
     """Smooth every feature over the windows of a trial: Kalman filter and Rauch-Tung-Striebel smoother.
 

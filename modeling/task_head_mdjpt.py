@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .compatibility_mdjpt import initialization as init
+from .smoothing_mdjpt import VARIANCE_FLOOR
 
 #: While features still change, what the head knows of them reaches about so many windows back.
 MEMORY = 1000
@@ -16,6 +17,8 @@ MEMORY = 1000
 LEAST_SPREAD = 0.01
 #: Names of what the head knows of its features, in a checkpoint.
 STATISTICS = [r"classifier\.feature_mean$", r"classifier\.feature_variance$", r"classifier\.windows_seen$"]
+#: The same of heads for live use; a checkpoint that should hold them and does not gets NaN, and so no answers.
+PRIOR = [r"classifier\.prior_(mean|variance)$"]
 
 
 class TaskHead(nn.Sequential):
@@ -39,14 +42,25 @@ class TaskHead(nn.Sequential):
         size (`int`): Of the features. hidden_sizes (`Sequence[int]`): Of the hidden layers.
         dropout (`float`): Behind each of them. num_labels (`int`): Scores.
         standardises (`bool`): False for a head that was trained before heads did this; its statistics stay 0 and 1.
+        online (`bool`): For live use: features are normalised online before, from `prior_mean` and `prior_variance`
+            on, which training subjects had. `forward` takes every window for the first of a session, which the prior
+            alone normalises; who knows the windows before it normalises by them as well, and asks `scores`.
     """
 
+    prior_mean: torch.Tensor | None
+    prior_variance: torch.Tensor | None
     feature_mean: torch.Tensor
     feature_variance: torch.Tensor
     windows_seen: torch.Tensor
 
     def __init__(
-        self, size: int, hidden_sizes: Sequence[int], dropout: float, num_labels: int, standardises: bool = True
+        self,
+        size: int,
+        hidden_sizes: Sequence[int],
+        dropout: float,
+        num_labels: int,
+        standardises: bool = True,
+        online: bool = False,
     ):
         sizes = [size, *hidden_sizes]
         hidden = [
@@ -59,15 +73,32 @@ class TaskHead(nn.Sequential):
         self.register_buffer("feature_mean", torch.zeros(size))
         self.register_buffer("feature_variance", torch.ones(size))
         self.register_buffer("windows_seen", torch.zeros((), dtype=torch.long))
+        for name in ("prior_mean", "prior_variance"):
+            self.register_buffer(name, torch.full((size,), torch.nan) if online else None)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Scores; in training mode the features also count for the statistics."""
+        features = self._as_first(features)
         if self.training and self.standardises:
             self._follow(features)
         return self.scores(features)
 
+    @property
+    def prior(self) -> tuple[torch.Tensor, ...]:
+        """Mean and variance, `(size,)`, that training subjects had, for live use; else nothing."""
+        known = self.prior_mean, self.prior_variance
+        return tuple(part for part in known if part is not None)
+
+    def _as_first(self, features: torch.Tensor) -> torch.Tensor:
+        """Features normalised as those of the first window of a session, for live use; else as they are."""
+        if self.prior_mean is None or self.prior_variance is None:
+            return features
+        dtype = torch.promote_types(features.dtype, torch.float32)
+        spread = (self.prior_variance.to(dtype) + VARIANCE_FLOOR).sqrt()
+        return ((features.to(dtype) - self.prior_mean.to(dtype)) / spread).to(features.dtype)
+
     def scores(self, features: torch.Tensor) -> torch.Tensor:
-        """Scores by the statistics as they are."""
+        """Scores by the statistics as they are, of features that are normalised already where that is done online."""
         return super().forward(self.standardise(features))
 
     def standardise(self, features: torch.Tensor) -> torch.Tensor:
@@ -110,6 +141,9 @@ def init_statistics(head: TaskHead) -> None:
     init.zeros_(head.feature_mean)
     init.ones_(head.feature_variance)
     init.zeros_(head.windows_seen)
+    for prior in (head.prior_mean, head.prior_variance):
+        if prior is not None:
+            init.constant_(prior, torch.nan)
 
 
 def task_head(config: Any, size: int, num_labels: int) -> TaskHead:
@@ -119,7 +153,8 @@ def task_head(config: Any, size: int, num_labels: int) -> TaskHead:
             name.endswith("ForSequenceClassification") for name in config.architectures or ()
         )
     sizes, dropout = config.classifier_hidden_sizes, config.classifier_dropout
-    return TaskHead(size, sizes, dropout, num_labels, config.standardised_head)
+    online = getattr(config, "streaming", None) is not None
+    return TaskHead(size, sizes, dropout, num_labels, config.standardised_head, online)
 
 
 def task_loss(logits: torch.Tensor, labels: torch.Tensor, problem_type: str | None) -> torch.Tensor:

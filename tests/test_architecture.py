@@ -42,7 +42,7 @@ ALLOWED["mdjpt_hf/cards.py"] = ("mdjpt_hf.errors", "mdjpt_hf.data.facts")
 ALLOWED["mdjpt_hf/telemetry.py"] = ()
 ALLOWED["mdjpt_hf/hub"] = (*_BASE, "mdjpt_hf.data", "mdjpt_hf.training", "mdjpt_hf.cards", "mdjpt_hf.hub")
 ALLOWED["mdjpt_hf/evaluation"] = (*_BASE, "mdjpt_hf.data", "mdjpt_hf.evaluation")
-ALLOWED["mdjpt_hf/finetuning"] = (*ALLOWED["mdjpt_hf/evaluation"], "mdjpt_hf.finetuning")
+ALLOWED["mdjpt_hf/finetuning"] = (*ALLOWED["mdjpt_hf/evaluation"], "mdjpt_hf.streaming", "mdjpt_hf.finetuning")
 ALLOWED["mdjpt_hf/reproduction"] = (
     *ALLOWED["mdjpt_hf/evaluation"],
     "mdjpt_hf.training",
@@ -50,6 +50,10 @@ ALLOWED["mdjpt_hf/reproduction"] = (
     "mdjpt_hf.reproduction",
 )
 ALLOWED["mdjpt_hf/demo"] = ("mdjpt_hf.errors", "mdjpt_hf.version", "mdjpt_hf.data_scripts", "mdjpt_hf.demo")
+
+ALLOWED["mdjpt_hf/dropouts.py"] = ()
+ALLOWED["mdjpt_hf/streaming.py"] = ("mdjpt_hf.errors", "mdjpt_hf.modeling", "mdjpt_hf.dropouts")
+ALLOWED["mdjpt_hf/live"] = ("mdjpt_hf.errors", "mdjpt_hf.modeling", "mdjpt_hf.streaming", "mdjpt_hf.live")
 
 #: Names that would hide a library when a script of ours is run by path.
 HIDING = {"datasets", "evaluate", "accelerate", "transformers", "torch", "mne", "profile", "types", "statistics"}

@@ -54,8 +54,7 @@ def records(
     protocol = {
         "subjects": f"{len(validation)} of {len(np.unique(windows.subject))}, from every corpus, never trained on",
         "checkpoint": chosen_by,
-        "normalisation": "each recording as a whole, without labels",
-        "smoothing": "none",
+        **_mode(model.config),
         "intervals": "95 % percentile bootstrap over subjects; none over one subject",
         "null": "labels of these subjects permuted over stimuli, the answers kept; mean and central 95 %",
     }
@@ -81,6 +80,20 @@ def records(
         },
         RECORD_FILE: card,
         "results/validation.json": result,
+    }
+
+
+def _mode(config: Any) -> dict[str, str]:
+    """How windows were made that are scored."""
+    settings = getattr(config, "streaming", None)
+    if settings is None:
+        return {"normalisation": "each recording as a whole, without labels", "smoothing": "none"}
+    return {
+        "mode": f"live: every window is cleaned and scaled with the {settings['context_seconds']:g} s of its trial "
+        "before it, and encoded by itself; what the preparation of the corpus did to whole trials stays",
+        "normalisation": f"online, from the statistics of training subjects on, which fade by {settings['decay']:g} a "
+        "window, over each session in the order of time",
+        "smoothing": f"running mean of about {settings['smoothing_windows']} windows of a trial, from the past alone",
     }
 
 

@@ -49,9 +49,10 @@ def side_score(model: Any, windows: LabelledDataset, chosen: np.ndarray) -> dict
 
 @torch.no_grad()
 def _answers(model: Any, windows: LabelledDataset, chosen: np.ndarray) -> np.ndarray:
-    features = recording_features(model, windows, chosen)
+    known = windows.features
+    features = recording_features(model, windows, chosen) if known is None else known[chosen]
     model.classifier.eval()
-    return model.classifier(features.to(model.device)).float().cpu().numpy()
+    return model.classifier.scores(features.to(model.device)).float().cpu().numpy()
 
 
 def _class_score(found: np.ndarray, windows: LabelledDataset, chosen: np.ndarray) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 from transformers import (
+    AutoConfig,
     AutoFeatureExtractor,
     AutoModelForSequenceClassification,
     EarlyStoppingCallback,
@@ -33,6 +34,7 @@ from mdjpt_hf.evaluation.encoders import checkpoint_montage
 from mdjpt_hf.evaluation.metrics import BalancedAccuracy
 from mdjpt_hf.finetuning.records import effort, records
 from mdjpt_hf.finetuning.scores import recording_features, side_score
+from mdjpt_hf.finetuning.streamed import STREAMING, normalise_online, stream_features
 from mdjpt_hf.finetuning.windows import LabelledDataset, RecordingSampler, split_subjects
 from mdjpt_hf.modeling.task_head_mdjpt import task_loss
 from mdjpt_hf.ownership import owned_output
@@ -82,6 +84,9 @@ class FinetuneConfig:
         class_weights: Whether a rare class counts as much as a frequent one.
         stride_seconds: Between training windows. windows_together: Of a recording in a batch (full and lora).
         lora_rank: Of the additions. seed: Everything drawn follows from it.
+        for_streaming: For live use: the head is trained, and everything scored, on windows as they come live: cleaned
+            and scaled with the seconds before them, normalised online from the statistics of training subjects,
+            smoothed over the windows before. With `full` and `lora` the encoder is trained first, on windows alone.
         trust_remote_code: Run code from the Hub for a model of another package.
     """
 
@@ -103,6 +108,7 @@ class FinetuneConfig:
     windows_together: int = 16
     lora_rank: int = 8
     seed: int = 0
+    for_streaming: bool = False
     trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
@@ -163,15 +169,34 @@ def _finetune(config: FinetuneConfig, output: Path) -> Path:
     target = find_target(trial_sets, config.target)
     model = _load(config, target)
     windows = LabelledDataset(trial_sets, target, model.config.window_seconds, config.stride_seconds)
-    validates = split_subjects(windows.subject, windows.label, config.validation_share, config.seed)
-    parts = (np.flatnonzero(~validates), np.flatnonzero(validates))
-    model, steps = _TRAINERS[config.method](config, model, windows, parts)
+    parts = _sides(config, windows)
+    model, steps = _train(config, model, windows, parts)
+    if config.for_streaming:
+        windows, parts, more = _train_streamed(config, model, windows)
+        steps += more
     scores = {side: side_score(model, windows, part) for side, part in zip(SIDES, parts, strict=True)}
     files = records(config, model, windows, parts, scores, _chosen_by(windows, parts[1]))
     files["finetune.json"]["verdict"] = [*target.notes, *files["finetune.json"]["verdict"]]
     files[RECORD_FILE] |= effort(model, steps, time.perf_counter() - started)
     _save(config, model, files, output)
     return output
+
+
+def _sides(config: FinetuneConfig, windows: LabelledDataset) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the windows that train, and of those that validate."""
+    validates = split_subjects(windows.subject, windows.label, config.validation_share, config.seed)
+    return np.flatnonzero(~validates), np.flatnonzero(validates)
+
+
+def _train(config: FinetuneConfig, model: Any, windows: LabelledDataset, parts) -> tuple[Any, int]:
+    """By the method asked for; for live use, whose head is trained afterwards, what changes the encoder alone."""
+    if config.for_streaming:
+        mean, variance = model.classifier.prior
+        mean.zero_()  # windows alone, as they are
+        variance.fill_(1.0)
+        if config.method == "head":
+            return model, 0
+    return _TRAINERS[config.method](config, model, windows, parts)
 
 
 def _load(config: FinetuneConfig, target: Target) -> Any:
@@ -183,9 +208,21 @@ def _load(config: FinetuneConfig, target: Target) -> Any:
         label2id={name: number for number, name in labels.items()},
         problem_type=target.problem_type,
         ignore_mismatched_sizes=True,
+        **_mode(config),
     )
     model.classifier.reset()  # a head that was there knows other labels
     return model
+
+
+def _mode(config: FinetuneConfig) -> dict[str, Any]:
+    """What the config of the classifier says of live use."""
+    if not config.for_streaming:
+        return {"streaming": None}
+    mode: dict[str, Any] = {"streaming": dict(STREAMING)}
+    found = AutoConfig.from_pretrained(config.model, trust_remote_code=config.trust_remote_code)
+    if hasattr(found, "group_mode"):  # windows of the other family stand alone anyway
+        mode["group_mode"] = "window"
+    return mode
 
 
 def _chooses(windows: LabelledDataset, validation: np.ndarray) -> bool:
@@ -283,6 +320,25 @@ def _train_lora(config: FinetuneConfig, model: Any, windows: LabelledDataset, pa
 
 
 _TRAINERS = {"head": _train_head, "full": _train_full, "lora": _train_lora}
+
+
+def _train_streamed(
+    config: FinetuneConfig, model: Any, windows: LabelledDataset
+) -> tuple[LabelledDataset, tuple[np.ndarray, np.ndarray], int]:
+    """A head on windows as they come live; those windows, the two sides, and the steps it took."""
+    extractor = AutoFeatureExtractor.from_pretrained(config.model, trust_remote_code=config.trust_remote_code)
+    streamed = LabelledDataset(windows.trial_sets, windows.target, extractor.window_seconds, extractor.stride_seconds)
+    raw = stream_features(model.base_model, extractor, streamed)
+    parts = _sides(config, streamed)
+    head, training = model.classifier, raw[parts[0]].double()
+    head.reset()
+    for prior, value in zip(head.prior, (training.mean(dim=0), training.var(dim=0, correction=0)), strict=True):
+        prior.copy_(value)
+    features = normalise_online(streamed, raw, *(part.double().cpu().numpy() for part in head.prior))
+    head.fit_statistics(features[parts[0]].to(model.device))
+    sets = [_Features(features[part], streamed.label[part]) for part in parts]
+    streamed.features = features
+    return streamed, parts, _fit(replace(config, method="head"), _Head(model), sets, streamed, parts).steps
 
 
 class _RecordingTrainer(Trainer):

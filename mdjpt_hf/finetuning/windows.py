@@ -18,7 +18,17 @@ class LabelledDataset(Dataset):
     Args:
         trial_sets: Corpora. target: Of them.
         seconds, stride_seconds: Length of a window and distance between the starts of two.
+
+    Attributes:
+        features: `(windows, size)`, where they were computed once for all, and are not those of whole recordings.
     """
+
+    features: torch.Tensor | None = None
+
+    @property
+    def length(self) -> int:
+        """Of a window in samples, the same in all corpora."""
+        return self._length
 
     def __init__(self, trial_sets: Sequence[TrialSet], target: Target, seconds: float, stride_seconds: float):
         self.trial_sets, self.target = list(trial_sets), target
@@ -60,6 +70,11 @@ class LabelledDataset(Dataset):
         return np.array(
             [f"{self.trial_sets[c].name}/{getattr(self.trial_sets[c], column)[t]}" for c, t, _ in self.windows]
         )
+
+    def keep(self, chosen: np.ndarray) -> None:
+        """Leave out all windows but the chosen ones."""
+        for name in ("windows", "corpus", "subject", "stimulus", "recording", "trial", "label"):
+            setattr(self, name, getattr(self, name)[chosen])
 
     def read(self, chosen: np.ndarray) -> torch.Tensor:
         """Windows of one corpus, `(windows, 60, samples)`."""

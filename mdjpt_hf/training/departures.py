@@ -39,7 +39,7 @@ _WORDS = {
 }
 
 #: Of the network's configuration: what does not bear on pre-training, or follows from another setting.
-_NOT_NETWORK = {"format_version", "package_version", "standardised_head", "group_mode", "isa_pairs"} | {
+_NOT_NETWORK = {"format_version", "package_version", "standardised_head", "streaming", "group_mode", "isa_pairs"} | {
     "classifier_hidden_sizes",
     "classifier_dropout",
 }

@@ -53,6 +53,7 @@ CHANGED = {
     "classifier_hidden_sizes": (16,),
     "classifier_dropout": 0,
     "standardised_head": False,
+    "streaming": {"context_seconds": 10.0, "decay": 0.9, "smoothing_windows": 3},
     "package_version": "9.9",
 }
 
@@ -206,3 +207,19 @@ def test_an_auto_map_that_came_with_a_checkpoint_is_kept():
     assert list(config.auto_map) == ["AutoConfig"]
     first, second = MDJPTConfig(), MDJPTConfig()
     assert first.auto_map == AUTO_MAP and first.auto_map is not second.auto_map
+
+
+@pytest.mark.parametrize(
+    ("streaming", "message"),
+    [
+        ({}, "streaming must hold context_seconds, decay, smoothing_windows"),
+        ("yes", "streaming must hold|Type"),
+        ({"context_seconds": 15, "decay": 0.99, "smoothing_windows": 0}, "smoothing_windows must lie between"),
+        ({"context_seconds": 15, "decay": float("nan"), "smoothing_windows": 5}, "decay must lie between"),
+        ({"context_seconds": 1e9, "decay": 0.99, "smoothing_windows": 5}, "context_seconds must lie between"),
+        ({"context_seconds": 15, "decay": 0.99, "smoothing_windows": 5, "code": "x"}, "streaming must hold"),
+    ],
+)
+def test_settings_of_live_use_that_are_none(streaming, message):
+    with pytest.raises(Exception, match=message):
+        MDJPTConfig(streaming=streaming)
