@@ -16,7 +16,7 @@ READ_MATLAB = """from pathlib import Path
 
 from mdjpt_hf.data_scripts.matlab import load_matlab
 
-assert load_matlab(Path("signal.mat"), ["x"])["x"].shape == (3, 4)
+assert load_matlab(Path("signal.mat"))["x"].shape == (3, 4)
 """
 
 

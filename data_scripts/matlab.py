@@ -15,6 +15,11 @@ from mdjpt_hf.data_scripts.isolation import isolated
 from mdjpt_hf.errors import CorpusError, require
 from mdjpt_hf.modeling.elsewhere_mdjpt import refuse_outside_links
 
+try:  # here, since the process that reads files may open no library any more when it reads one
+    import h5py
+except ImportError:
+    h5py = None
+
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -87,9 +92,8 @@ def _with_scipy(path: Path, action: Callable[[], Any]) -> Any:
 
 
 def _open_73(path: Path) -> Any:
-    require("h5py", "matlab", f"{path.name}, of MATLAB 7.3,")
-    import h5py
-
+    if h5py is None:
+        require("h5py", "matlab", f"{path.name}, of MATLAB 7.3,")
     try:
         refuse_outside_links(path)
         return h5py.File(path, "r")

@@ -9,6 +9,7 @@ from functools import cache
 
 import mne
 import numpy as np
+from mne.bem import ConductorModel
 from threadpoolctl import threadpool_limits
 
 from mdjpt_hf.modeling.mne_mdjpt import template_montage
@@ -67,7 +68,7 @@ class HeadModel:
     radial: np.ndarray
     leadfield: np.ndarray
     shift: np.ndarray
-    sphere: mne.bem.ConductorModel
+    sphere: ConductorModel
 
     def rows(self, names: list[str] | tuple[str, ...]) -> list[int]:
         """Row of each electrode."""
@@ -174,7 +175,7 @@ def _turn(positions: np.ndarray, centre: np.ndarray, axis: int, radius: float) -
     return turned + centre
 
 
-def _fields(caps: list[np.ndarray], sources: np.ndarray, sphere: mne.bem.ConductorModel) -> np.ndarray:
+def _fields(caps: list[np.ndarray], sources: np.ndarray, sphere: ConductorModel) -> np.ndarray:
     """`(caps, E, D, 3)` V per A m: all electrodes of all caps in one forward solution."""
     positions = np.concatenate(caps)
     info = recording_info({f"{i}": position for i, position in enumerate(positions)})

@@ -140,7 +140,7 @@ class HubServer:
         self._servers = [ThreadingHTTPServer(("127.0.0.1", 0), Handler) for _ in range(2)]
         ports = [server.server_address[1] for server in self._servers]
         # Storage is another host, as it is there: what redirects to the same one some clients follow by themselves.
-        self.url, self.storage = f"http://127.0.0.1:{ports[0]}", f"http://localhost:{ports[1]}"
+        self.url, self.storage = f"http://localhost:{ports[0]}", f"http://127.0.0.1:{ports[1]}"
 
     def __enter__(self):
         # A short poll, so that stopping does not wait.

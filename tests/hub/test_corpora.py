@@ -160,7 +160,7 @@ READER = """
     from datasets import load_dataset
 
     rows = load_dataset("user/corpus", split="train")
-    seen = {"features": repr(rows.features), "rows": [dict(row) for row in rows]}
+    seen = {"features": json.dumps(rows.features.to_dict()), "rows": [dict(row) for row in rows]}
     if "HF_HUB_OFFLINE" not in os.environ:
         seen["streamed"] = [dict(row) for row in load_dataset("user/corpus", split="train", streaming=True)]
     json.dump(seen, open(sys.argv[1], "w"))
@@ -182,7 +182,7 @@ def test_load_dataset_opens_and_streams_it(hub, online, prepared, tmp_path):
 
     hub.fault("storage", "truncate", method="GET")
     found = read("online.json")
-    assert found["features"] == repr(TRIAL_FEATURES)
+    assert found["features"] == json.dumps(TRIAL_FEATURES.to_dict())
     hub.calls.clear()
     offline = read("offline.json", HF_HUB_OFFLINE="1")
     assert not hub.calls
