@@ -312,6 +312,7 @@ class StreamingEncoder:
         found = find_dropouts(signal, self.sampling_rate, self._calm)
         if self._calm < np.inf and past.shape[1] == self.context and found.jumps.mean() > 0.9:
             found = find_dropouts(signal, self.sampling_rate)
+            self._judged = min(self._judged, self._pushed - past.shape[1])  # the gap ended before all of this
         return found
 
     def _window(self, past: np.ndarray, dropouts: Dropouts, silent: list[str]) -> EEGFeatures:
