@@ -92,7 +92,9 @@ class Board:
             facts, windows, lines, state = self._facts, list(self._windows), list(self._lines), self._state
         parts = [_STYLE, '<div class="live">', f'<div class="warning">{WARNING}</div>']
         if facts is not None:
-            parts += [f'<div class="warning">{escape(warning)}.</div>' for warning in facts.warnings]
+            parts += [
+                f'<div class="warning">{escape(warning[:1].upper() + warning[1:])}.</div>' for warning in facts.warnings
+            ]
         if windows and facts is not None:
             parts.append(_answer(windows[-1], facts, current=not state))
         if state:

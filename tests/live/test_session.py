@@ -6,52 +6,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from live_streams import LABELS, NAMES, RATE, Told, noise
+from live_streams import LABELS, NAMES, RATE, Script, Told, chunks, noise, times
 
 from mdjpt_hf.errors import ConfigurationError, MontageError, SamplingRateError, StreamError
 from mdjpt_hf.live.model_record import GUESSES, MADE_FOR_RECORDINGS, SIMULATED, warnings_of
 from mdjpt_hf.live.outputs import JsonLines, Lines, Screen, on_screen
 from mdjpt_hf.live.session import LiveSession
-from mdjpt_hf.live.source import EndOfStream, StreamFacts, StreamLost
+from mdjpt_hf.live.source import EndOfStream, StreamLost
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
 from mdjpt_hf.modeling.pipeline_mdjpt import EEGEmotionPipeline
 from mdjpt_hf.streaming import StreamingEncoder
-
-
-class Script:
-    """A source that gives what it was told to: (samples, stamps), a function to call, or an exception to raise."""
-
-    def __init__(self, steps, names=tuple(NAMES), rate=RATE, returns=True):
-        self.steps, self.returns, self.closed = list(steps), returns, 0
-        self.facts = StreamFacts("cap", tuple(names), rate, ("a note of the stream",))
-
-    def pull(self, timeout):
-        if not self.steps:
-            raise EndOfStream
-        step = self.steps.pop(0)
-        if isinstance(step, type):
-            raise step
-        if callable(step):
-            step()
-            return np.empty((len(self.facts.ch_names), 0)), np.empty(0)
-        return step
-
-    def reconnect(self, timeout):
-        return self.returns
-
-    def now(self):
-        return 1000.0
-
-    def close(self):
-        self.closed += 1
-
-
-def chunks(signal, times, size=50):
-    return [(signal[:, k : k + size], times[k : k + size]) for k in range(0, signal.shape[1], size)]
-
-
-def times(seconds, start=100.0):
-    return start + np.arange(round(seconds * RATE)) / RATE
 
 
 def run(recogniser, steps, told=None, **options):
