@@ -46,6 +46,7 @@ def live(
 ) -> None:
     """Recognise emotion in a live signal, window by window, from nothing but the past; Ctrl-C ends it."""
     from mdjpt_hf.live import outputs
+    from mdjpt_hf.live.model_record import warnings_of
     from mdjpt_hf.live.session import LiveSession
     from mdjpt_hf.prediction import open_recogniser
 
@@ -62,7 +63,8 @@ def live(
     except BaseException:
         source.close()
         raise
-    session = LiveSession(recogniser, source, told, Path(model).name, sampling_rate, wait, notes, live=not replay)
+    warnings, name = warnings_of(model, recogniser.model.config), Path(model).name
+    session = LiveSession(recogniser, source, told, name, sampling_rate, wait, notes, warnings, live=not replay)
     with _ended_by_signals(session) as ended:
         session.run(seconds or float("inf"))
         if page and not ended:

@@ -12,7 +12,7 @@ import numpy as np
 SILENT_SECONDS = 1.0
 #: µV from the lowest to the highest sample, and s: more than half of the channels within it for so long, and nothing is
 #: recorded. The least that counts as EEG (`PLAUSIBLE_AMPLITUDE`) is some times as much.
-STILL, STILL_SECONDS = 0.3, 0.25
+STILL, STILL_SECONDS = 0.3, 0.1
 #: µV from one sample to the next, in more than half of the channels: no head does that. Where even the calmest half
 #: second has steps (of line noise), as many times those.
 STEP, STEP_TIMES, CALM_SECONDS = 500.0, 8.0, 0.5

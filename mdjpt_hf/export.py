@@ -118,6 +118,11 @@ def _open(name: str, trust_remote_code: bool) -> tuple[PreTrainedModel, str]:
 
 def _normalisation(config: Any, whole_recording: bool) -> str:
     """What the features of a file are normalised over, and whether that is what the pipeline does."""
+    if getattr(config, "streaming", None) is not None:
+        return (
+            "every window is taken for the first of a live session, and normalised by the statistics of training "
+            "subjects alone; `mdjpt live` and `mdjpt predict` go on from window to window and give other numbers"
+        )
     if whole_recording:
         return "all windows of a call are normalised together, as `mdjpt predict` does: give those of one recording"
     if getattr(config, "group_mode", "window") == "recording":

@@ -139,7 +139,8 @@ class StreamingEncoder:
         self._smoother = RunningMean(smoothing_windows) if smoothing_windows > 1 else None
         # Names and rate are refused now rather than after the first window.
         noise = np.random.default_rng(0).normal(size=(len(self.ch_names), self.window))
-        self.notes = list(_report(extractor(noise, **self._stated("uV"))).notes)
+        stated: dict[str, Any] = {"ch_names": self.ch_names, "sampling_rate": self.sampling_rate, "bads": self.bads}
+        self.notes = list(_report(extractor(noise, **stated)).notes)
         self._rows = select_channels(self.ch_names).indices  # a trigger that stands still is nobody's gap
         self.reset()
 
@@ -167,9 +168,6 @@ class StreamingEncoder:
     def seconds(self) -> float:
         """How long the stream is by now, gaps included."""
         return self._pushed / self.sampling_rate
-
-    def _stated(self, unit: str) -> dict[str, Any]:
-        return {"ch_names": self.ch_names, "sampling_rate": self.sampling_rate, "unit": unit, "bads": self.bads}
 
     # ---- samples in, windows out
 
@@ -278,9 +276,15 @@ class StreamingEncoder:
         silent = [self.ch_names[self._rows[row]] for row in dropouts.silent]
         windows = self._window(past, dropouts, silent)
         self._watch(dropouts)
+        features = self._features(windows["input_values"][-1:])
+        end, report = self.seconds, _report(windows)
+        onset, quality = end - self.window / self.sampling_rate, self._quality(report, silent)
+        return StreamedWindow(onset, end, features, self._logits(features), quality, report.notes)
+
+    def _features(self, window: np.ndarray) -> np.ndarray:
+        """Features `(size,)` of a window `(1, 60, samples)`, normalised and smoothed by those before it."""
         encoder = self.model.base_model
-        values = torch.from_numpy(windows["input_values"][-1:])
-        features = encoder(values.to(encoder.device)).pooler_output.float().cpu().numpy()[0]
+        features = encoder(torch.from_numpy(window).to(encoder.device)).pooler_output.float().cpu().numpy()[0]
         if not np.isfinite(features).all():
             raise ConfigurationError(
                 "the model's features are not numbers: its weights hold NaN or infinity, or overflow in this precision",
@@ -294,14 +298,15 @@ class StreamingEncoder:
                 self._smoother.reset()
             features = self._smoother.push(features)
         self._broken = False
-        head = getattr(self.model, "classifier", None)
-        logits = None
-        if head is not None:
-            inputs = torch.from_numpy(features)[None].to(encoder.device, encoder.dtype)
-            logits = getattr(head, "scores", head)(inputs)[0].float().cpu().numpy()
-        end, report = self.seconds, _report(windows)
-        quality = self._quality(report, silent)
-        return StreamedWindow(end - self.window / self.sampling_rate, end, features, logits, quality, report.notes)
+        return features
+
+    def _logits(self, features: np.ndarray) -> np.ndarray | None:
+        """Scores `(labels,)` of features; None for an encoder."""
+        head, encoder = getattr(self.model, "classifier", None), self.model.base_model
+        if head is None:
+            return None
+        inputs = torch.from_numpy(features)[None].to(encoder.device, encoder.dtype)
+        return getattr(head, "scores", head)(inputs)[0].float().cpu().numpy()
 
     def _look(self, past: np.ndarray) -> Dropouts:
         """Drop-outs of the past, by how calm the signal was when a window could be encoded last.
@@ -312,35 +317,37 @@ class StreamingEncoder:
         found = find_dropouts(signal, self.sampling_rate, self._calm)
         if self._calm < np.inf and past.shape[1] == self.context and found.jumps.mean() > 0.9:
             found = find_dropouts(signal, self.sampling_rate)
+            self._judged = min(self._judged, self._pushed - past.shape[1])  # the gap ended before all of this
         return found
 
     def _window(self, past: np.ndarray, dropouts: Dropouts, silent: list[str]) -> EEGFeatures:
         """What the extractor makes of the past since the last gap, if a window fits into it."""
-        stated = self._stated(self.unit)
+        stated = {"ch_names": self.ch_names, "sampling_rate": self.sampling_rate, "unit": self.unit}
         known = self._since - (self._pushed - past.shape[1])  # too little may be left of a gap to be one
         start = max(dropouts.start, known)
         whole = past[:, start:]
         if whole.shape[1] >= self.window:
-            if silent:
-                rows = [row for row, name in enumerate(self.ch_names) if name in silent]
-                whole = whole.copy()
-                whole[rows] = 0
-                stated["bads"] = [*self.bads, *silent]
-            others = np.setdiff1d(np.arange(len(self.ch_names)), self._rows)
-            if len(others) and not np.isfinite(whole[others]).all():  # the extractor leaves them out, but looks first
-                whole = whole.copy() if whole.base is self._held else whole
-                whole[others] = 0
-            windows = last_window(self.extractor, whole, **stated)
+            windows = last_window(self.extractor, self._without(whole, silent), **stated, bads=[*self.bads, *silent])
             self._calm = dropouts.calm
             return windows
         self._watch(dropouts)
         off = dropouts.off[-self.window :]
         if len(off) == self.window and off.all() and not dropouts.missing.any():
             # all of it is no signal: a wrong unit, an empty input; the extractor knows which
-            last_window(self.extractor, past[:, -self.window :], **stated)
+            last_window(self.extractor, past[:, -self.window :], **stated, bads=self.bads)
         lacking = slice(max(0, past.shape[1] - self.window), past.shape[1])
         reason = dropouts.reason(lacking) if dropouts.start else self._gap_reason
         raise SignalError(reason, value=float("nan"), remedy=_AFTER_A_GAP)
+
+    def _without(self, signal: np.ndarray, silent: list[str]) -> np.ndarray:
+        """The signal with zeros in channels that are left out: the extractor looks for numbers before it does so."""
+        others = np.setdiff1d(np.arange(len(self.ch_names)), self._rows)
+        rows = [*others.tolist(), *(row for row, name in enumerate(self.ch_names) if name in silent)]
+        if not rows or np.isfinite(signal[rows]).all():
+            return signal
+        signal = signal.copy()
+        signal[rows] = 0
+        return signal
 
     def _quality(self, report: RecordingReport, silent: list[str]) -> dict[str, str]:
         """What every electrode is worth, by its recorded name."""

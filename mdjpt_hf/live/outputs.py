@@ -212,6 +212,7 @@ def opening(facts: SessionFacts) -> list[str]:
         f"{facts.stream} ({facts.kind}): {len(facts.ch_names)} channels at {facts.sampling_rate:g} Hz; "
         f"a window of {facts.window:g} s every {facts.stride:g} s, from the last {facts.context:g} s",
         *(f"- {note}" for note in facts.notes),
+        *(f"! {warning}" for warning in facts.warnings),
     ]
 
 

@@ -7,7 +7,7 @@ from html import escape
 
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.live.outputs import closing, electrodes, gap_line
-from mdjpt_hf.live.session import MADE_FOR_RECORDINGS, LiveWindow, SessionFacts, Summary
+from mdjpt_hf.live.session import LiveWindow, SessionFacts, Summary
 from mdjpt_hf.streaming import StreamGap
 
 #: s between two looks of the page at the session. Windows in the curve, and lines below it.
@@ -91,8 +91,10 @@ class Board:
         with self._lock:
             facts, windows, lines, state = self._facts, list(self._windows), list(self._lines), self._state
         parts = [_STYLE, '<div class="live">', f'<div class="warning">{WARNING}</div>']
-        if facts is not None and MADE_FOR_RECORDINGS in facts.notes:
-            parts.append(f'<div class="warning">{escape(MADE_FOR_RECORDINGS)}.</div>')
+        if facts is not None:
+            parts += [
+                f'<div class="warning">{escape(warning[:1].upper() + warning[1:])}.</div>' for warning in facts.warnings
+            ]
         if windows and facts is not None:
             parts.append(_answer(windows[-1], facts, current=not state))
         if state:

@@ -25,12 +25,6 @@ _SOME_RATE = 250.0
 #: Latencies that the summary is taken from: those of the latest windows.
 _LATENCIES = 10_000
 
-MADE_FOR_RECORDINGS = (
-    "this model was made for recordings: it was trained and scored on windows that were cleaned, scaled and normalised "
-    "with their future. Live they are not, so that neither its measured score nor the numbers of `mdjpt predict` hold; "
-    "`mdjpt finetune --for-streaming` makes a model for this"
-)
-
 
 @dataclass(frozen=True)
 class LiveWindow:
@@ -66,7 +60,7 @@ class SessionFacts:
         ch_names: Of the stream. sampling_rate: Hz, as used. announced: Hz, as the stream says.
         jitter: s by which its time stamps tremble. smallest_loss: s; the least that is seen to be lost.
         window, stride, context: s. ratings: Whether scores are ratings.
-        notes: In sentences.
+        notes: In sentences. warnings: What makes its answers doubtful, in sentences.
     """
 
     stream: str
@@ -83,6 +77,7 @@ class SessionFacts:
     context: float
     ratings: bool
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 @dataclass
@@ -130,7 +125,7 @@ class LiveSession:
         outputs: Told in their order. model: What the model is called.
         sampling_rate: Hz, where the stream announces a wrong one.
         wait: s that a lost stream is looked for.
-        notes: To be told at the start, beside those of stream and extractor.
+        notes, warnings: To be told at the start, beside those of stream and extractor.
         live: Whether stamps are times of this moment: not those of a replay.
 
     Attributes:
@@ -144,6 +139,7 @@ class LiveSession:
     sampling_rate: float | None = None
     wait: float = 600.0
     notes: Sequence[str] = ()
+    warnings: Sequence[str] = ()
     live: bool = True
     summary: Summary = field(default_factory=Summary)
 
@@ -341,8 +337,6 @@ class LiveSession:
         rate, facts, config = self._clock.rate, self.source.facts, self.recogniser.model.config
         assert rate is not None
         notes = [*self.notes, *facts.notes, *rate.notes, *encoder.notes]
-        if getattr(config, "streaming", None) is None:
-            notes.append(MADE_FOR_RECORDINGS)
         begun = SessionFacts(
             stream=facts.name,
             kind=facts.kind,
@@ -358,6 +352,7 @@ class LiveSession:
             context=encoder.context / encoder.sampling_rate,
             ratings=config.problem_type == "regression",
             notes=tuple(dict.fromkeys(notes)),
+            warnings=tuple(self.warnings),
         )
         for output in self.outputs:
             output.begin(begun)

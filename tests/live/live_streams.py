@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from mdjpt_hf.live.source import EndOfStream, StreamFacts
+
 NAMES = ["Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2", "Cz"]
 LABELS = ["negative", "neutral", "positive"]
 RATE = 250.0
@@ -35,3 +37,39 @@ class Told:
 
     def end(self, summary):
         self.summary = summary
+
+
+class Script:
+    """A source that gives what it was told to: (samples, stamps), a function to call, or an exception to raise."""
+
+    def __init__(self, steps, names=tuple(NAMES), rate=RATE, returns=True):
+        self.steps, self.returns, self.closed = list(steps), returns, 0
+        self.facts = StreamFacts("cap", tuple(names), rate, ("a note of the stream",))
+
+    def pull(self, timeout):
+        if not self.steps:
+            raise EndOfStream
+        step = self.steps.pop(0)
+        if isinstance(step, type):
+            raise step
+        if callable(step):
+            step()
+            return np.empty((len(self.facts.ch_names), 0)), np.empty(0)
+        return step
+
+    def reconnect(self, timeout):
+        return self.returns
+
+    def now(self):
+        return 1000.0
+
+    def close(self):
+        self.closed += 1
+
+
+def chunks(signal, times, size=50):
+    return [(signal[:, k : k + size], times[k : k + size]) for k in range(0, signal.shape[1], size)]
+
+
+def times(seconds, start=100.0):
+    return start + np.arange(round(seconds * RATE)) / RATE

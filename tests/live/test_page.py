@@ -10,8 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from fabricated_recordings import troubled_recording
-from live_streams import LABELS, NAMES, RATE, noise
-from test_session import Script, chunks, times
+from live_streams import LABELS, NAMES, RATE, Script, chunks, noise, times
 
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.live.session import LiveSession, Summary
@@ -95,7 +94,7 @@ def test_a_person_watches_a_session(folder, tmp_path):
             assert tab.locator("#electrodes .chip").count() == len(NAMES)
             assert tab.locator("#live svg polyline").count() == 2 * len(LABELS)  # before the gap, and after
             assert "Not a medical device" in tab.inner_text(".warning >> nth=0")
-            assert "made for recordings" in tab.inner_text(".warning >> nth=1")
+            assert "This model was made for recordings" in tab.inner_text(".warning >> nth=1")
             tab.set_viewport_size({"width": 390, "height": 844})
             assert tab.evaluate("document.documentElement.scrollWidth") <= 400
             tab.screenshot(path=tmp_path / "phone.png", full_page=True)

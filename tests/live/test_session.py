@@ -2,54 +2,20 @@
 
 import json
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from live_streams import LABELS, NAMES, RATE, Told, noise
+from live_streams import LABELS, NAMES, RATE, Script, Told, chunks, noise, times
 
 from mdjpt_hf.errors import ConfigurationError, MontageError, SamplingRateError, StreamError
-from mdjpt_hf.live.outputs import JsonLines, Lines
-from mdjpt_hf.live.session import MADE_FOR_RECORDINGS, LiveSession
-from mdjpt_hf.live.source import EndOfStream, StreamFacts, StreamLost
+from mdjpt_hf.live.model_record import GUESSES, MADE_FOR_RECORDINGS, SIMULATED, warnings_of
+from mdjpt_hf.live.outputs import JsonLines, Lines, Screen, on_screen
+from mdjpt_hf.live.session import LiveSession
+from mdjpt_hf.live.source import EndOfStream, StreamLost
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
 from mdjpt_hf.modeling.pipeline_mdjpt import EEGEmotionPipeline
 from mdjpt_hf.streaming import StreamingEncoder
-
-
-class Script:
-    """A source that gives what it was told to: (samples, stamps), a function to call, or an exception to raise."""
-
-    def __init__(self, steps, names=tuple(NAMES), rate=RATE, returns=True):
-        self.steps, self.returns, self.closed = list(steps), returns, 0
-        self.facts = StreamFacts("cap", tuple(names), rate, ("a note of the stream",))
-
-    def pull(self, timeout):
-        if not self.steps:
-            raise EndOfStream
-        step = self.steps.pop(0)
-        if isinstance(step, type):
-            raise step
-        if callable(step):
-            step()
-            return np.empty((len(self.facts.ch_names), 0)), np.empty(0)
-        return step
-
-    def reconnect(self, timeout):
-        return self.returns
-
-    def now(self):
-        return 1000.0
-
-    def close(self):
-        self.closed += 1
-
-
-def chunks(signal, times, size=50):
-    return [(signal[:, k : k + size], times[k : k + size]) for k in range(0, signal.shape[1], size)]
-
-
-def times(seconds, start=100.0):
-    return start + np.arange(round(seconds * RATE)) / RATE
 
 
 def run(recogniser, steps, told=None, **options):
@@ -70,7 +36,7 @@ def offline(recogniser, signal, **options):
 
 def test_windows_are_those_of_the_same_signal_offline(recogniser):
     signal = noise(12)
-    told = run(recogniser, chunks(signal, times(12)))
+    told = run(recogniser, chunks(signal, times(12)), warnings=["doubtful"])
     wanted = offline(recogniser, signal).windows
     assert [window.end for window in told.windows] == [window.end for window in wanted] == [*np.arange(2.0, 12.5)]
     for found, window in zip(told.windows, wanted, strict=True):
@@ -83,8 +49,20 @@ def test_windows_are_those_of_the_same_signal_offline(recogniser):
     facts = told.facts
     assert (facts.stream, facts.sampling_rate, facts.window, facts.stride, facts.context) == ("cap", 250, 2, 1, 15)
     assert "a note of the stream" in facts.notes and "resampled from 250 to 125 Hz" in facts.notes
-    assert MADE_FOR_RECORDINGS in facts.notes and facts.labels == tuple(LABELS)
+    assert facts.warnings == ("doubtful",) and facts.labels == tuple(LABELS)
     assert told.summary.windows == 11 and told.summary.lost == 0 and told.summary.latency_99 > 0
+
+
+def test_what_is_on_record_of_a_model_is_told(recogniser, tmp_path):
+    config = recogniser.model.config
+    assert warnings_of("", config) == warnings_of(str(tmp_path), config) == [MADE_FOR_RECORDINGS]
+    (tmp_path / "run_record.json").write_text(json.dumps({"datasets": [{"name": "a", "simulated": True}]}))
+    (tmp_path / "finetune.json").write_text(json.dumps({"validation": {"above_chance": False}}))
+    assert warnings_of(str(tmp_path), config)[1:] == [SIMULATED, GUESSES]
+    (tmp_path / "run_record.json").write_text(json.dumps({"datasets": [{"simulated": True}, {"simulated": False}]}))
+    (tmp_path / "finetune.json").write_text("[1, 2")
+    made = SimpleNamespace(streaming={"decay": 0.99})
+    assert warnings_of(str(tmp_path), made) == []
 
 
 def test_a_gap_in_the_stamps_is_told_and_not_spanned(recogniser):
@@ -202,6 +180,18 @@ def test_lines_say_everything(recogniser):
     assert "11 of 11 electrodes good" in text and "10 of 11 electrodes good: F4 rebuilt" in text
     assert "8.0 s  a gap of 0.5 s: samples hold NaN" in text and "no answer: samples hold NaN" in text
     assert lines[-1].startswith("12.0 s: ") and "1 gap, 0.5 s in all; answers after" in lines[-1]
+
+
+def test_a_table_stays_in_its_place_on_a_terminal(recogniser, capsys):
+    screen = Screen()
+    signal = noise(6)
+    signal[3] = 0
+    signal[:, round(4 * RATE) : round(4.5 * RATE)] = np.nan
+    LiveSession(recogniser, Script(chunks(signal, times(6))), [screen], "m").run()
+    printed = capsys.readouterr().out
+    assert "cap (LSL): 11 channels" in printed and "no answer: samples hold NaN" in printed
+    assert "6.0 s: " in printed and not screen._live.is_started
+    assert isinstance(on_screen(print), Lines) and not isinstance(on_screen(print), Screen)  # nobody watches
 
 
 def test_json_lines_are_whole_whatever_was_there_before(recogniser, tmp_path):
