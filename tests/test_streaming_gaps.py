@@ -139,6 +139,21 @@ def test_hum_that_stays_is_lost_at_first_and_then_filtered_out(classifier):
     assert len(always) == 8
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_comes_whole_windows_are_encoded_and_no_others(classifier, seed):
+    rng = np.random.default_rng(seed)
+    signal, spans = noise(40, seed), []
+    for fault in rng.choice(["nan", "inf", "a rail", "a million times as loud", "a hundred times as loud"], 3):
+        begin = round(rng.uniform(0, 36) * RATE)
+        part = slice(begin, begin + 1 + round(rng.choice([0, 0.05, 0.4, 1, 6]) * rng.uniform(0.5, 1.5) * RATE))
+        signal[:, part] = FAULTS[fault](signal[:, part], np.arange(part.start, part.stop)[: signal.shape[1]] / RATE)
+        spans.append((part.start / RATE, part.stop / RATE))
+    stream = make(classifier, context_seconds=float(rng.choice([5, 8, 15])))
+    windows, _, _ = feed(stream, signal, rng.integers(1, 2000, 5).tolist())
+    whole = {end for end in np.arange(5.0, 40.1, 2) if all(end <= start or end - 5 >= stop for start, stop in spans)}
+    assert set(windows) == whole
+
+
 def test_gaps_one_after_the_other_are_told_apart(classifier):
     signal = spoilt("nan", 8, 9, 60)
     for fault, start, stop in (("zeros", 15, 17.5), ("a million times as loud", 24, 24.1), ("nan", 40, 40.5)):

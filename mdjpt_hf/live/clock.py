@@ -61,9 +61,14 @@ class Rate:
     notes: tuple[str, ...] = ()
 
     @property
-    def smallest_loss(self) -> float:
-        """The least that is recognised as lost, in s."""
+    def tolerance(self) -> float:
+        """s that stamps may be off without a meaning."""
         return max(LATE / self.measured, 4 * self.jitter + 0.5 / self.measured)
+
+    @property
+    def smallest_loss(self) -> float:
+        """s; what is lost beyond is seen, however stamps tremble."""
+        return self.tolerance + 3 * self.jitter
 
 
 def measure_rate(stamps: np.ndarray, announced: float) -> Rate:
@@ -127,7 +132,7 @@ def _judged(measured: float, announced: float, jitter: float) -> Rate:
     if rate.smallest_loss > 2 / measured:
         notes.append(
             f"time stamps tremble by {1000 * jitter:.0f} ms, so that losses below {1000 * rate.smallest_loss:.0f} ms "
-            "cannot be seen"
+            "may not be seen"
         )
     return Rate(measured, used, jitter, tuple(notes))
 
@@ -214,7 +219,7 @@ class SampleClock:
         pieces: list[Piece] = []
         while len(stamps):
             late = stamps - (self._expected + self._period * np.arange(len(stamps)))
-            off = np.flatnonzero(np.abs(late) > self.rate.smallest_loss)
+            off = np.flatnonzero(np.abs(late) > self.rate.tolerance)
             good = int(off[0]) if len(off) else len(stamps)
             if not good:
                 found = self._lateness(late)
@@ -242,7 +247,7 @@ class SampleClock:
             come at another rate from here on.
         """
         assert self.rate is not None
-        needed, least = max(2, round(CONFIRMED / self._period)), self.rate.smallest_loss
+        needed, least = max(2, round(CONFIRMED / self._period)), self.rate.tolerance
         for first in range(max(0, len(late) - needed + 1)):
             if abs(late[first]) <= least:
                 return 0.0, first
