@@ -56,7 +56,7 @@ def prepared_folder(source: str | Path | Dataset) -> Path:
     path = Path(source)
     if not path.exists() and names_hub_dataset(source):
         return _from_parquet(_downloaded(str(source)), str(source))
-    if path.is_dir() and not (path / "state.json").is_file() and parquet_files(path):
+    if path.is_dir() and not _is_prepared(path) and parquet_files(path):
         return _from_parquet(path, str(path))
     return path
 
@@ -68,7 +68,12 @@ def holds_corpus(source: Any) -> bool:
     path = Path(source)
     if not path.exists():
         return names_hub_dataset(source)
-    return path.is_dir() and bool(parquet_files(path) or [*path.glob("state.json"), *path.glob("*/state.json")])
+    return path.is_dir() and (_is_prepared(path) or bool(parquet_files(path)))
+
+
+def _is_prepared(path: Path) -> bool:
+    """A prepared folder, or one that holds some, whatever else lies there."""
+    return (path / "state.json").is_file() or any(path.glob("*/state.json"))
 
 
 def as_sources(data: Any) -> tuple[str, ...]:

@@ -131,6 +131,14 @@ def test_a_broken_file_is_named(prepared, tmp_path):
         open_corpora([parquet])
 
 
+def test_another_table_beside_prepared_folders_is_no_corpus(prepared, tmp_path):
+    place = tmp_path / "data"
+    place.mkdir()
+    prepared("one").rename(place / "one")
+    pq.write_table(pa.table({"f0": [1.0]}), place / "features.parquet")
+    assert [trials.name for trials in open_corpora([place])] == ["one"]
+
+
 def test_paths_are_not_taken_for_datasets_of_the_hub(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "outputs").mkdir()
