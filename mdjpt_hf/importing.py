@@ -3,9 +3,11 @@
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import PurePath
+from types import ModuleType
+from typing import Any
 
 
 @contextmanager
@@ -22,6 +24,17 @@ def collection_paused() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def keep_former_name(name: str, module: ModuleType, function: Callable[..., Any]) -> None:
+    """Let a module be found under a name that a function of the package has now; called, it is that function."""
+
+    class Former(ModuleType):
+        def __call__(self, *arguments: Any, **options: Any) -> Any:
+            return function(*arguments, **options)
+
+    module.__class__ = Former
+    sys.modules[name] = module
 
 
 #: In the environment of workers that prepare data.

@@ -95,3 +95,11 @@ def test_unknown_corpora_end_with_a_message_not_a_stack_trace(tmp_path):
     assert result.returncode == 1
     assert "CorpusError: unknown corpus 'seeed'" in result.stderr and "Traceback" not in result.stderr
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("name", ["pretrain", "predict"])
+@pytest.mark.parametrize("before", ["", "import mdjpt_hf.{name}; "])
+def test_functions_with_the_names_of_former_modules_can_be_called_whatever_was_imported(name, before):
+    code = before + "from mdjpt_hf import {name}; print(callable({name}))"
+    code += "; from mdjpt_hf.{name} import {name} as same; print(callable(same)); print(callable(mdjpt_hf.{name}))"
+    assert run_python("import mdjpt_hf; " + code.format(name=name)).split() == ["True"] * 3
