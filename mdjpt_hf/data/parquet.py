@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -62,15 +61,10 @@ def _write(folder: Path, corpus: Mapping[str, Any], shards: Sequence[Mapping[str
     shutil.rmtree(staging, ignore_errors=True)
     (staging / "data").mkdir(parents=True)
     together = max(1, ceil(sum(shard["rows"] for shard in shards) / MOST_FILES))
-    parts = [
-        (shard["file"], start, min(start + together, shard["rows"]))
-        for shard in shards
-        for start in range(0, shard["rows"], together)
-    ]
-    with Progress(len(parts), 0, "parquet", "file") as progress, _no_bar_for_each():
-        for index, (file, start, stop) in enumerate(parts):
-            rows = _opened(folder / file).select(range(start, stop))
-            rows.to_parquet(staging / "data" / f"train-{index:05d}-of-{len(parts):05d}.parquet", batch_size=1)
+    count = sum(ceil(shard["rows"] / together) for shard in shards)
+    with Progress(count, 0, "parquet", "file") as progress, _no_bar_for_each():
+        for index, rows in enumerate(_parts(folder, shards, together)):
+            rows.to_parquet(staging / "data" / f"train-{index:05d}-of-{count:05d}.parquet", batch_size=1)
             progress.advance()
     report = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
     write_json(staging / CORPUS_FILE, public_metadata(corpus, report))
@@ -88,6 +82,9 @@ def _no_bar_for_each() -> Iterator[None]:
             enable_progress_bars()
 
 
-@lru_cache(maxsize=1)
-def _opened(shard: Path) -> Dataset:
-    return Dataset.from_file(str(shard))
+def _parts(folder: Path, shards: Sequence[Mapping[str, Any]], together: int) -> Iterator[Dataset]:
+    """The rows of every shard, so many at a time."""
+    for shard in (shard for shard in shards if shard["rows"]):
+        rows = Dataset.from_file(str(folder / shard["file"]))
+        for start in range(0, shard["rows"], together):
+            yield rows.select(range(start, min(start + together, shard["rows"])))

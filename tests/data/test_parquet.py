@@ -51,6 +51,15 @@ def test_changed_rows_are_never_read_from_a_cache(toy_corpus, tmp_path):
     assert seen[0] == seen[1] and seen[2] == seen[3] and seen[0] != seen[2]
 
 
+def test_a_corpus_of_one_shard_that_was_prepared_again_is_written_as_it_is_now(toy_corpus, tmp_path):
+    written = []
+    for seed in (0, 1):
+        prepare(toy_corpus(seed=seed, shown={("s1", 1): ["a"]}), tmp_path / "toy", progress=False)
+        (file,) = (write_parquet(tmp_path / "toy", tmp_path / f"parquet-{seed}") / "data").iterdir()
+        written.append(pq.read_table(file).column("signal")[0].as_py()[:5])
+    assert written[1] == load_from_disk(str(tmp_path / "toy"))[0]["signal"][:5] != written[0]
+
+
 def test_what_is_there_is_not_touched(prepared, tmp_path):
     with pytest.raises(CorpusError, match="not a prepared corpus"):
         write_parquet(tmp_path, tmp_path / "out")
