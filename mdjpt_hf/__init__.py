@@ -35,18 +35,18 @@ if TYPE_CHECKING:
     from mdjpt_hf.pretraining import pretrain
     from mdjpt_hf.training.config import RunConfig
 
-#: What the commands do, as functions, with their settings: name -> where it is.
+#: What the commands do, as functions, with their settings: name -> "module:name".
 _WORK = {
-    "EEGEncoder": "mdjpt_hf.estimator",
-    "Evaluation": "mdjpt_hf.evaluation.run",
-    "FinetuneConfig": "mdjpt_hf.finetuning.train",
-    "RunConfig": "mdjpt_hf.training.config",
-    "embed": "mdjpt_hf.embedding",
-    "evaluate": "mdjpt_hf.evaluation.run",
-    "finetune": "mdjpt_hf.finetuning.train",
-    "load_corpus": "mdjpt_hf.data.loading",
-    "predict": "mdjpt_hf.prediction",
-    "pretrain": "mdjpt_hf.pretraining",
+    "EEGEncoder": "mdjpt_hf.estimator:EEGEncoder",
+    "Evaluation": "mdjpt_hf.evaluation.run:Evaluation",
+    "FinetuneConfig": "mdjpt_hf.finetuning.train:FinetuneConfig",
+    "RunConfig": "mdjpt_hf.training.config:RunConfig",
+    "embed": "mdjpt_hf.embedding:embed",
+    "evaluate": "mdjpt_hf.evaluation.run:evaluate",
+    "finetune": "mdjpt_hf.finetuning.train:finetune",
+    "load_corpus": "mdjpt_hf.data.loading:load_corpus",
+    "predict": "mdjpt_hf.prediction:predict_all",
+    "pretrain": "mdjpt_hf.pretraining:pretrain",
 }
 
 __all__ = [
@@ -85,7 +85,8 @@ def __getattr__(name: str) -> Any:
     if name in _WORK:
         with collection_paused():
             import_module("mdjpt_hf.auto").register()
-            found = getattr(import_module(_WORK[name]), "predict_all" if name == "predict" else name)
+            module, _, own_name = _WORK[name].partition(":")
+            found = getattr(import_module(module), own_name)
         globals()[name] = found
         return found
     with collection_paused():

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset, load_from_disk
 
-from mdjpt_hf.data.sources import prepared_folder
+from mdjpt_hf.data.sources import prepared_folder, prepared_folders
 from mdjpt_hf.data.storage import file_hash, folder_metadata
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import channel_projection
@@ -183,10 +183,7 @@ def open_corpora(paths: Sequence[str | Path | Dataset], montage: str = "position
             dataset of the same name.
     """
     trial_sets = [
-        trial_set
-        for source in paths
-        for folder in _prepared_folders(prepared_folder(source))
-        for trial_set in _open(folder, montage)
+        trial_set for source in paths for folder in _folders_of(source) for trial_set in _open(folder, montage)
     ]
     names = [trial_set.name for trial_set in trial_sets]
     for name in sorted({name for name in names if names.count(name) > 1}):
@@ -199,18 +196,16 @@ def open_corpora(paths: Sequence[str | Path | Dataset], montage: str = "position
     return trial_sets
 
 
-def _prepared_folders(path: Path) -> list[Path]:
-    if (path / "state.json").is_file():
-        return [path]
-    # Folders with a dot are preparations that did not finish.
-    inner = sorted(file.parent for file in path.glob("*/state.json") if not file.parent.name.startswith("."))
-    if not inner:
+def _folders_of(source: str | Path | Dataset) -> list[Path]:
+    path = prepared_folder(source)
+    folders = prepared_folders(path)
+    if not folders:
         raise CorpusError(
             "is not a prepared corpus (no state.json in it or in its folders)",
             path=path,
             remedy="Make one with `mdjpt data prepare`, or give a Parquet folder or user/corpus of the Hub",
         )
-    return inner
+    return folders
 
 
 def _load(folder: Path) -> Any:

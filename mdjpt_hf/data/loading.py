@@ -10,7 +10,7 @@ from datasets import Dataset, IterableDataset, concatenate_datasets, config, loa
 from huggingface_hub import HfFileSystem
 
 from mdjpt_hf.data.prepare import preparation_key, prepare
-from mdjpt_hf.data.sources import names_hub_dataset, prepared_folder
+from mdjpt_hf.data.sources import names_hub_dataset, prepared_folder, prepared_folders
 from mdjpt_hf.data.storage import CORPUS_FILE, info_metadata
 from mdjpt_hf.data_scripts import BUILDERS, builder_class
 from mdjpt_hf.errors import ConfigurationError, CorpusError
@@ -93,9 +93,7 @@ def _refuse(options: dict[str, Any], why: str) -> None:
 
 
 def _opened(folder: Path) -> Dataset:
-    parts = (
-        [folder] if (folder / "state.json").is_file() else sorted(path.parent for path in folder.glob("*/state.json"))
-    )
+    parts = prepared_folders(folder)
     if not parts:
         raise CorpusError(
             "is neither a corpus that can be prepared, nor a prepared or Parquet folder, nor a dataset of the Hub",

@@ -322,7 +322,6 @@ def _finish(
             os.replace(_shard_file(staging, index), staging / name)
         shards.append({"file": name, "unit": unit["unit"], "rows": len(unit["trials"]), "sha256": unit["sha256"]})
     report = {"notes": builder.notes(), **_report(built)}
-    fingerprint = hashlib.sha256("".join(shard["sha256"] for shard in shards).encode()).hexdigest()
     recordings = [recording for unit in built for recording in unit["recordings"]]
     corpus = {
         "key": key,
@@ -332,7 +331,7 @@ def _finish(
         "recordings": recordings,
     }
     shared = public_metadata(corpus, report)
-    write_dataset_files(staging, [shard["file"] for shard in shards], fingerprint, shared)
+    write_dataset_files(staging, shards, shared)
     write_json(staging / REPORT_FILE, report)
     write_json(staging / CORPUS_FILE, corpus)
     return report

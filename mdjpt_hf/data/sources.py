@@ -56,7 +56,7 @@ def prepared_folder(source: str | Path | Dataset) -> Path:
     path = Path(source)
     if not path.exists() and names_hub_dataset(source):
         return _from_parquet(_downloaded(str(source)), str(source))
-    if path.is_dir() and not _is_prepared(path) and parquet_files(path):
+    if path.is_dir() and not prepared_folders(path) and parquet_files(path):
         return _from_parquet(path, str(path))
     return path
 
@@ -68,12 +68,15 @@ def holds_corpus(source: Any) -> bool:
     path = Path(source)
     if not path.exists():
         return names_hub_dataset(source)
-    return path.is_dir() and (_is_prepared(path) or bool(parquet_files(path)))
+    return path.is_dir() and bool(prepared_folders(path) or parquet_files(path))
 
 
-def _is_prepared(path: Path) -> bool:
-    """A prepared folder, or one that holds some, whatever else lies there."""
-    return (path / "state.json").is_file() or any(path.glob("*/state.json"))
+def prepared_folders(path: Path) -> list[Path]:
+    """A prepared folder itself, or those directly in a folder, whatever else lies there; none if there are none."""
+    if (path / "state.json").is_file():
+        return [path]
+    # Folders with a dot are preparations that did not finish.
+    return sorted(file.parent for file in path.glob("*/state.json") if not file.parent.name.startswith("."))
 
 
 def as_sources(data: Any) -> tuple[str, ...]:
@@ -198,8 +201,7 @@ def _write(folder: Path, key: str, rows: Iterable[pa.Table], metadata: Mapping[s
         raise CorpusError("holds no rows", path=name, value=0, remedy=_REMEDY)
     for shard in shards:
         shard["sha256"] = file_hash(folder / shard["file"])
-    fingerprint = hashlib.sha256("".join(shard["sha256"] for shard in shards).encode()).hexdigest()
-    write_dataset_files(folder, [shard["file"] for shard in shards], fingerprint, metadata)
+    write_dataset_files(folder, shards, metadata)
     write_json(folder / CORPUS_FILE, {"recordings": [], **metadata, "key": key, "shards": shards})
 
 

@@ -7,7 +7,7 @@ exists is complete.
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +58,15 @@ def _record_batch(row: dict[str, Any]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def write_dataset_files(folder: Path, shards: list[str], fingerprint: str, metadata: Mapping[str, Any]) -> None:
+def write_dataset_files(folder: Path, shards: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any]) -> None:
     """Add the two small files that make a folder of shards a dataset for `load_from_disk`.
 
     Args:
+        shards: `file` and `sha256` of each, in order; the dataset's fingerprint follows from the hashes.
         metadata: Of [`public_metadata`]; it goes into the dataset's info, and so with it wherever it is saved.
     """
     facts = metadata.get("facts", [])
+    fingerprint = hashlib.sha256("".join(shard["sha256"] for shard in shards).encode()).hexdigest()
     DatasetInfo(
         description=json.dumps(metadata, ensure_ascii=False),
         citation="\n\n".join(dict.fromkeys(entry["citation"] for entry in facts if entry.get("citation"))),
@@ -72,7 +74,7 @@ def write_dataset_files(folder: Path, shards: list[str], fingerprint: str, metad
         features=TRIAL_FEATURES,
     ).write_to_directory(str(folder))
     state: dict[str, Any] = {
-        "_data_files": [{"filename": shard} for shard in shards],
+        "_data_files": [{"filename": shard["file"]} for shard in shards],
         "_fingerprint": fingerprint[:16],
         "_format_columns": None,
         "_format_kwargs": {},

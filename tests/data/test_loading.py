@@ -47,6 +47,8 @@ def test_folders_of_both_kinds(prepared, tmp_path):
 def test_a_folder_of_several_is_one_dataset(prepared, tmp_path):
     prepared("one"), prepared("two")
     assert set(load_corpus(tmp_path)["dataset"]) == {"one", "two"}
+    (tmp_path / "two").rename(tmp_path / ".two.old")  # of a preparation that did not finish
+    assert set(load_corpus(tmp_path)["dataset"]) == {"one"}
 
 
 def test_streams_have_the_same_rows_in_the_same_order(prepared):
