@@ -16,12 +16,12 @@ from mdjpt_hf.data_scripts.base import CorpusBuilder, CorpusFacts, UnitReport
 from mdjpt_hf.data_scripts.bids_layout import bids_recordings, entities, read_json, read_tsv, sidecar
 from mdjpt_hf.data_scripts.bids_rules import BIDSTrial, completed, read_rules, told, trials_of
 from mdjpt_hf.data_scripts.files import fingerprint, fingerprints, read_recording
+from mdjpt_hf.data_scripts.own_recordings import add_notes, prepared_recording, problem_of
 from mdjpt_hf.data_scripts.signatures import signature
-from mdjpt_hf.errors import CorpusError, MontageError, located
-from mdjpt_hf.modeling.coverage_mdjpt import check_coverage
+from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.raw_mdjpt import Recording
 from mdjpt_hf.modeling.signal_mdjpt import microvolts_per
-from mdjpt_hf.preprocessing import Preprocessed, check_preset, preprocess, preset_settings
+from mdjpt_hf.preprocessing import check_preset, preset_settings
 from mdjpt_hf.schema import RATINGS, Trial
 
 #: Licence as studies spell it, in lower case without blanks -> that of the Hub.
@@ -173,15 +173,12 @@ class BIDS(CorpusBuilder):
             recording, notes = read_recording(path, self.unit)
             report.signatures[name] = signature(recording)
             recording, more = with_channel_table(recording, sidecar(path, self.source, "channels.tsv"))
-            prepared = self._prepared(path, recording)
+            prepared = prepared_recording(path, recording, self.preprocessing)
             self._check_times(path, prepared.end)
-            notes += [*recording.notes, *recording.selection.notes(), *more, *prepared.notes]
-            report.notes += [line for note in notes if (line := f"{name}: {note}") not in report.notes]
+            add_notes(report, name, [*notes, *recording.notes, *recording.selection.notes(), *more, *prepared.notes])
             for trial in self.trials[path]:
                 span = prepared.span(trial.onset, trial.duration)
-                problem = "lies outside the recording" if span.beyond else span.broken
-                if not problem and prepared.is_silent(span.start, span.stop):
-                    problem = "is silent: no channel varies"
+                problem = "lies outside the recording" if span.beyond else problem_of(span, prepared)
                 if problem:
                     report.rejected.append(f"{name}: the trial of line {trial.line} {problem}")
                     continue
@@ -192,23 +189,6 @@ class BIDS(CorpusBuilder):
                     report.notes.append(f"{name}: {trial.stimulus!r} is shown again, and called {stimulus!r}")
                 yield self._trial(unit, session, position[session], stimulus, trial, prepared, span)
                 position[session] += 1
-
-    def _prepared(self, path: Path, recording: Recording) -> Preprocessed:
-        prepared = preprocess(
-            recording.signal,
-            recording.ch_names,
-            recording.sampling_rate,
-            self.preprocessing,
-            recording.bads,
-            where=str(path),
-            unit=recording.unit,
-            stretches=recording.stretches,
-        )
-        try:
-            check_coverage([name for name in prepared.ch_names if name not in prepared.interpolated])
-        except MontageError as error:
-            raise located(error, str(path)) from error
-        return prepared
 
     def _check_times(self, path: Path, end: float) -> None:
         """Refuse times that are none of this recording."""

@@ -26,13 +26,13 @@ import numpy as np
 
 from mdjpt_hf.data_scripts.base import CorpusBuilder, CorpusFacts, UnitReport
 from mdjpt_hf.data_scripts.files import fingerprints, read_recording
+from mdjpt_hf.data_scripts.own_recordings import add_notes, prepared_recording, problem_of
 from mdjpt_hf.data_scripts.recordings_table import TableRow, check_overlaps, read_table, spelling_notes
 from mdjpt_hf.data_scripts.signatures import signature
-from mdjpt_hf.errors import CorpusError, MontageError, located
-from mdjpt_hf.modeling.coverage_mdjpt import check_coverage
+from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.signal_mdjpt import microvolts_per
 from mdjpt_hf.modeling.stretches_mdjpt import Span
-from mdjpt_hf.preprocessing import Preprocessed, check_preset, preprocess, preset_settings
+from mdjpt_hf.preprocessing import Preprocessed, check_preset, preset_settings
 from mdjpt_hf.schema import RATINGS, Trial
 
 
@@ -128,25 +128,11 @@ class Recordings(CorpusBuilder):
         for session, file in sorted(dict.fromkeys((row.session, row.file) for row in rows), key=lambda part: part[0]):
             recording, notes = read_recording(self.source / file, self.unit)
             report.signatures[file] = signature(recording)
-            prepared = preprocess(
-                recording.signal,
-                recording.ch_names,
-                recording.sampling_rate,
-                self.preprocessing,
-                recording.bads,
-                where=str(self.source / file),
-                unit=recording.unit,
-                stretches=recording.stretches,
-            )
-            self._check_coverage(file, prepared)
-            notes += [*recording.notes, *recording.selection.notes(), *prepared.notes]
-            report.notes += [line for note in notes if (line := f"{file}: {note}") not in report.notes]
+            prepared = prepared_recording(self.source / file, recording, self.preprocessing)
+            add_notes(report, file, [*notes, *recording.notes, *recording.selection.notes(), *prepared.notes])
             for row in (row for row in rows if (row.session, row.file) == (session, file)):
                 span = self._span(row, prepared)
-                problem = span.broken
-                if not problem and prepared.is_silent(span.start, span.stop):
-                    problem = "is silent: no channel varies"
-                if problem:
+                if problem := problem_of(span, prepared):
                     report.rejected.append(f"{file}: the trial of line {row.line} {problem}")
                     continue
                 yield self._trial(row, prepared, span)
@@ -169,12 +155,6 @@ class Recordings(CorpusBuilder):
         """The same for every name of a file: other spellings and links."""
         path = self.source / file
         return (path.stat().st_dev, path.stat().st_ino) if path.exists() else path.absolute()
-
-    def _check_coverage(self, file: str, prepared: Preprocessed) -> None:
-        try:
-            check_coverage([name for name in prepared.ch_names if name not in prepared.interpolated])
-        except MontageError as error:
-            raise located(error, str(self.source / file)) from error
 
     def _check_exists(self, row: TableRow) -> None:
         path = self.source / row.file
