@@ -3,6 +3,7 @@
 import math
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -273,28 +274,31 @@ def _train_head(config: FinetuneConfig, model: Any, windows: LabelledDataset, pa
 
 
 def _train_full(config: FinetuneConfig, model: Any, windows: LabelledDataset, parts) -> tuple[Any, int]:
-    _train_head(_head_first(config), model, windows, parts)
+    return _train_from_head(config, model, windows, parts, lambda: model, lambda trained: trained)
+
+
+def _train_from_head(
+    config: FinetuneConfig,
+    model: Any,
+    windows: LabelledDataset,
+    parts,
+    adapt: Callable[[], Any],
+    merge: Callable[[Any], Any],
+) -> tuple[Any, int]:
+    """Change the encoder from where a head already fits it: a fresh head's gradients would spoil features that nothing
+    is wrong with (Kumar et al. 2022, arXiv 2202.10054).
+
+    Validation subjects, if they choose, may have been better off with the head alone, which is kept then.
+    """
+    _train_head(replace(config, method="head", learning_rate=0.0), model, windows, parts)
     before = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
-    fitted = _fit_windows(config, model, windows, parts)
-    return _better(model, before, fitted), fitted.steps
-
-
-def _head_first(config: FinetuneConfig) -> FinetuneConfig:
-    """The encoder is changed from where a head already fits it: a fresh head's gradients would spoil features that
-    nothing is wrong with (Kumar et al. 2022, arXiv 2202.10054)."""
-    return replace(config, method="head", learning_rate=0.0)
-
-
-def _better(model: Any, before: dict[str, torch.Tensor], fitted: "_Fitted") -> Any:
-    """With the weights of before where validation subjects, if they choose, were better off with them."""
-    if fitted.selection is not None and fitted.selection < fitted.selection_before:
-        model.load_state_dict(before)
-    return model
-
-
-def _fit_windows(config: FinetuneConfig, model: Any, windows: LabelledDataset, parts) -> "_Fitted":
+    adapted = adapt()
     sets = [torch.utils.data.Subset(windows, part.tolist()) for part in parts]
-    return _fit(config, model, sets, windows, parts)
+    fitted = _fit(config, adapted, sets, windows, parts)
+    trained = merge(adapted)
+    if fitted.selection is not None and fitted.selection < fitted.selection_before:
+        trained.load_state_dict(before)
+    return trained, fitted.steps
 
 
 def _train_lora(config: FinetuneConfig, model: Any, windows: LabelledDataset, parts) -> tuple[Any, int]:
@@ -312,11 +316,8 @@ def _train_lora(config: FinetuneConfig, model: Any, windows: LabelledDataset, pa
         target_modules=[f"{prefix}.{name}" for name in linear],
         modules_to_save=["classifier"],
     )
-    _train_head(_head_first(config), model, windows, parts)
-    before = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
-    adapted = get_peft_model(model, settings)
-    fitted = _fit_windows(config, adapted, windows, parts)
-    return _better(adapted.merge_and_unload(), before, fitted), fitted.steps
+    adapt, merge = (lambda: get_peft_model(model, settings)), (lambda adapted: adapted.merge_and_unload())
+    return _train_from_head(config, model, windows, parts, adapt, merge)
 
 
 _TRAINERS = {"head": _train_head, "full": _train_full, "lora": _train_lora}
