@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from transformers import AutoFeatureExtractor, AutoModel
 
 from mdjpt_hf.data.corpora import TrialSet, open_corpora
 from mdjpt_hf.data.sources import holds_corpus
-from mdjpt_hf.data.windows import index_windows, read_windows
 from mdjpt_hf.errors import ConfigurationError, MDJPTError, located
+from mdjpt_hf.evaluation.features import all_windows, encoder_features
 from mdjpt_hf.modeling.folders_mdjpt import is_folder_of_recordings, recordings_in
 from mdjpt_hf.modeling.reading_mdjpt import read_file
 
@@ -202,25 +201,18 @@ def _of_corpus(encoder: Any, trials: TrialSet, stride: float | None, batch_size:
             value=rate,
             remedy="Prepare it again with `mdjpt data prepare`",
         )
-    index = index_windows(trials.n_samples, round(seconds * rate), round((stride or seconds) * rate))
-    subject, session = trials.subject[index.trial], trials.session[index.trial]
+    windows = all_windows(trials, seconds, stride)
     columns = {
         "dataset": trials.name,
-        "subject": subject,
-        "session": session,
-        "trial": trials.trial[index.trial],
-        "stimulus": trials.stimulus[index.trial],
-        "label": trials.label[index.trial],
-        "label_name": _names(trials.label_names, trials.label[index.trial]),
-        "onset": index.start / rate,
+        "subject": windows.subject,
+        "session": trials.session[windows.index.trial],
+        "trial": trials.trial[windows.index.trial],
+        "stimulus": windows.stimulus,
+        "label": windows.label,
+        "label_name": _names(trials.label_names, windows.label),
+        "onset": windows.index.start / rate,
     }
-    features = np.empty((len(index.trial), encoder.config.pooled_size), dtype=np.float32)
-    recordings = pd.factorize(pd.MultiIndex.from_arrays([subject, session]))[0]
-    for recording in np.unique(recordings):
-        own = np.flatnonzero(recordings == recording)
-        values = torch.from_numpy(read_windows(trials, index, own))
-        features[own] = encoder.encode_recording(values, batch_size=batch_size).float().cpu().numpy()
-    return Embeddings(features, pd.DataFrame(columns))
+    return Embeddings(encoder_features(encoder, windows, batch_size), pd.DataFrame(columns))
 
 
 def _names(known: Sequence[str], labels: np.ndarray) -> list[str]:

@@ -22,7 +22,7 @@ class LabelledWindows:
         trials: Where they come from. index: `(windows,)` which they are.
         subject, stimulus: `(windows,)` strings. trial: `(windows,)` a number per (subject, session, stimulus).
         recording: `(windows,)` a number per (subject, session).
-        label: `(windows,)` classes from 0.
+        label: `(windows,)` classes from 0; -1 where unknown.
     """
 
     trials: TrialSet
@@ -39,7 +39,11 @@ class LabelledWindows:
 
 def labelled_windows(trials: TrialSet, seconds: float, stride_seconds: float | None = None) -> LabelledWindows:
     """Cut labelled trials into windows, without overlap unless a stride is given."""
-    trials = trials.select(trials.label >= 0)
+    return all_windows(trials.select(trials.label >= 0), seconds, stride_seconds)
+
+
+def all_windows(trials: TrialSet, seconds: float, stride_seconds: float | None = None) -> LabelledWindows:
+    """Cut all trials into windows; the label of those that have none is -1."""
     length = round(seconds * trials.sampling_rate)
     stride = length if stride_seconds is None else round(stride_seconds * trials.sampling_rate)
     index = index_windows(trials.n_samples, length, stride)
