@@ -8,6 +8,9 @@ import typer
 Private = Annotated[bool, typer.Option("--private", help="Make it private; a repository that is public is refused.")]
 Revision = Annotated[str, typer.Option(help="Branch to commit to, made if need be; default the main one.")]
 CreatePR = Annotated[bool, typer.Option("--create-pr", help="Propose the commit as a pull request.")]
+ToFolder = Annotated[
+    Path | None, typer.Option("--to", help="Write the files to this folder, as they would stand there; send nothing.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be sent, and send nothing.")]
 
 
@@ -18,6 +21,7 @@ def push(
     revision: Revision = "",
     create_pr: CreatePR = False,
     dry_run: DryRun = False,
+    to: ToFolder = None,
     space: Annotated[bool, typer.Option("--space", help="The folder is a Space.")] = False,
     licence: Annotated[
         str, typer.Option(help="Of the weights, as the Hub spells it; default apache-2.0 if all data are simulated.")
@@ -30,7 +34,8 @@ def push(
     """Share a trained model on the Hugging Face Hub as one commit: weights, code, card, figures, records."""
     from mdjpt_hf.hub import push_model, push_space
 
-    options: dict[str, Any] = {"private": private, "revision": revision, "create_pr": create_pr, "dry_run": dry_run}
+    options: dict[str, Any] = {"private": private, "revision": revision, "create_pr": create_pr}
+    options |= {"dry_run": dry_run, "to_folder": to}
     if space:
         _refuse_for_spaces(licence=licence, base_model=base_model, facts=facts)
         typer.echo(str(push_space(run, repo, **options)))
@@ -50,6 +55,7 @@ def push_data(
     revision: Revision = "",
     create_pr: CreatePR = False,
     dry_run: DryRun = False,
+    to: ToFolder = None,
 ) -> None:
     """Share a prepared corpus as Parquet with its card; what its terms forbid is refused."""
     from mdjpt_hf.hub import push_corpus
@@ -63,6 +69,7 @@ def push_data(
         revision=revision,
         create_pr=create_pr,
         dry_run=dry_run,
+        to_folder=to,
     )
     typer.echo(str(pushed))
 

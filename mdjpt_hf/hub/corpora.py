@@ -56,12 +56,13 @@ def push_corpus(
     revision: str = "",
     create_pr: bool = False,
     dry_run: bool = False,
+    to_folder: str | Path | None = None,
 ) -> Pushed:
     """Share a prepared corpus as Parquet, one commit, which `load_dataset(repo_id)` opens and streams.
 
     Args:
         prepared: A folder made by `mdjpt data prepare`.
-        repo_id, private, revision, create_pr, dry_run: See [`mdjpt_hf.hub.push_model`].
+        repo_id, private, revision, create_pr, dry_run, to_folder: See [`mdjpt_hf.hub.push_model`].
         holds_licence: The user says that their licence covers a private copy of restricted data.
         licence: Of the user's own recordings, as the Hub spells it. It changes nothing for published corpora.
 
@@ -83,7 +84,9 @@ def push_corpus(
             SharedFile("README.md", card.encode()),
             SharedFile(CORPUS_FILE, _json(public_metadata(corpus, report))),
         ]
-        return push(with_checksums(files), to, f"{_names(corpus['facts'])}, by mdjpt-hf {__version__}", dry_run)
+        return push(
+            with_checksums(files), to, f"{_names(corpus['facts'])}, by mdjpt-hf {__version__}", dry_run, to_folder
+        )
 
 
 def check_terms(

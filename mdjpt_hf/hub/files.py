@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+import shutil
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mdjpt_hf.errors import ChecksumError
+from mdjpt_hf.errors import ChecksumError, HubError
 
 CHECKSUMS_FILE = "checksums.json"
 
@@ -59,6 +61,29 @@ def with_checksums(files: Iterable[SharedFile]) -> list[SharedFile]:
     files = sorted(files, key=lambda file: file.path)
     record = {file.path: {"sha256": file.sha256, "bytes": file.size} for file in files if file.path not in _UNRECORDED}
     return [*files, SharedFile(CHECKSUMS_FILE, json.dumps(record, indent=1).encode() + b"\n")]
+
+
+def write_folder(files: Iterable[SharedFile], folder: Path) -> None:
+    """The files as they would stand on the Hub, in a folder that is there whole or not at all.
+
+    Raises:
+        HubError: If the folder exists already and is not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise HubError("exists already; nothing was written", path=folder, remedy="Give a new folder, or an empty one")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as place:
+        new = Path(place) / folder.name
+        for file in files:
+            path = new / file.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(file.source, bytes):
+                path.write_bytes(file.source)
+            else:
+                shutil.copyfile(file.source, path)
+        if folder.exists():
+            folder.rmdir()  # empty: a rename onto it is refused on Windows
+        new.rename(folder)
 
 
 def recorded_paths(content: bytes) -> set[str]:

@@ -55,6 +55,7 @@ def push_model(
     revision: str = "",
     create_pr: bool = False,
     dry_run: bool = False,
+    to_folder: str | Path | None = None,
     licence: str = "",
     base_model: str = "",
     facts: Mapping[str, Any] | None = None,
@@ -68,6 +69,7 @@ def push_model(
         revision: Branch to commit to, made if need be; empty for the main one.
         create_pr: Propose the commit as a pull request.
         dry_run: Only say what would be sent; the Hub is not spoken to.
+        to_folder: Write the files there, as they would stand on the Hub, and send nothing.
         licence: Of the weights, as the Hub spells it; Apache-2.0 where all training data are simulated.
         base_model: The Hub's name of the checkpoint this one was trained from.
         facts: What the folder does not tell, by the names in `run_record.json`.
@@ -89,7 +91,7 @@ def push_model(
     card = model_card(known, repo_id, {file.path for file in files})
     files = [file for file in files if file.path != "README.md"] + [SharedFile("README.md", card.encode())]
     message = f"{known['family']} {known.get('name', '')}".strip() + f", by mdjpt-hf {__version__}"
-    return push(with_checksums(files), to, message, dry_run)
+    return push(with_checksums(files), to, message, dry_run, to_folder)
 
 
 def model_files(folder: Path) -> list[SharedFile]:

@@ -16,6 +16,7 @@ def push_space(
     revision: str = "",
     create_pr: bool = False,
     dry_run: bool = False,
+    to_folder: str | Path | None = None,
 ) -> Pushed:
     """Send the folder of a Gradio Space as one commit, compared afterwards.
 
@@ -23,7 +24,7 @@ def push_space(
 
     Args:
         folder: With `app.py` and a `README.md` that opens with the Space's settings.
-        repo_id, private, revision, create_pr, dry_run: See [`mdjpt_hf.hub.push_model`].
+        repo_id, private, revision, create_pr, dry_run, to_folder: See [`mdjpt_hf.hub.push_model`].
 
     Raises:
         HubError: If it is no folder of a Space, or the Hub refuses.
@@ -47,4 +48,4 @@ def push_space(
         if place not in hidden and place.as_posix() != CHECKSUMS_FILE
     ]
     to = Destination(repo_id, "space", private, revision, create_pr)
-    return push(with_checksums(files), to, f"Space by mdjpt-hf {__version__}", dry_run)
+    return push(with_checksums(files), to, f"Space by mdjpt-hf {__version__}", dry_run, to_folder)

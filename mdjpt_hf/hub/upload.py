@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
@@ -20,7 +21,7 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
 from mdjpt_hf.errors import ChecksumError, HubError, MDJPTError
-from mdjpt_hf.hub.files import CHECKSUMS_FILE, SharedFile, recorded_paths
+from mdjpt_hf.hub.files import CHECKSUMS_FILE, SharedFile, recorded_paths, write_folder
 from mdjpt_hf.version import __version__
 
 #: Seconds before each repetition of a call that failed; the client's own repetitions come on top.
@@ -93,8 +94,9 @@ class Pushed:
     Attributes:
         repo_id, kind: The repository.
         files: Path -> bytes.
-        commit: Empty after a dry run.
-        url: The page of the repository or of the pull request; empty after a dry run.
+        commit: Empty if nothing was sent.
+        url: The page of the repository or of the pull request; empty if nothing was sent.
+        folder: Where the files were written instead.
     """
 
     repo_id: str
@@ -102,15 +104,24 @@ class Pushed:
     files: dict[str, int]
     commit: str = ""
     url: str = ""
+    folder: Path | None = None
 
     def __str__(self) -> str:
         lines = [f"{size:>12,}  {path}" for path, size in self.files.items()]
         total = f"{len(self.files)} files, {sum(self.files.values()):,} bytes"
         state = f"{self.url} holds it, commit {self.commit[:12]}, compared" if self.commit else "nothing was sent"
+        if self.folder:
+            state = f"written to {self.folder}, {state}"
         return "\n".join([f"{self.kind} {self.repo_id}", *lines, f"{total}; {state}"])
 
 
-def push(files: Sequence[SharedFile], to: Destination, message: str, dry_run: bool = False) -> Pushed:
+def push(
+    files: Sequence[SharedFile],
+    to: Destination,
+    message: str,
+    dry_run: bool = False,
+    folder: str | Path | None = None,
+) -> Pushed:
     """Send files as one commit, and compare what then lies on the Hub with what lies here.
 
     Files of the last push that are not among these are deleted by the same commit; files others put there stay.
@@ -120,15 +131,20 @@ def push(files: Sequence[SharedFile], to: Destination, message: str, dry_run: bo
         to (`Destination`): Where.
         message (`str`): Title of the commit.
         dry_run (`bool`): Only say what would be sent; the Hub is not spoken to.
+        folder: Write the files there, as they would stand on the Hub; the Hub is not spoken to.
 
     Raises:
         HubError: If the Hub refuses or stays out of reach; the repository then holds the old files or the new, whole.
+            If the folder holds something already.
         ChecksumError: If files on the Hub are not those sent.
     """
     to.check()
     sizes = {file.path: file.size for file in files}
     if dry_run:
         return Pushed(to.repo_id, to.kind, sizes)
+    if folder:
+        write_folder(files, Path(folder))
+        return Pushed(to.repo_id, to.kind, sizes, folder=Path(folder))
     to.check_access()
     api = HfApi(library_name="mdjpt-hf", library_version=__version__)
     with _hub_errors(to):

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from mdjpt_hf import MDJPTFeatureExtractor, MDJPTForPreTraining, MDJPTForSequenceClassification, MDJPTModel
 from mdjpt_hf.cli import app
 from mdjpt_hf.errors import CardError, HubError
-from mdjpt_hf.hub import push_model
+from mdjpt_hf.hub import push_model, verify
+from mdjpt_hf.hub.files import SharedFile, write_folder
 from mdjpt_hf.hub.models import model_files
 from mdjpt_hf.modeling.pipeline_mdjpt import EEGEmotionPipeline
 
@@ -129,6 +130,28 @@ def test_the_command_pushes_proposes_and_only_prints(hub, run, tmp_path):
     assert "/discussions/1" in call("--create-pr", "--facts", str(tmp_path / "facts.yaml"), "--base-model", "user/a")
     proposed = hub.repo(NAME).files("refs/pr/1")["README.md"]
     assert b"seed 77" in proposed and b"base_model: user/a" in proposed
+
+
+def test_a_folder_instead_of_the_hub_holds_what_would_be_sent(hub, run, tmp_path):
+    out = tmp_path / "shared" / "starter"
+    result = CliRunner().invoke(app, ["push", str(run), NAME, "--to", str(out)], catch_exceptions=False)
+    assert result.exit_code == 0 and f"written to {out}" in result.output and not hub.calls
+    there = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert there == set(push_model(run, NAME, dry_run=True).files) and verify(str(out))
+    assert AutoModel.from_pretrained(out).config.model_type == "mdjpt"
+    assert [path.name for path in out.parent.iterdir()] == ["starter"]
+
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(HubError, match="exists already; nothing was written"):
+        push_model(run, NAME, to_folder=out)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_a_folder_that_cannot_be_written_whole_is_not_there(run, tmp_path):
+    files = [SharedFile("a.json", b"{}"), SharedFile("b.json", tmp_path / "gone.json")]
+    with pytest.raises(FileNotFoundError):
+        write_folder(files, tmp_path / "out")
+    assert not [path for path in tmp_path.iterdir() if "out" in path.name]
 
 
 # --- a stranger opens it
