@@ -15,7 +15,18 @@ BUILDERS = {
     "seed_iv": "seed_iv:SEEDIV",
     "seed_v": "seed_v:SEEDV",
     "seed_vii": "seed_vii:SEEDVII",
+    "seed_fra": "seed_fra:SEEDFRA",
+    "seed_ger": "seed_ger:SEEDGER",
     "faced": "faced:FACED",
+    "thu_ep": "thu_ep:THUEP",
+    "bci2022": "bci2022:BCI2022",
+    "mahnob": "mahnob:MAHNOB",
+    "refed": "refed:REFED",
+    "eegemotions27": "eegemotions27:EEGEmotions27",
+    "gameemo": "gameemo:GAMEEMO",
+    "dasps": "dasps:DASPS",
+    "eav": "eav:EAV",
+    "mped": "mped:MPED",
 }
 
 

@@ -31,6 +31,9 @@ class CorpusFacts:
         access: How to get the data, and whether it is open.
         size: Subjects, sessions and stimuli of the whole corpus.
         rating_scale: Instrument and range the ratings in [0, 1] were rescaled from.
+        unaligned: Why the same stimulus is not the same moment for everybody, such as a game played at one's own pace;
+            empty where it is. Such a corpus has no pairs for inter-subject alignment.
+        stimulus_set: Name of the stimuli, where other corpora show the same ones under the same ids.
     """
 
     name: str
@@ -46,6 +49,8 @@ class CorpusFacts:
     redistribution: str = ""
     licence_id: str = ""
     own: bool = False
+    unaligned: str = ""
+    stimulus_set: str = ""
 
 
 @dataclass

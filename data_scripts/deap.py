@@ -4,12 +4,12 @@ import csv
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import mne
 import numpy as np
 
 from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
+from mdjpt_hf.data_scripts.biosemi import read_bdf, status_changes
 from mdjpt_hf.data_scripts.downloaded import (
     DownloadedCorpus,
     MarkedTrial,
@@ -18,12 +18,10 @@ from mdjpt_hf.data_scripts.downloaded import (
     only_file,
     rescaled,
 )
-from mdjpt_hf.data_scripts.files import open_raw, read_recording
-from mdjpt_hf.data_scripts.isolation import isolated
+from mdjpt_hf.data_scripts.files import read_recording
 from mdjpt_hf.data_scripts.matlab import load_matlab
 from mdjpt_hf.data_scripts.pickles import load_pickle
 from mdjpt_hf.errors import CorpusError
-from mdjpt_hf.modeling.timeline_mdjpt import read_timeline
 
 #: The first 32 of 40 channels of the preprocessed files, which have one order for everybody. The original recordings
 #: come in two orders and carry their own names.
@@ -147,7 +145,7 @@ class DEAP(DownloadedCorpus):
             MarkedTrial(_stimulus(video), place, -1, onset, _VIDEO, _ratings(values, path))
             for (video, (place, values, _)), onset in zip(shown, onsets, strict=True)
         ]
-        recording, notes = read_recording(path, reader=_read_bdf)
+        recording, notes = read_recording(path, reader=read_bdf)
         return SourceRecording.of_file(path, recording, trials, notes)
 
     @cached_property
@@ -249,19 +247,9 @@ def _without_impossible(labels: np.ndarray, path: Path, report: UnitReport) -> n
     return np.column_stack([np.full((len(labels), 2), np.nan), labels[:, 2:]])
 
 
-def _read_bdf(path: Path, **arguments: Any) -> mne.io.BaseRaw:
-    """The status channel is always the last, but not always called so."""
-    return mne.io.read_raw_bdf(path, stim_channel=-1, **arguments)
-
-
-@isolated()
 def _music_onsets(path: Path) -> np.ndarray:
-    """When videos start, in s. Some recorders set further bits, so only the low byte counts."""
-    raw, _ = open_raw(path, _read_bdf)
-    codes = raw.get_data(picks=[len(raw.ch_names) - 1])[0].astype(np.int64) & 0xFF
-    starts = np.flatnonzero((codes[1:] == _MUSIC_STARTS) & (codes[:-1] != _MUSIC_STARTS)) + 1
-    timeline = read_timeline(raw)
-    return np.array([timeline.time_of(start) for start in starts.tolist()])
+    """When videos start, in s."""
+    return np.array([time for time, code in status_changes(path) if code == _MUSIC_STARTS])
 
 
 def _matching(onsets: np.ndarray, noted: np.ndarray, path: Path) -> list[float]:

@@ -19,11 +19,11 @@ from mdjpt_hf.data_scripts.downloaded import (
     only_file,
     rescaled,
 )
+from mdjpt_hf.data_scripts.emotiv import CHANNELS, without_offset
 from mdjpt_hf.data_scripts.files import fingerprint, refuse_pointers
 from mdjpt_hf.data_scripts.matlab import load_matlab
 from mdjpt_hf.errors import CorpusError
 
-CHANNELS = ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4")
 #: What each clip was chosen to evoke, in the order in which everybody saw them.
 TARGETS = (
     *("calmness", "surprise", "amusement", "fear", "excitement", "disgust"),
@@ -157,9 +157,8 @@ def _subject(path: Path, content: np.void) -> _Subject:
         # time comes first in this file; a clip has many more samples than channels
         if clip.size and (clip.ndim != 2 or clip.shape[1] != len(CHANNELS)):
             raise _foreign(path, f"a clip of shape {clip.shape}, wanted (samples, {len(CHANNELS)})")
-    offsets = [np.median(clip, axis=0) if clip.size else np.zeros(len(CHANNELS)) for clip in clips]
-    centred = [(clip.reshape(-1, len(CHANNELS)) - offset).T for clip, offset in zip(clips, offsets, strict=True)]
-    return _Subject([clip.astype(np.float32) for clip in centred], scores, np.mean(offsets, axis=1).tolist())
+    centred = [without_offset(clip.reshape(-1, len(CHANNELS)).T) for clip in clips]
+    return _Subject([signal for signal, _ in centred], scores, [offset for _, offset in centred])
 
 
 def _foreign(path: Path, found: str) -> CorpusError:

@@ -13,7 +13,6 @@ import numpy as np
 from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
 from mdjpt_hf.data_scripts.downloaded import (
     DownloadedCorpus,
-    EmotionClass,
     MarkedTrial,
     Product,
     SourceRecording,
@@ -23,9 +22,8 @@ from mdjpt_hf.data_scripts.downloaded import (
 from mdjpt_hf.data_scripts.files import read_recording, refuse_pointers
 from mdjpt_hf.data_scripts.matlab import load_matlab
 from mdjpt_hf.data_scripts.pickles import load_pickle
+from mdjpt_hf.data_scripts.tsinghua_clips import CLASSES, LABELS, NUM_CLIPS, STIMULUS_SET, label_of, stimulus_of
 from mdjpt_hf.errors import CorpusError
-
-_LABELS = ("anger", "disgust", "fear", "sadness", "neutral", "amusement", "inspiration", "joy", "tenderness")
 
 CITATION = """\
 @article{chen2023large,
@@ -56,7 +54,6 @@ PROCESSED_CHANNELS = tuple(
 )
 PROCESSED_RATE = 250.0
 PROCESSED_SECONDS = 30
-NUM_CLIPS = 28
 #: Subjects from this one on were recorded with other names for the last two electrodes.
 _FIRST_RENAMED = 61
 _RENAMED = "HEOR and HEOL of this recording are what the owners call A2 and A1; neither is used"
@@ -94,10 +91,7 @@ class FACED(DownloadedCorpus):
     """
 
     products = (PROCESSED, BIDS, RAW)
-    classes = tuple(
-        EmotionClass(name, name, "neutral" if name == "neutral" else "negative" if label < 4 else "positive")
-        for label, name in enumerate(_LABELS)
-    )
+    classes = CLASSES
     expected_subjects = 123
     about = CorpusFacts(
         name="faced",
@@ -105,7 +99,8 @@ class FACED(DownloadedCorpus):
         licence="Terms of use of Synapse syn50614194, after registration; CC-BY-4.0 for the copy of NEMAR",
         redistributable=False,
         label_source="stimulus",
-        label_names=_LABELS,
+        label_names=LABELS,
+        stimulus_set=STIMULUS_SET,
         citation=CITATION,
         access=ACCESS,
         rating_scale="arousal, valence and liking on sliders from 0 to 7",
@@ -195,10 +190,8 @@ class FACED(DownloadedCorpus):
 
 
 def _marked(shown: Shown, position: int) -> MarkedTrial:
-    # three clips of each emotion in the order of labels, four of neutral
-    label = next(label for label, last in enumerate((3, 6, 9, 12, 16, 19, 22, 25, 28)) if shown.clip <= last)
-    stimulus = f"video{shown.clip:02d}"
-    return MarkedTrial(stimulus, position, label, shown.onset, shown.duration, shown.ratings or {})
+    clip, ratings = shown.clip, shown.ratings or {}
+    return MarkedTrial(stimulus_of(clip), position, label_of(clip), shown.onset, shown.duration, ratings)
 
 
 def _continuous(file: Path, clips: list[Shown]) -> SourceRecording:

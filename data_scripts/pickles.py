@@ -19,6 +19,11 @@ from mdjpt_hf.errors import CorpusError
 
 # a plain number, text or object; records, subarrays and dates have no place in a corpus
 _PLAIN_TYPE = re.compile(r"[<>=|]?(b1|[iu][1248]|f[248]|c(8|16)|[SUa]\d+|O8?|\?)")
+#: How compressed files begin.
+_COMPRESSED = {
+    **{b"x\x01": "zlib", b"x\x5e": "zlib", b"x\x9c": "zlib", b"x\xda": "zlib", b"\x1f\x8b": "gzip", b"BZh": "bzip2"},
+    **{b"\xfd7zXZ": "xz", b"\x5d\x00\x00": "lzma", b"\x04\x22M\x18": "lz4"},
+}
 _ARRAY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -44,6 +49,25 @@ def load_array(path: Path) -> Any:
     """
     with _opened(path) as file:
         return _read(path, lambda: _read_array(path, file))
+
+
+@isolated()
+def load_joblib(path: Path) -> Any:
+    """The array, or the plain containers of arrays, in a file of `joblib.dump`.
+
+    joblib 1.6 puts a note in the place of each array, and the array's bytes right behind it.
+
+    Raises:
+        CorpusError: If the file is damaged or compressed, or asks for anything but arrays and plain containers.
+    """
+    with _opened(path) as file:
+        start = file.read(6)
+        file.seek(0)
+        if kind := next((name for magic, name in _COMPRESSED.items() if start.startswith(magic)), ""):
+            raise CorpusError(
+                f"is compressed with {kind}", path=path, value=kind, remedy="Uncompress it; only plain files are read"
+            )
+        return _read(path, lambda: _JoblibUnpickler(path, file).load())
 
 
 def _opened(path: Path) -> IO[bytes]:
@@ -80,19 +104,19 @@ def _read_array(path: Path, file: IO[bytes]) -> Any:
     return array.item() if isinstance(array, np.ndarray) and array.shape == () else array
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """An unpickler that knows the names below and no other.
+class _KnownNames:
+    """What makes an unpickler know the names below and no other.
 
     The stand-ins are static methods and built-in types: a pickle can call them, but cannot change them.
     """
 
     def __init__(self, path: Path, file: IO[bytes]):
-        super().__init__(file, encoding="latin1")
+        super().__init__(file, encoding="latin1")  # type: ignore[call-arg]
         self.path = path
 
     def load(self) -> Any:
         """The content, every stand-in replaced by the array it stands for."""
-        return _settle(super().load(), {})
+        return _settle(super().load(), {})  # type: ignore[misc]
 
     def find_class(self, module: str, name: str) -> Any:
         """The stand-in for a name.
@@ -149,6 +173,54 @@ class _ArrayUnpickler(pickle.Unpickler):
         ("builtins", "frozenset"): frozenset,
         ("collections", "OrderedDict"): dict,
     }
+
+
+class _ArrayUnpickler(_KnownNames, pickle.Unpickler):
+    """Python's own, which reads ahead."""
+
+
+class _JoblibUnpickler(_KnownNames, pickle._Unpickler):  # type: ignore[name-defined]
+    """Python's slow one, which stops where the bytes of an array begin."""
+
+    def __init__(self, path: Path, file: IO[bytes]):
+        super().__init__(path, file)
+        self.file = file
+
+    def find_class(self, module: str, name: str) -> Any:
+        """The stand-in for a name; joblib's note is one more."""
+        return (
+            _Note
+            if (module, name) == ("joblib.numpy_pickle", "NumpyArrayWrapper")
+            else super().find_class(module, name)
+        )
+
+    def _load_build(self) -> None:
+        pickle._Unpickler.load_build(self)  # type: ignore[attr-defined]
+        stack: list[Any] = self.stack  # type: ignore[attr-defined]
+        if isinstance(stack[-1], _Note):
+            stack[-1] = stack[-1].read(self.file)
+
+    dispatch = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: _load_build}  # type: ignore
+
+
+class _Note:
+    """Stands for the note before an array's bytes."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.shape, self.dtype = tuple(map(int, state["shape"])), state["dtype"].dtype
+        self.order, self.alignment = state["order"], state.get("numpy_array_alignment_bytes")
+
+    def read(self, file: IO[bytes]) -> np.ndarray:
+        """The array whose bytes come next."""
+        if self.dtype == object or min(self.shape, default=0) < 0:
+            raise ValueError(f"array of {self.dtype} and shape {self.shape}")
+        if self.alignment is not None:
+            file.read(file.read(1)[0])  # as many bytes as the first says, to begin at a round address
+        size = math.prod(self.shape) * self.dtype.itemsize
+        content = file.read(size)
+        if len(content) != size:
+            raise ValueError(f"{len(content)} bytes for an array of {size}")
+        return np.frombuffer(content, self.dtype).reshape(self.shape, order="F" if self.order == "F" else "C")
 
 
 class _Type:

@@ -181,7 +181,7 @@ def prepare(
     ] = None,
     name: Annotated[str | None, typer.Option(help="recordings, bids: name of the dataset.")] = None,
     unit: Annotated[
-        str | None, typer.Option(help="recordings, bids: unit of the numbers, if headers are wrong.")
+        str | None, typer.Option(help="recordings, bids: unit of the numbers, if headers are wrong; eav: always.")
     ] = None,
     label_source: Annotated[
         str, typer.Option(help="recordings, bids: whether labels say what was shown (stimulus) or felt (self-report).")
@@ -196,6 +196,9 @@ def prepare(
     ] = None,
     stimulus: Annotated[str, typer.Option(help="bids: column of events.tsv that names what was shown.")] = "",
     label: Annotated[str, typer.Option(help="bids: column of events.tsv with the class; - for none.")] = "",
+    channels: Annotated[
+        str, typer.Option(help="eav: names of its channels in the order of its files, with commas between them.")
+    ] = "",
     workers: Annotated[int, typer.Option(help="Processes that read subjects side by side.")] = 1,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out subjects that cannot be read, and list them.")
@@ -214,6 +217,8 @@ def prepare(
         if source is None:
             raise ConfigurationError(f"{corpus} needs --source", remedy="Give the folder your download was unpacked to")
         arguments["source"] = source
+        if corpus == "eav":
+            arguments |= {"channels": [name.strip() for name in channels.split(",") if name.strip()], "unit": unit}
         if corpus == "bids":
             arguments |= {"task": task, "rules": rules, "stimulus": stimulus, "label": label}
             arguments |= {"name": name, "unit": unit, "label_source": label_source}

@@ -82,6 +82,12 @@ class TrialSet:
         return self._mapped
 
     @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What is known of the corpus, by the names of `CorpusFacts`; empty where nothing is stored."""
+        stored = folder_metadata(self.folder).get("facts", [])
+        return next((facts for facts in stored if facts["name"] == self.name), {})
+
+    @cached_property
     def scales(self) -> np.ndarray:
         """`(trials, 2)`: mean and standard deviation of each trial's recording (subject and session), µV."""
         stored = _stored_scales(self.folder, self.name)

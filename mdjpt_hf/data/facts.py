@@ -30,8 +30,7 @@ _LIBRARIES = ("torch", "transformers", "accelerate", "datasets", "numpy", "scipy
 
 def dataset_facts(trials: TrialSet, held_out_subjects: int = 0) -> dict[str, Any]:
     """What a card says of a corpus that was trained on; no path of this machine is in it."""
-    corpus = folder_metadata(trials.folder)
-    facts: dict[str, Any] = next((facts for facts in corpus.get("facts", []) if facts["name"] == trials.name), {})
+    corpus, facts = folder_metadata(trials.folder), trials.facts
     channels = [len(names) for names in trials.ch_names]
     return {
         "name": trials.name,
@@ -42,6 +41,7 @@ def dataset_facts(trials: TrialSet, held_out_subjects: int = 0) -> dict[str, Any
         "subjects": len(np.unique(trials.subject)),
         "held_out_subjects": held_out_subjects,
         "stimuli": len(np.unique(trials.stimulus)),
+        "stimulus_set": facts.get("stimulus_set", ""),
         "trials": len(trials),
         "hours": round(trials.hours, 3),
         "channels": [min(channels), max(channels)],

@@ -75,7 +75,7 @@ class PairSampler:
         self.aligned, self.grid = aligned, grid
         self.viewers, self.clips = viewers, clips
         self._table = self._first_trials()
-        if not len(self.candidates):
+        if trials.facts.get("unaligned") or not len(self.candidates):
             raise self._impossible()
 
     def _first_trials(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
@@ -148,7 +148,9 @@ class PairSampler:
         trials = self.trials
         subjects = len(set(trials.subject.tolist()))
         short = int((trials.n_samples < self.length).sum())
-        if subjects < 2:
+        if unaligned := trials.facts.get("unaligned"):
+            reason = f"nobody in it shared a moment with anybody, since {unaligned}"
+        elif subjects < 2:
             reason = f"it has {subjects} subject, and inter-subject alignment needs at least 2"
         elif short == len(trials):
             reason = f"all its {short} trials are shorter than a window of {self.length / trials.sampling_rate:g} s"
@@ -161,5 +163,7 @@ class PairSampler:
             f"dataset {trials.name!r} cannot be used for pre-training: {reason}",
             path=trials.folder,
             value=trials.name,
-            remedy="Check the subject, session and stimulus columns, or leave this dataset out",
+            remedy="Leave this dataset out, or learn without pairs: --objective masked"
+            if unaligned
+            else "Check the subject, session and stimulus columns, or leave this dataset out",
         )

@@ -1,0 +1,88 @@
+"""EEGEmotions-27: 88 people saw 27 film clips, one for each of 27 emotions, with an Emotiv EPOC X."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
+from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus, EmotionClass, MarkedTrial, Product, SourceRecording
+from mdjpt_hf.data_scripts.emotiv import CHANNELS, without_offset
+from mdjpt_hf.data_scripts.tables import read_samples
+from mdjpt_hf.errors import CorpusError
+
+_RATE = 256.0
+
+_CITATION = """@article{huytung2025eegbased,
+  author = {Huy-Tung, Phuong and Eun-Tack, Im and Myeong-Seok, Oh and Gwang-Yong, Gim},
+  title = {{EEG}-Based Emotion Recognition: A Review and Emerging Paths},
+  journal = {IEEE Access},
+  volume = {13}, pages = {165037--165060}, year = {2025}, doi = {10.1109/ACCESS.2025.3610918}
+}"""
+
+
+def _class(name: str, emotion: str | None = None, valence: str | None = None) -> EmotionClass:
+    return EmotionClass(name, emotion, valence)
+
+
+class EEGEmotions27(DownloadedCorpus):
+    """The raw recordings, one text file for each person and emotion; about 34 of the 2,376 were never made.
+
+    There is one clip for each emotion: clip and class are one thing, and what tells classes apart may be the clip.
+    Valence is given where the common vocabulary of this package gives it to the same emotion, and nowhere else. In
+    which order the clips were shown is not in the files.
+
+    Values carry the amplifier's offset of about 4200, which is taken off each channel of each clip. Whether a count is
+    a microvolt or 0.51 of one is not settled; counts are taken for microvolts, which changes no scaled window.
+    """
+
+    products: ClassVar = (Product("eeg_raw", r"(?P<subject>\d{1,3})_(?P<emotion>\d{1,2})\.0\.txt"),)
+    classes: ClassVar = (
+        *map(_class, ("admiration", "adoration", "aesthetic appreciation")),
+        _class("amusement", "amusement", "positive"),
+        _class("anger", "anger", "negative"),
+        *map(_class, ("anxiety", "awe", "awkwardness", "boredom")),
+        _class("calmness", "calmness"),
+        *map(_class, ("confusion", "craving")),
+        _class("disgust", "disgust", "negative"),
+        *map(_class, ("empathic pain", "entrancement")),
+        _class("excitement", "excitement"),
+        _class("fear", "fear", "negative"),
+        *map(_class, ("horror", "interest")),
+        _class("joy", "joy", "positive"),
+        *map(_class, ("nostalgia", "relief", "romance")),
+        _class("sadness", "sadness", "negative"),
+        *map(_class, ("satisfaction", "sexual desire")),
+        _class("surprise", "surprise"),
+    )
+    expected_subjects: ClassVar = 88
+    about: ClassVar = CorpusFacts(
+        name="eegemotions27",
+        title="EEGEmotions-27",
+        licence="CC BY-NC 4.0",
+        redistributable=True,
+        label_source="stimulus",
+        label_names=tuple(meaning.name for meaning in classes),
+        citation=_CITATION,
+        access="Open: https://github.com/huytungst/EEGEmotions-27; give the folder with eeg_raw",
+        redistribution="The licence of its repository allows it for non-commercial use, with attribution",
+        licence_id="cc-by-nc-4.0",
+        size="88 subjects, 27 film clips",
+    )
+
+    def recordings(self, subject: str, files: list[Path], report: UnitReport) -> Iterator[SourceRecording]:
+        """One recording per clip."""
+        for file in files:
+            emotion = int(self.product.parts(file)["emotion"])
+            if not 1 <= emotion <= len(self.classes):
+                raise CorpusError(
+                    f"is of emotion {emotion}, but there are {len(self.classes)}",
+                    path=file,
+                    value=emotion,
+                    remedy="Take out what is no recording of this corpus",
+                )
+            signal, offset = without_offset(read_samples(file, len(CHANNELS), "\t", header=False)[1])
+            marked = MarkedTrial(f"clip{emotion:02d}", -1, emotion - 1)
+            notes = [f"removed the offset of each channel, about {round(offset, -2):.0f}"]
+            yield SourceRecording(file, 0, signal, CHANNELS, _RATE, [marked], notes=notes)
+        if len(files) < len(self.classes):
+            report.notes.append(f"subject {subject}: {len(files)} of {len(self.classes)} clips are here")

@@ -1,0 +1,96 @@
+"""GAMEEMO: 28 people played four computer games, five minutes each, with an Emotiv EPOC."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
+from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus, EmotionClass, MarkedTrial, Product, SourceRecording
+from mdjpt_hf.data_scripts.emotiv import CHANNELS, without_offset
+from mdjpt_hf.data_scripts.matlab import load_matlab
+from mdjpt_hf.data_scripts.tables import read_samples
+from mdjpt_hf.errors import CorpusError
+
+_RATE = 128.0
+_SECONDS = 38252 / _RATE
+#: Far more than EEG around 0 has; the device's own offset is about 4200.
+_OFFSET = 1000.0
+
+_CITATION = """@article{alakus2020gameemo,
+  author = {Alakus, Talha Burak and Gonen, Murat and Turkoglu, Ibrahim},
+  title = {Database for an emotion recognition system based on {EEG} signals and various computer games -- {GAMEEMO}},
+  journal = {Biomedical Signal Processing and Control},
+  volume = {60}, pages = {101951}, year = {2020}, doi = {10.1016/j.bspc.2020.101951}
+}"""
+
+
+class GAMEEMO(DownloadedCorpus):
+    """The games as tables or MATLAB files, preprocessed by the owners or raw.
+
+    Classes are what the games were chosen for, boring, calm, horror and funny, a game for each: game and class are one
+    thing. Everybody plays at their own pace, so that nobody shares a moment with anybody. The owners' ratings are
+    pictures of forms and are not read. In which order the games were played is not in the files.
+    """
+
+    products: ClassVar = (
+        Product("preprocessed, CSV", r"S(?P<subject>\d{2})G(?P<game>[1-4])AllChannels\.csv"),
+        Product("preprocessed, MATLAB", r"S(?P<subject>\d{2})G(?P<game>[1-4])AllChannels\.mat"),
+        Product("raw, CSV", r"S(?P<subject>\d{2})G(?P<game>[1-4])AllRawChannels\.csv"),
+        Product("raw, MATLAB", r"S(?P<subject>\d{2})G(?P<game>[1-4])AllRawChannels\.mat"),
+    )
+    classes: ClassVar = (
+        EmotionClass("boring", None, "negative"),
+        EmotionClass("calm", "calmness", "positive"),
+        EmotionClass("horror", "fear", "negative"),
+        EmotionClass("funny", "amusement", "positive"),
+    )
+    expected_subjects: ClassVar = 28
+    about: ClassVar = CorpusFacts(
+        name="gameemo",
+        title="GAMEEMO",
+        licence="Open for research by its owners; no licence is named in the files",
+        redistributable=False,
+        label_source="stimulus",
+        label_names=tuple(meaning.name for meaning in classes),
+        citation=_CITATION,
+        access="Open: see the article, doi 10.1016/j.bspc.2020.101951; give the folder with (S01) to (S28)",
+        redistribution="No licence is named, so that nothing allows it",
+        size="28 subjects, 4 games",
+        unaligned="everybody played at their own pace",
+    )
+
+    def recordings(self, subject: str, files: list[Path], report: UnitReport) -> Iterator[SourceRecording]:
+        """One recording per game."""
+        games = [int(self.product.parts(file)["game"]) for file in files]
+        if len(set(games)) < len(games):
+            raise CorpusError(
+                "is there more than once", path=files[0], value=games, remedy="Keep one copy, or give its folder"
+            )
+        for game, file in zip(games, files, strict=True):
+            signal, notes = self._read(file), []
+            if abs(float(np.median(signal))) > _OFFSET:
+                signal, offset = without_offset(signal)
+                notes.append(f"removed the offset of each channel, about {round(offset, -2):.0f}")
+            if abs(signal.shape[1] / _RATE - _SECONDS) > 1:
+                notes.append(f"lasts {signal.shape[1] / _RATE:.1f} s, {_SECONDS:.1f} usual")
+            marked = MarkedTrial(f"game{game}", -1, game - 1)
+            yield SourceRecording(file, 0, signal, CHANNELS, _RATE, [marked], notes=notes)
+
+    def _read(self, file: Path) -> np.ndarray:
+        """`(14, samples)` in the device's order, whatever that of the file."""
+        if file.suffix == ".csv":
+            names, values = read_samples(file, len(CHANNELS), ",", header=True)
+            found = dict(zip(names, values, strict=True))
+        else:
+            found = {name: np.ravel(value) for name, value in load_matlab(file, CHANNELS.__contains__).items()}
+        lengths = {len(values) for values in found.values()}
+        if set(found) != set(CHANNELS) or len(lengths) != 1:
+            raise CorpusError(
+                f"should hold the channels {', '.join(CHANNELS)}, of one length; found {', '.join(found) or 'none'}",
+                path=file,
+                value=sorted(found),
+                remedy="Copy or download it again",
+            )
+        return np.stack([found[name] for name in CHANNELS]).astype(float)
