@@ -84,7 +84,7 @@ class TrialSet:
     @cached_property
     def facts(self) -> dict[str, Any]:
         """What is known of the corpus, by the names of `CorpusFacts`; empty where nothing is stored."""
-        stored = folder_metadata(self.folder).get("facts", []) if self.folder else []
+        stored = folder_metadata(self.folder).get("facts", [])
         return next((facts for facts in stored if facts["name"] == self.name), {})
 
     @cached_property

@@ -1,5 +1,7 @@
 """Pairs and batches: aligned, balanced, repeatable, and refused where impossible."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -19,7 +21,7 @@ def trial_set(shown: dict[tuple[str, int], list[tuple[str, int]]]) -> TrialSet:
     rows = [(s, n, stimulus, samples) for (s, n), seen in shown.items() for stimulus, samples in seen]
     return TrialSet(
         name="toy",
-        folder="nowhere",
+        folder=Path("nowhere"),
         rows=np.arange(len(rows)),
         subject=np.array([row[0] for row in rows]),
         session=np.array([row[1] for row in rows]),
