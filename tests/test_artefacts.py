@@ -7,11 +7,11 @@ import pytest
 from scipy.signal import welch
 from threadpoolctl import threadpool_limits
 
-from mdjpt_hf.artefacts import find_components
 from mdjpt_hf.data_scripts import simulated
 from mdjpt_hf.data_scripts.simulated import SimulatedCorpora
 from mdjpt_hf.modeling.signal_mdjpt import average_reference, resample_and_filter
 from mdjpt_hf.preprocessing import EYE_CHANNELS, PRESETS, preprocess, preprocess_session
+from mdjpt_hf.preprocessing.artefacts import find_components
 
 RATE, FRONTAL, OCCIPITAL = 125.0, ("Fp1", "Fp2"), ("O1", "O2", "Oz")
 
@@ -131,7 +131,7 @@ def test_a_channel_without_a_place_is_removed(recording):
 @pytest.mark.parametrize(("rate", "highest"), [(128.0, 64.0), (160.0, 80.0), (250.0, 100.0), (1000.0, 100.0)])
 def test_rates_that_hide_muscles_are_told(monkeypatch, rate, highest):
     """ICLabel was trained up to 100 Hz; what it says of a narrower band is another matter."""
-    monkeypatch.setattr("mdjpt_hf.artefacts.iclabel_label_components", lambda *a, **k: np.zeros((9, 7)))
+    monkeypatch.setattr("mdjpt_hf.preprocessing.artefacts.iclabel_label_components", lambda *a, **k: np.zeros((9, 7)))
     names = ["Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2"]
     signal = np.random.default_rng(0).laplace(0, 10, (10, int(8 * rate)))
     found = find_components([signal], names, rate)

@@ -5,14 +5,14 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from mdjpt_hf import export
 from mdjpt_hf.cli import app
 from mdjpt_hf.errors import ConfigurationError, MDJPTError, SignalError
-from mdjpt_hf.export import export_onnx
 from mdjpt_hf.modeling.configuration_masked_eeg import MaskedEEGConfig
 from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
 from mdjpt_hf.modeling.modeling_masked_eeg import MaskedEEGModel
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForSequenceClassification, MDJPTModel
+from mdjpt_hf.sharing import export
+from mdjpt_hf.sharing.export import export_onnx
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra [onnx]")
 SIZES = {"hidden_size": 8, "num_attention_heads": 2}

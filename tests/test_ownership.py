@@ -15,14 +15,14 @@ from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.errors import ConfigurationError, CorpusError
 from mdjpt_hf.evaluation.run import Evaluation, evaluate
 from mdjpt_hf.finetuning.train import FinetuneConfig, finetune
-from mdjpt_hf.ownership import InUseError, owned, owned_output, take
 from mdjpt_hf.pretraining import _choose_output_dir, _give_back
+from mdjpt_hf.runtime.ownership import InUseError, owned, owned_output, take
 from mdjpt_hf.training.config import load_run_config
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from mdjpt_hf.ownership import take
+from mdjpt_hf.runtime.ownership import take
 held = take(Path(sys.argv[1]), Path("demo"))
 print("held", flush=True)
 time.sleep(600)

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from mdjpt_hf.notes import gathered
-from mdjpt_hf.progress import LOGGER, Progress
+from mdjpt_hf.runtime.notes import gathered
+from mdjpt_hf.runtime.progress import LOGGER, Progress
 
 
 def test_notes_that_files_share_are_told_once_with_a_count():
@@ -55,7 +55,8 @@ def test_piped_output_has_lines_and_quiet_has_fewer(tmp_path, quiet):
 def test_libraries_draw_no_bars_where_nobody_watches():
     """In a process of its own: loading weights and writing shards would print carriage returns."""
     code = (
-        "from mdjpt_hf.progress import print_log; import mdjpt_hf.auto; mdjpt_hf.auto.register(); print_log(); "
+        "from mdjpt_hf.runtime.progress import print_log; "
+        "from mdjpt_hf.runtime.registration import register; register(); print_log(); "
         "from transformers.utils.logging import tqdm; from datasets import are_progress_bars_disabled as datasets; "
         "from huggingface_hub.utils import are_progress_bars_disabled as hub; print(datasets(), hub()); "
         "[None for _ in tqdm(range(3), desc='weights')]"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mdjpt_hf.importing import collection_paused, workers_without_models
+from mdjpt_hf.runtime.importing import collection_paused, workers_without_models
 
 
 def loaded_after(statement: str) -> set[str]:

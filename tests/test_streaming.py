@@ -151,7 +151,7 @@ def test_a_fault_of_the_network_or_a_ctrl_c_leaves_the_stream_usable(classifier,
             raise fault
 
         with monkeypatch.context() as patch:
-            patch.setattr("mdjpt_hf.streaming.last_window", fail)
+            patch.setattr("mdjpt_hf.streaming.encoder.last_window", fail)
             with pytest.raises(type(fault)):
                 stream.push(signal[:, : round(8 * RATE)])
     assert [window.end for window in stream.push(signal[:, : round(4 * RATE)])] == [17.0, 19.0]

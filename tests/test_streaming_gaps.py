@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from mdjpt_hf.dropouts import find_dropouts
 from mdjpt_hf.errors import ConfigurationError, MDJPTError, SignalError, UnitError
 from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
@@ -14,6 +13,7 @@ from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForSequenceClassification
 from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS
 from mdjpt_hf.modeling.smoothing_mdjpt import RunningMean, running_mean
 from mdjpt_hf.streaming import StreamingEncoder
+from mdjpt_hf.streaming.dropouts import find_dropouts
 
 NAMES, RATE = ["Fp1", "Fp2", "F3", "F4", "Cz", "Pz", "O1", "O2", "T7"], 256.0
 SIZES = {"hidden_size": 8, "num_attention_heads": 2, "feature_size": 4, "id2label": {0: "low", 1: "high"}}

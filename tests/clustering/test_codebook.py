@@ -7,8 +7,8 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.metrics import normalized_mutual_info_score
 
-from mdjpt_hf.clustering.codebook import ClusteringSettings, Codebook, fit_codebook, merge_tiny, rows_of
-from mdjpt_hf.clustering.diagnostics import normalised_mutual_information
+from mdjpt_hf.training.clustering.codebook import ClusteringSettings, Codebook, fit_codebook, merge_tiny, rows_of
+from mdjpt_hf.training.clustering.diagnostics import normalised_mutual_information
 
 SETTINGS = ClusteringSettings(((2, 5, 9), (3, 6)), components=4, batches=30, batch_size=256, sample=600)
 

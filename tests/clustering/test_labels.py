@@ -5,16 +5,16 @@ import pytest
 import torch
 from sklearn.metrics import normalized_mutual_info_score
 
-from mdjpt_hf.clustering.codebook import ClusteringSettings
-from mdjpt_hf.clustering.diagnostics import guess_accuracies, report_clusters
-from mdjpt_hf.clustering.features import entropy_per_token, recording_features, states_per_token
-from mdjpt_hf.clustering.labels import cluster_tokens, label_tokens, labels_hash, open_labels
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.spectra import differential_entropy
 from mdjpt_hf.data.tokens import TokenIndex
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.configuration_masked_eeg import MaskedEEGConfig
 from mdjpt_hf.modeling.modeling_masked_eeg import MaskedEEGModel
+from mdjpt_hf.training.clustering.codebook import ClusteringSettings
+from mdjpt_hf.training.clustering.diagnostics import guess_accuracies, report_clusters
+from mdjpt_hf.training.clustering.features import entropy_per_token, recording_features, states_per_token
+from mdjpt_hf.training.clustering.labels import cluster_tokens, label_tokens, labels_hash, open_labels
 
 SETTINGS = ClusteringSettings(((3, 4), (6, 8)), components=5, batches=5, batch_size=128, sample=200)
 ENTROPY = entropy_per_token(125.0, 25)

@@ -14,15 +14,15 @@ import torch
 from noise_corpora import NoiseCorpus
 from safetensors.torch import save_file
 
-import mdjpt_hf.auto  # noqa: F401  # mends a torchaudio that was built for CUDA
+import mdjpt_hf.runtime.registration  # noqa: F401  # mends a torchaudio that was built for CUDA
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.errors import CheckpointError, ConfigurationError
-from mdjpt_hf.evaluation import braindecode_models
-from mdjpt_hf.evaluation.choices import honest
-from mdjpt_hf.evaluation.encoders import EncoderSource, open_encoders, usable
+from mdjpt_hf.evaluation.encoders import EncoderSource, braindecode_models, open_encoders, usable
+from mdjpt_hf.evaluation.protocols import pool_for
+from mdjpt_hf.evaluation.protocols.choices import honest
 from mdjpt_hf.evaluation.run import Evaluation, evaluate
-from mdjpt_hf.evaluation.runner import Effort, pool_for
+from mdjpt_hf.evaluation.scores import Effort
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of its own use of MNE and torch

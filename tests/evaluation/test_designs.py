@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mdjpt_hf.errors import SplitError
-from mdjpt_hf.evaluation.choices import honest
-from mdjpt_hf.evaluation.designs import check_votes, lonely_classes
-from mdjpt_hf.evaluation.pool import Pool
+from mdjpt_hf.evaluation.protocols.choices import honest
+from mdjpt_hf.evaluation.protocols.designs import check_votes, lonely_classes
+from mdjpt_hf.evaluation.protocols.pool import Pool
 
 
 def rest_and_task(subjects):

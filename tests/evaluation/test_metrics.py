@@ -14,8 +14,8 @@ from sklearn.metrics import (
 )
 
 from mdjpt_hf.errors import ConfigurationError
-from mdjpt_hf.evaluation import metrics
-from mdjpt_hf.evaluation.calibration import abstention_curve, fit_temperature, scale
+from mdjpt_hf.evaluation.readout import fit_temperature, scale
+from mdjpt_hf.evaluation.scores import metrics
 
 
 @pytest.fixture
@@ -94,6 +94,6 @@ def test_who_abstains_where_unsure_is_right_more_often():
     rng = np.random.default_rng(2)
     probabilities = softmax(3 * rng.normal(size=(3000, 3)), axis=1)
     label = np.array([rng.choice(3, p=row) for row in probabilities])
-    share, accuracy = abstention_curve(label, probabilities)
+    share, accuracy = metrics.abstention_curve(label, probabilities)
     assert share[-1] == 1 and accuracy[-1] == pytest.approx(np.mean(probabilities.argmax(axis=1) == label))
     assert accuracy[0] > accuracy[9] > accuracy[-1]

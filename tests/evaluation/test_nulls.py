@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from mdjpt_hf.errors import ConfigurationError
-from mdjpt_hf.evaluation.asking import Features
-from mdjpt_hf.evaluation.choices import honest
 from mdjpt_hf.evaluation.encoders import Encoder
-from mdjpt_hf.evaluation.nulls import Reports, labellings, null_in_words
-from mdjpt_hf.evaluation.pool import Pool
-from mdjpt_hf.evaluation.runner import Effort, draw_splits, evaluate_pool
+from mdjpt_hf.evaluation.protocols import draw_splits
+from mdjpt_hf.evaluation.protocols.choices import honest
+from mdjpt_hf.evaluation.protocols.pool import Pool
+from mdjpt_hf.evaluation.readout.asking import Features
+from mdjpt_hf.evaluation.scores import Effort, evaluate_pool
+from mdjpt_hf.evaluation.scores.nulls import Reports, labellings, null_in_words
 
 
 def a_pool(shown, label, target="label", windows=2):
@@ -123,12 +124,12 @@ def test_subjects_whom_dealt_labels_leave_untested_do_not_count_there(target, mo
     label = rng.uniform(size=len(shown)) if target == "valence" else [stimulus % 2 for _, stimulus in shown]
     pool = a_pool(shown, label, target)
     if target == "valence":  # with stimuli dealt in the splits as well, to leave somebody untested
-        from mdjpt_hf.evaluation import runner
+        from mdjpt_hf.evaluation.scores import scoring
 
         dealt = [(entry, rng.permutation(np.unique(pool.stimulus))) for entry in labellings(pool, 12, 0)]
         number = np.unique(pool.stimulus, return_inverse=True)[1]
         moved = [type(entry)(entry.label, names[number]) for entry, names in dealt]
-        monkeypatch.setattr(runner, "labellings", lambda pool, permutations, seed: moved)
+        monkeypatch.setattr(scoring, "labellings", lambda pool, permutations, seed: moved)
     splits, entry = scored(pool, 0, Effort(permutations=12))
     tested = {name for split in splits for name in split.test}
     assert len(entry["per_subject"]) == len(tested) and np.isfinite(entry["null"]["mean"])

@@ -8,20 +8,21 @@ import pytest
 from noise_corpora import NoiseCorpus
 from scipy.stats import pearsonr
 
-from mdjpt_hf.cards import _results
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.errors import ConfigurationError, CorpusError
-from mdjpt_hf.evaluation import rating_metrics
-from mdjpt_hf.evaluation.choices import honest
 from mdjpt_hf.evaluation.encoders import Encoder
-from mdjpt_hf.evaluation.nulls import labellings
-from mdjpt_hf.evaluation.records import read_records
-from mdjpt_hf.evaluation.report import write_report
+from mdjpt_hf.evaluation.protocols import draw_splits, pool_for
+from mdjpt_hf.evaluation.protocols.choices import honest
+from mdjpt_hf.evaluation.readout import Features
+from mdjpt_hf.evaluation.reports.records import read_records
+from mdjpt_hf.evaluation.reports.report import write_report
 from mdjpt_hf.evaluation.run import Evaluation
 from mdjpt_hf.evaluation.run import evaluate as run
-from mdjpt_hf.evaluation.runner import Effort, Features, draw_splits, evaluate_pool, pool_for
+from mdjpt_hf.evaluation.scores import Effort, evaluate_pool, rating_metrics
+from mdjpt_hf.evaluation.scores.nulls import labellings
 from mdjpt_hf.schema import Trial
+from mdjpt_hf.sharing.cards import _results
 
 
 class RatedCorpus(NoiseCorpus):
@@ -127,7 +128,7 @@ def test_what_is_there_is_found_and_noise_is_not(name, pool):
 
 def test_the_strength_is_chosen_by_validation_subjects_not_by_those_tested(pool):
     """With ratings that contradict each other on both sides, only what validation subjects say may count."""
-    from mdjpt_hf.evaluation.readout import _choose
+    from mdjpt_hf.evaluation.readout.answers import _choose
 
     ratings = np.stack([pool.label[:6] + 0.5, pool.label[:6], pool.label[:6] - 0.5])[..., None]
     parts = (np.arange(6, 9), np.arange(3), np.arange(3, 6))

@@ -8,16 +8,24 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from mdjpt_hf.errors import RecordError
-from mdjpt_hf.evaluation.choices import honest
-from mdjpt_hf.evaluation.embedding import FeatureSample, draw_embedding, join_samples, read_sample, write_sample
 from mdjpt_hf.evaluation.encoders import Encoder, read_pool
-from mdjpt_hf.evaluation.figures import draw_subjects
-from mdjpt_hf.evaluation.importance_figure import draw_importance
-from mdjpt_hf.evaluation.records import check_record, read_records
-from mdjpt_hf.evaluation.report import write_report
+from mdjpt_hf.evaluation.protocols import draw_splits, pool_for
+from mdjpt_hf.evaluation.protocols.choices import honest
+from mdjpt_hf.evaluation.readout import Features
+from mdjpt_hf.evaluation.reports.feature_map import (
+    FeatureSample,
+    draw_embedding,
+    join_samples,
+    read_sample,
+    write_sample,
+)
+from mdjpt_hf.evaluation.reports.figures import draw_subjects
+from mdjpt_hf.evaluation.reports.importance_figure import draw_importance
+from mdjpt_hf.evaluation.reports.records import check_record, read_records
+from mdjpt_hf.evaluation.reports.report import write_report
+from mdjpt_hf.evaluation.reports.scaling_figure import draw_scaling, scaling_points
 from mdjpt_hf.evaluation.run import Evaluation, evaluate
-from mdjpt_hf.evaluation.runner import Effort, Features, draw_splits, evaluate_pool, pool_for
-from mdjpt_hf.evaluation.scaling_figure import draw_scaling, scaling_points
+from mdjpt_hf.evaluation.scores import Effort, evaluate_pool
 from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS
 
 EFFORT = Effort(permutations=2, zero_shot_permutations=2, importance=True)

@@ -9,13 +9,14 @@ from noise_corpora import NoiseCorpus, knowing
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.errors import ConfigurationError
-from mdjpt_hf.evaluation.choices import PROTOCOLS, Protocol, audit_stages, honest, paper
 from mdjpt_hf.evaluation.encoders import EncoderSource, open_encoders
-from mdjpt_hf.evaluation.nulls import labellings
-from mdjpt_hf.evaluation.pool import open_pool
-from mdjpt_hf.evaluation.readout import Neighbours
-from mdjpt_hf.evaluation.runner import Effort, Features, draw_splits, evaluate_pool, pool_for
-from mdjpt_hf.evaluation.statistics import holm, paired_p_value
+from mdjpt_hf.evaluation.protocols import draw_splits, pool_for
+from mdjpt_hf.evaluation.protocols.choices import PROTOCOLS, Protocol, audit_stages, honest, paper
+from mdjpt_hf.evaluation.protocols.pool import open_pool
+from mdjpt_hf.evaluation.readout import Features, Neighbours
+from mdjpt_hf.evaluation.scores import Effort, evaluate_pool
+from mdjpt_hf.evaluation.scores.nulls import labellings
+from mdjpt_hf.evaluation.scores.statistics import holm, paired_p_value
 
 EFFORT = Effort(permutations=19, zero_shot_permutations=99)
 

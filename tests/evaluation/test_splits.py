@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from mdjpt_hf.errors import SplitError
-from mdjpt_hf.evaluation.splits import (
+from mdjpt_hf.evaluation.protocols.splits import (
     PROTOCOLS,
     Split,
     SplitManifest,

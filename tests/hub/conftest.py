@@ -35,7 +35,7 @@ def hub(server, monkeypatch):
     ):
         monkeypatch.setattr(constants, name, value)
     monkeypatch.setattr(_http, "time", SimpleNamespace(sleep=lambda seconds: None))
-    monkeypatch.setattr("mdjpt_hf.hub.upload.time", SimpleNamespace(sleep=lambda seconds: None))
+    monkeypatch.setattr("mdjpt_hf.sharing.hub.upload.time", SimpleNamespace(sleep=lambda seconds: None))
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     _http.close_session()  # a client made before would still refuse to go online

@@ -9,8 +9,8 @@ import yaml
 from huggingface_hub import ModelCard
 from run_folder import comparison, dataset, make_run, record, scores
 
-from mdjpt_hf.cards import REQUIRED, gather_facts, missing_facts, model_card
 from mdjpt_hf.errors import CardError
+from mdjpt_hf.sharing.cards import REQUIRED, gather_facts, missing_facts, model_card
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "tests" / "hub" / "demo"

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from mdjpt_hf.cli import app
 from mdjpt_hf.errors import ChecksumError, HubError
-from mdjpt_hf.hub import push_model, push_space, verify
+from mdjpt_hf.sharing.hub import push_model, push_space, verify
 
 NAME = "user/toy"
 

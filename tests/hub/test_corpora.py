@@ -15,9 +15,9 @@ from mdjpt_hf.cli import app
 from mdjpt_hf.data_scripts import BUILDERS, builder_class
 from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus
 from mdjpt_hf.errors import CorpusError, LicenceError
-from mdjpt_hf.hub import push_corpus
-from mdjpt_hf.hub.corpora import check_terms
 from mdjpt_hf.schema import TRIAL_FEATURES
+from mdjpt_hf.sharing.hub import push_corpus
+from mdjpt_hf.sharing.hub.corpora import check_terms
 
 NAME = "user/corpus"
 DOWNLOADED = [name for name in BUILDERS if issubclass(builder_class(name), DownloadedCorpus)]

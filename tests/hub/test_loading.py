@@ -7,8 +7,8 @@ from datasets import load_from_disk
 from mdjpt_hf.data import corpus_metadata, load_corpus
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.errors import CorpusError
-from mdjpt_hf.hub import push_corpus
 from mdjpt_hf.schema import TRIAL_FEATURES
+from mdjpt_hf.sharing.hub import push_corpus
 
 NAME = "user/corpus"
 

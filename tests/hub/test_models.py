@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 from mdjpt_hf import MDJPTFeatureExtractor, MDJPTForPreTraining, MDJPTForSequenceClassification, MDJPTModel
 from mdjpt_hf.cli import app
 from mdjpt_hf.errors import CardError, HubError
-from mdjpt_hf.hub import push_model
-from mdjpt_hf.hub.models import model_files
 from mdjpt_hf.modeling.pipeline_mdjpt import EEGEmotionPipeline
+from mdjpt_hf.sharing.hub import push_model
+from mdjpt_hf.sharing.hub.models import model_files
 
 NAME = "user/toy"
 CODE = {"modeling_mdjpt.py", "configuration_mdjpt.py", "feature_extraction_mdjpt.py", "layers_mdjpt.py"}

@@ -9,10 +9,10 @@ import pytest
 import yaml
 from run_folder import make_run
 
-from mdjpt_hf.cards import gather_facts, missing_facts
 from mdjpt_hf.data.facts import energy
 from mdjpt_hf.errors import ConfigurationError, HubError
 from mdjpt_hf.pretraining import _check_push, _push
+from mdjpt_hf.sharing.cards import gather_facts, missing_facts
 from mdjpt_hf.training.config import RunConfig
 from mdjpt_hf.training.record import training_seconds
 
@@ -28,7 +28,7 @@ def test_what_cannot_be_shared_is_refused_before_the_run(hub, monkeypatch):
         _check_push(RunConfig(push_to_hub=NAME, data=("somewhere",)))
     with pytest.raises(HubError, match="user/name"):
         _check_push(RunConfig(push_to_hub="toy"))
-    monkeypatch.setattr("mdjpt_hf.hub.upload.get_token", lambda: None)
+    monkeypatch.setattr("mdjpt_hf.sharing.hub.upload.get_token", lambda: None)
     with pytest.raises(HubError, match="no token"):
         _check_push(RunConfig(push_to_hub=NAME))
     assert not hub.calls
@@ -96,12 +96,12 @@ def test_the_real_command_shares_its_result(server, online, prepared, tmp_path):
 TELEMETRY = """
 import os
 
-import mdjpt_hf, mdjpt_hf.cli, mdjpt_hf.hub
+import mdjpt_hf, mdjpt_hf.cli, mdjpt_hf.sharing.hub
 from huggingface_hub import constants
 
 names = ("HF_HUB_DISABLE_TELEMETRY", "GRADIO_ANALYTICS_ENABLED")
 print([os.environ.get(name) for name in names], constants.HF_HUB_DISABLE_TELEMETRY)
-mdjpt_hf.cli._run(lambda: None)
+mdjpt_hf.cli.program._run(lambda: None)
 print([os.environ.get(name) for name in names], constants.HF_HUB_DISABLE_TELEMETRY)
 """
 

@@ -7,8 +7,8 @@ import pytest
 from hub_server import Entry, Repo
 
 from mdjpt_hf.errors import ChecksumError, HubError
-from mdjpt_hf.hub.files import SharedFile, with_checksums
-from mdjpt_hf.hub.upload import WAITS, Destination, push
+from mdjpt_hf.sharing.hub.files import SharedFile, with_checksums
+from mdjpt_hf.sharing.hub.upload import WAITS, Destination, push
 
 NAME = "user/thing"
 
@@ -108,7 +108,7 @@ def test_what_must_fail_is_not_begun(hub, tmp_path, monkeypatch):
     with pytest.raises(HubError, match="HF_HUB_OFFLINE"):
         push(some_files(tmp_path), Destination(NAME), "no")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("mdjpt_hf.hub.upload.get_token", lambda: None)
+    monkeypatch.setattr("mdjpt_hf.sharing.hub.upload.get_token", lambda: None)
     with pytest.raises(HubError, match="hf auth login"):
         push(some_files(tmp_path), Destination(NAME), "no")
     assert not hub.calls
@@ -230,7 +230,7 @@ def test_a_hub_that_cannot_be_reached(hub, tmp_path, monkeypatch):
 
 def test_waiting_grows(hub, tmp_path, monkeypatch):
     waited = []
-    monkeypatch.setattr("mdjpt_hf.hub.upload.time.sleep", waited.append)
+    monkeypatch.setattr("mdjpt_hf.sharing.hub.upload.time.sleep", waited.append)
     hub.fault("create", "503", times=1000)
     with pytest.raises(HubError):
         push(some_files(tmp_path), Destination(NAME), "no")
