@@ -12,7 +12,7 @@ from run_folder import comparison, dataset, make_run, record, scores
 from mdjpt_hf.errors import CardError
 from mdjpt_hf.sharing.cards import REQUIRED, gather_facts, missing_facts, model_card
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEMO = ROOT / "tests" / "hub" / "demo"
 
 

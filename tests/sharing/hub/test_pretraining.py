@@ -16,7 +16,7 @@ from mdjpt_hf.sharing.cards import gather_facts, missing_facts
 from mdjpt_hf.training.config import RunConfig
 from mdjpt_hf.training.record import training_seconds
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NAME = "user/toy"
 
 
