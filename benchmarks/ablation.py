@@ -21,8 +21,8 @@ from claims import UNSEEN, run, simulate, take_folder
 from model import count_flops, take_turns
 
 from mdjpt_hf import MDJPTConfig, MDJPTModel
-from mdjpt_hf.evaluation.records import read_records
-from mdjpt_hf.evaluation.statistics import subject_bootstrap
+from mdjpt_hf.evaluation.reports.records import read_records
+from mdjpt_hf.evaluation.scores.statistics import subject_bootstrap
 
 
 def tokens(stride: int, pool: int, dilations: list[int]) -> dict:

@@ -42,9 +42,9 @@ from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.data_scripts.simulated import SimulatedCorpora
 from mdjpt_hf.evaluation.encoders import EncoderSource, open_encoders
-from mdjpt_hf.evaluation.records import read_records
-from mdjpt_hf.evaluation.scaling_figure import draw_scaling
-from mdjpt_hf.evaluation.statistics import holm, paired_p_value, subject_bootstrap
+from mdjpt_hf.evaluation.reports.records import read_records
+from mdjpt_hf.evaluation.reports.scaling_figure import draw_scaling
+from mdjpt_hf.evaluation.scores.statistics import holm, paired_p_value, subject_bootstrap
 
 UNSEEN = "sim-30"
 FULL, RIVAL = "joint-4", "braindecode:EEGNet"

@@ -13,8 +13,9 @@ from transformers import AutoModel
 
 import mdjpt_hf  # noqa: F401 - registers the model
 from mdjpt_hf.data.corpora import open_corpora
-from mdjpt_hf.evaluation.features import encoder_features, labelled_windows, standardise_per_subject
-from mdjpt_hf.evaluation.protocols import permuted_labels, zero_shot
+from mdjpt_hf.data.labelled import labelled_windows
+from mdjpt_hf.evaluation.comparison_protocols import permuted_labels, zero_shot
+from mdjpt_hf.evaluation.features import encoder_features, standardise_per_subject
 
 NEIGHBOURS = "zero-shot 10-NN, stimulus excluded"
 FEW_SHOT = "few-shot, new stimuli"

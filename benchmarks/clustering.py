@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mdjpt_hf.clustering.codebook import ClusteringSettings
-from mdjpt_hf.clustering.features import entropy_per_token
-from mdjpt_hf.clustering.labels import cluster_tokens, open_labels
 from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.data.tokens import TokenIndex
+from mdjpt_hf.training.clustering.codebook import ClusteringSettings
+from mdjpt_hf.training.clustering.features import entropy_per_token
+from mdjpt_hf.training.clustering.labels import cluster_tokens, open_labels
 
 RATE, TOKEN, WINDOW = 125.0, 25, 625
 TRIAL_SECONDS, TRIALS_PER_SUBJECT = 60, 15

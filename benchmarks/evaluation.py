@@ -19,10 +19,10 @@ import numpy as np
 from sklearn.linear_model import Ridge
 from threadpoolctl import threadpool_limits
 
-from mdjpt_hf.evaluation.choices import honest
-from mdjpt_hf.evaluation.nulls import Labelling
+from mdjpt_hf.evaluation.protocols.choices import honest
 from mdjpt_hf.evaluation.readout import Neighbours
-from mdjpt_hf.evaluation.ridge import STRENGTHS, ridge
+from mdjpt_hf.evaluation.readout.ridge import STRENGTHS, ridge
+from mdjpt_hf.evaluation.scores.nulls import Labelling
 from mdjpt_hf.modeling.smoothing_mdjpt import lds_smooth, online_normalise
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))

@@ -24,9 +24,9 @@ from torch import nn
 
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.targets import find_target
+from mdjpt_hf.evaluation.comparison_protocols import FewShotSplit, few_shot
 from mdjpt_hf.evaluation.features import standardise_per_subject
-from mdjpt_hf.evaluation.protocols import FewShotSplit, few_shot
-from mdjpt_hf.evaluation.statistics import subject_bootstrap
+from mdjpt_hf.evaluation.scores.statistics import subject_bootstrap
 from mdjpt_hf.finetuning.scores import recording_features, side_score
 from mdjpt_hf.finetuning.train import _TRAINERS, FinetuneConfig, _load
 from mdjpt_hf.finetuning.windows import LabelledDataset, split_subjects

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from mdjpt_hf import MDJPTConfig, MDJPTFeatureExtractor, MDJPTForSequenceClassification
-from mdjpt_hf.export import export_onnx
 from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS
+from mdjpt_hf.sharing.export import export_onnx
 from mdjpt_hf.streaming import StreamingEncoder
 
 PRESETS = ("base", "fast", "tiny")

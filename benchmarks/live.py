@@ -24,9 +24,9 @@ import numpy as np
 import torch
 
 from mdjpt_hf import MDJPTConfig, MDJPTFeatureExtractor, MDJPTForSequenceClassification
-from mdjpt_hf.export import export_onnx
 from mdjpt_hf.live.lsl import LOOPBACK
 from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS
+from mdjpt_hf.sharing.export import export_onnx
 from mdjpt_hf.streaming import StreamingEncoder
 
 PRESETS, CHANNELS, RATE = ("tiny", "fast", "base"), (14, 32, 64), 250.0

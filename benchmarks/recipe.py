@@ -22,7 +22,7 @@ from transformers import AutoModel
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.evaluation.comparison import Settings, compare
-from mdjpt_hf.evaluation.statistics import subject_bootstrap
+from mdjpt_hf.evaluation.scores.statistics import subject_bootstrap
 
 #: What the default was, as settings of today's program.
 BEFORE = (

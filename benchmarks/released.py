@@ -18,8 +18,8 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from mdjpt_hf import MDJPTConfig, MDJPTModel
-from mdjpt_hf.convert import load_released_checkpoint
 from mdjpt_hf.modeling.smoothing_mdjpt import lds_smooth, online_normalise
+from mdjpt_hf.sharing.convert import load_released_checkpoint
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 

@@ -15,7 +15,7 @@ from torch.utils.data import Subset
 
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.targets import find_target
-from mdjpt_hf.evaluation.metrics import all_metrics
+from mdjpt_hf.evaluation.scores.metrics import all_metrics
 from mdjpt_hf.finetuning.windows import LabelledDataset, RecordingSampler, split_subjects
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -8,15 +8,17 @@ processes in which it prepares data.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mdjpt_hf.importing import collection_paused, needs_no_models
+from mdjpt_hf.former_names import keep_former_names
+from mdjpt_hf.runtime.importing import collection_paused, needs_no_models
 from mdjpt_hf.version import __version__
 
 if TYPE_CHECKING:
     from mdjpt_hf.data.loading import load_corpus
-    from mdjpt_hf.embedding import embed
-    from mdjpt_hf.estimator import EEGEncoder
     from mdjpt_hf.evaluation.run import Evaluation, evaluate
     from mdjpt_hf.finetuning.train import FinetuneConfig, finetune
+    from mdjpt_hf.inference.embedding import embed
+    from mdjpt_hf.inference.estimator import EEGEncoder
+    from mdjpt_hf.inference.prediction import predict_all as predict
     from mdjpt_hf.modeling.configuration_masked_eeg import MaskedEEGConfig
     from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
     from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
@@ -31,21 +33,20 @@ if TYPE_CHECKING:
         MDJPTModel,
     )
     from mdjpt_hf.modeling.pipeline_mdjpt import EEGEmotionPipeline
-    from mdjpt_hf.prediction import predict_all as predict
     from mdjpt_hf.pretraining import pretrain
     from mdjpt_hf.training.config import RunConfig
 
 #: What the commands do, as functions, with their settings: name -> "module:name".
 _WORK = {
-    "EEGEncoder": "mdjpt_hf.estimator:EEGEncoder",
+    "EEGEncoder": "mdjpt_hf.inference.estimator:EEGEncoder",
     "Evaluation": "mdjpt_hf.evaluation.run:Evaluation",
     "FinetuneConfig": "mdjpt_hf.finetuning.train:FinetuneConfig",
     "RunConfig": "mdjpt_hf.training.config:RunConfig",
-    "embed": "mdjpt_hf.embedding:embed",
+    "embed": "mdjpt_hf.inference.embedding:embed",
     "evaluate": "mdjpt_hf.evaluation.run:evaluate",
     "finetune": "mdjpt_hf.finetuning.train:finetune",
     "load_corpus": "mdjpt_hf.data.loading:load_corpus",
-    "predict": "mdjpt_hf.prediction:predict_all",
+    "predict": "mdjpt_hf.inference.prediction:predict_all",
     "pretrain": "mdjpt_hf.pretraining:pretrain",
 }
 
@@ -73,9 +74,10 @@ __all__ = [
     "pretrain",
 ]
 
+keep_former_names()
 if not needs_no_models():
     with collection_paused():
-        import_module("mdjpt_hf.auto").register()
+        import_module("mdjpt_hf.runtime.registration").register()
 
 
 def __getattr__(name: str) -> Any:
@@ -84,13 +86,13 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in _WORK:
         with collection_paused():
-            import_module("mdjpt_hf.auto").register()
+            import_module("mdjpt_hf.runtime.registration").register()
             module, _, own_name = _WORK[name].partition(":")
             found = getattr(import_module(module), own_name)
         globals()[name] = found
         return found
     with collection_paused():
-        auto = import_module("mdjpt_hf.auto")
+        auto = import_module("mdjpt_hf.runtime.registration")
         auto.register()
     globals().update({public: getattr(auto, public) for public in __all__ if public not in {"__version__", *_WORK}})
     return globals()[name]

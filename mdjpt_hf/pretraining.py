@@ -21,8 +21,8 @@ from mdjpt_hf.data.facts import RECORD_FILE
 from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
-from mdjpt_hf.ownership import InUseError, Ownership, take
-from mdjpt_hf.progress import LOGGER
+from mdjpt_hf.runtime.ownership import InUseError, Ownership, take
+from mdjpt_hf.runtime.progress import LOGGER
 from mdjpt_hf.training.checkpoint import CheckpointFolder
 from mdjpt_hf.training.config import RUN_FILE, RunConfig
 from mdjpt_hf.training.departures import departures
@@ -312,7 +312,7 @@ def _check_push(config: RunConfig) -> None:
     """Refuse before the run what could not be shared after it."""
     if not config.push_to_hub:
         return
-    from mdjpt_hf.hub import Destination
+    from mdjpt_hf.sharing.hub import Destination
 
     to = Destination(config.push_to_hub, private=config.push_private)
     to.check()
@@ -329,7 +329,7 @@ def _push(config: RunConfig, output_dir: Path) -> None:
     """Share the result if that was asked for. The run is complete before; a failure is reported and costs nothing."""
     if not config.push_to_hub:
         return
-    from mdjpt_hf.hub import push_model
+    from mdjpt_hf.sharing.hub import push_model
 
     try:
         print(push_model(output_dir, config.push_to_hub, private=config.push_private, licence=config.push_licence))

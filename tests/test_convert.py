@@ -14,16 +14,16 @@ import torch
 from safetensors.torch import load_file
 
 from mdjpt_hf import MDJPTConfig, MDJPTForPreTraining, cli
-from mdjpt_hf.convert import (
+from mdjpt_hf.errors import CheckpointError, ConfigurationError
+from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS, channel_projection
+from mdjpt_hf.modeling.objectives_mdjpt import cross_dataset_alignment
+from mdjpt_hf.modeling.released_neighbours_mdjpt import RELEASED_NEIGHBOURS
+from mdjpt_hf.sharing.convert import (
     convert_checkpoint,
     load_released_checkpoint,
     read_released_checkpoint,
     released_config,
 )
-from mdjpt_hf.errors import CheckpointError, ConfigurationError
-from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS, channel_projection
-from mdjpt_hf.modeling.objectives_mdjpt import cross_dataset_alignment
-from mdjpt_hf.modeling.released_neighbours_mdjpt import RELEASED_NEIGHBOURS
 
 TESTS = Path(__file__).resolve().parent
 FIXTURES = TESTS / "fixtures"
@@ -464,7 +464,7 @@ def test_a_folder_appears_whole_or_not_at_all(small, tmp_path, monkeypatch):
     def fail(_):
         raise OSError("disk full")
 
-    monkeypatch.setattr("mdjpt_hf.convert.asdict", fail)
+    monkeypatch.setattr("mdjpt_hf.sharing.convert.asdict", fail)
     with pytest.raises(OSError, match="disk full"):
         convert_checkpoint(small, tmp_path / "out", released_config(**SMALL_CONFIG))
     assert [path.name for path in tmp_path.iterdir()] == ["small.ckpt"]

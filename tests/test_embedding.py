@@ -24,8 +24,9 @@ import mdjpt_hf
 from mdjpt_hf import EEGEncoder, MDJPTConfig, MDJPTFeatureExtractor, MDJPTModel, embed
 from mdjpt_hf.cli import app
 from mdjpt_hf.data.corpora import open_corpora
+from mdjpt_hf.data.labelled import labelled_windows
 from mdjpt_hf.errors import ConfigurationError, MDJPTError, MontageError, SignalError
-from mdjpt_hf.evaluation.features import encoder_features, labelled_windows
+from mdjpt_hf.evaluation.features import encoder_features
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fabricated_edf import write_edf  # noqa: E402

@@ -241,7 +241,7 @@ def test_with_the_package_no_trust_is_needed(folder, pretrained):
 
 
 def test_registering_twice_is_harmless():
-    from mdjpt_hf.auto import register
+    from mdjpt_hf.runtime.registration import register
 
     register()
 

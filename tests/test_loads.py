@@ -171,7 +171,7 @@ LONG = """
     import resource, sys
     from pathlib import Path
     import psutil
-    from mdjpt_hf.prediction import predict
+    from mdjpt_hf.inference.prediction import predict
 
     before = psutil.Process().memory_info().rss
     table = predict(sys.argv[1], Path(sys.argv[2]))

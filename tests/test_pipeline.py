@@ -29,10 +29,10 @@ from mdjpt_hf import (
 )
 from mdjpt_hf.cli import app
 from mdjpt_hf.errors import ConfigurationError, MontageError, SignalError, UnitError
+from mdjpt_hf.inference.prediction import predict
 from mdjpt_hf.modeling.handler import EndpointHandler
 from mdjpt_hf.modeling.pipeline_mdjpt import certainty
 from mdjpt_hf.modeling.smoothing_mdjpt import smoothing_matrix
-from mdjpt_hf.prediction import predict
 
 NAMES = ["Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2"]
 LABELS = ["negative", "neutral", "positive"]

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 from mdjpt_hf import EEGEmotionPipeline, MDJPTConfig, MDJPTFeatureExtractor, MDJPTForSequenceClassification
 from mdjpt_hf.cli import app
 from mdjpt_hf.errors import ConfigurationError, MDJPTError, SignalError, UnitError
+from mdjpt_hf.inference.prediction import predict, predict_all
 from mdjpt_hf.modeling.folders_mdjpt import recordings_in
 from mdjpt_hf.modeling.smoothing_mdjpt import lds_smooth
-from mdjpt_hf.prediction import predict, predict_all
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fabricated_edf import paused, write_edf  # noqa: E402

@@ -88,7 +88,10 @@ def test_every_module_imported_at_the_top_is_in_the_core_or_comes_with_it():
     named = {name_of(requirement) for requirement in SETTINGS["dependencies"]}
     modules = {"sklearn": "scikit-learn", "huggingface_hub": "huggingface-hub"}
     allowed = named | set(BRINGS)
-    extras = {"mne_icalabel": "mdjpt_hf/artefacts.py", "gradio": "mdjpt_hf/demo"}  # files only loaded with the extra
+    extras = {
+        "mne_icalabel": "mdjpt_hf/preprocessing/artefacts.py",
+        "gradio": "mdjpt_hf/demo",
+    }  # files only loaded with the extra
     files = [path for path in (ROOT / "mdjpt_hf").rglob("*.py") if not path.parent.is_symlink()]
     for path in [*files, *(ROOT / "data_scripts").glob("*.py"), *(ROOT / "modeling").glob("*.py")]:
         for found in top_level_imports(path):

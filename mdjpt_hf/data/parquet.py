@@ -16,8 +16,8 @@ from datasets import Dataset, are_progress_bars_disabled, disable_progress_bars,
 
 from mdjpt_hf.data.storage import CORPUS_FILE, REPORT_FILE, public_metadata, write_json
 from mdjpt_hf.errors import CorpusError
-from mdjpt_hf.ownership import owned_output
-from mdjpt_hf.progress import Progress
+from mdjpt_hf.runtime.ownership import owned_output
+from mdjpt_hf.runtime.progress import Progress
 
 #: Files at most; a corpus of more trials has several in each. The Hub asks for fewer than 10,000 in a folder.
 MOST_FILES = 5000

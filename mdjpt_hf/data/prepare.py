@@ -32,10 +32,10 @@ from mdjpt_hf.data.storage import (
 from mdjpt_hf.data_scripts.base import CorpusBuilder, UnitReport
 from mdjpt_hf.data_scripts.signatures import same_signals
 from mdjpt_hf.errors import CorpusError, MDJPTError
-from mdjpt_hf.importing import workers_without_models
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
-from mdjpt_hf.ownership import lock_beside, owned
-from mdjpt_hf.progress import Progress
+from mdjpt_hf.runtime.importing import workers_without_models
+from mdjpt_hf.runtime.ownership import lock_beside, owned
+from mdjpt_hf.runtime.progress import Progress
 from mdjpt_hf.schema import Trial
 from mdjpt_hf.version import __version__
 

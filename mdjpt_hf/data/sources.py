@@ -24,8 +24,8 @@ from huggingface_hub import snapshot_download
 from mdjpt_hf.data.storage import CORPUS_FILE, file_hash, info_metadata, write_dataset_files, write_json
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.signal_mdjpt import check_amplitude
-from mdjpt_hf.ownership import lock_beside, owned
-from mdjpt_hf.progress import LOGGER
+from mdjpt_hf.runtime.ownership import lock_beside, owned
+from mdjpt_hf.runtime.progress import LOGGER
 from mdjpt_hf.schema import RATINGS, TRIAL_FEATURES
 
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*(@[\w./-]+)?")

@@ -12,16 +12,15 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mdjpt_hf.data.corpora import TrialSet
+from mdjpt_hf.data.labelled import LabelledWindows, labelled_windows
+from mdjpt_hf.evaluation.comparison_protocols import few_shot, few_shot_splits, permuted_labels, zero_shot
 from mdjpt_hf.evaluation.features import (
     Encoder,
-    LabelledWindows,
     encoder_features,
     entropy_features,
-    labelled_windows,
     standardise_per_subject,
 )
-from mdjpt_hf.evaluation.protocols import few_shot, few_shot_splits, permuted_labels, zero_shot
-from mdjpt_hf.evaluation.statistics import Interval, null_interval, subject_bootstrap, subject_scores
+from mdjpt_hf.evaluation.scores import Interval, null_interval, subject_bootstrap, subject_scores
 
 PROTOCOL = {
     "windows": "5 s without overlap",

@@ -14,15 +14,33 @@ from mdjpt_hf.data.corpora import TrialSet, open_corpora
 from mdjpt_hf.data.sources import as_sources
 from mdjpt_hf.data.targets import find_target
 from mdjpt_hf.errors import ConfigurationError, CorpusError, RecordError, SplitError
-from mdjpt_hf.evaluation.choices import PRESETS, Protocol, audit_stages, check_choices
-from mdjpt_hf.evaluation.designs import check_votes, fitting
-from mdjpt_hf.evaluation.embedding import SHOWN_WINDOWS, FeatureSample, write_sample
-from mdjpt_hf.evaluation.encoders import Encoder, EncoderSource, open_encoders, shared_montage, usable, window_seconds
-from mdjpt_hf.evaluation.pool import LABELS, Pool
-from mdjpt_hf.evaluation.records import write_record
-from mdjpt_hf.evaluation.runner import Effort, Features, draw_splits, evaluate_pool, pool_for, record
-from mdjpt_hf.evaluation.splits import SplitManifest, load_manifests, save_manifests
-from mdjpt_hf.ownership import owned_output
+from mdjpt_hf.evaluation.encoders import (
+    Encoder,
+    EncoderSource,
+    open_encoders,
+    shared_montage,
+    usable,
+    window_seconds,
+)
+from mdjpt_hf.evaluation.protocols import (
+    LABELS,
+    PRESETS,
+    Pool,
+    Protocol,
+    SplitManifest,
+    audit_stages,
+    check_choices,
+    check_votes,
+    draw_splits,
+    fitting,
+    load_manifests,
+    pool_for,
+    save_manifests,
+)
+from mdjpt_hf.evaluation.readout import Features
+from mdjpt_hf.evaluation.reports import SHOWN_WINDOWS, FeatureSample, audit_table, record, write_record, write_sample
+from mdjpt_hf.evaluation.scores import Effort, evaluate_pool
+from mdjpt_hf.runtime.ownership import owned_output
 from mdjpt_hf.schema import RATINGS
 
 SPLITS_FILE = "splits.json"
@@ -312,25 +330,3 @@ def _cell(row: Mapping[str, Any]) -> str:
         f"{score['mean']:.3f} [{score['low']:.3f}, {score['high']:.3f}], "
         f"null {null['mean']:.3f} [{null['low']:.3f}, {null['high']:.3f}]"
     )
-
-
-def audit_table(results: list[tuple[str, Protocol, dict[str, Any]]], corpus: str, simulated: bool) -> list[str]:
-    """How much each optimistic choice adds to the accuracy, with the null of the same choices beside it."""
-    title = f"{'Simulated data: ' if simulated else ''}{corpus}, {results[0][1].name}: what each choice adds"
-    lines = [
-        "",
-        f"### {title}",
-        "",
-        "| choice | encoder | accuracy | added | null of the same protocol |",
-        "|" + "---|" * 5,
-    ]
-    before: dict[str, float] = {}
-    for stage, _, rows in results:
-        for name, row in rows.items():
-            mean = row["score"]["mean"]
-            added = f"{mean - before[name]:+.3f}" if name in before else ""
-            null = row["null"]
-            interval = f"{null['mean']:.3f} [{null['low']:.3f}, {null['high']:.3f}]"
-            lines.append(f"| {stage} | {name} | {mean:.3f} | {added} | {interval} |")
-            before[name] = mean
-    return lines

@@ -6,11 +6,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from mdjpt_hf.evaluation.designs import lonely_classes
-from mdjpt_hf.evaluation.metrics import Accuracy, BalancedAccuracy
-from mdjpt_hf.evaluation.nulls import labellings
-from mdjpt_hf.evaluation.pool import Pool
-from mdjpt_hf.evaluation.statistics import null_interval, subject_bootstrap, subject_scores
+from mdjpt_hf.evaluation.protocols import Pool, lonely_classes
+from mdjpt_hf.evaluation.scores import (
+    Accuracy,
+    BalancedAccuracy,
+    labellings,
+    null_interval,
+    subject_bootstrap,
+    subject_scores,
+)
 from mdjpt_hf.finetuning.windows import LabelledDataset
 
 #: Labels dealt anew for what guessing gives.
@@ -35,7 +39,7 @@ def side_score(model: Any, windows: LabelledDataset, chosen: np.ndarray) -> dict
     Returns:
         `subjects` (their number), `windows`, `metrics`; of classes also `classes` (name -> windows), those of them that
         are `classes_of_one_stimulus`, `per_subject` accuracies, `score` (their mean and its interval; a mean alone for
-        one subject), `chance` (the same score with labels dealt anew: see `mdjpt_hf.evaluation.nulls`) and
+        one subject), `chance` (the same score with labels dealt anew: see `mdjpt_hf.evaluation.scores.nulls`) and
         `above_chance`; of ratings `metrics` holds the mean absolute error of each, and of answering the chosen windows'
         own mean, which no guess is better than.
     """

@@ -9,7 +9,7 @@ from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.finetuning.windows import LabelledDataset
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
 from mdjpt_hf.modeling.smoothing_mdjpt import online_normalise, running_mean
-from mdjpt_hf.progress import Progress
+from mdjpt_hf.runtime.progress import Progress
 from mdjpt_hf.streaming import StreamingEncoder
 
 #: What a classifier for live use is made with, and says in its config: s of the past that are looked at, how fast the

@@ -32,14 +32,14 @@ from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.data.targets import Target, find_target
 from mdjpt_hf.errors import CheckpointError, ConfigurationError
 from mdjpt_hf.evaluation.encoders import checkpoint_montage
-from mdjpt_hf.evaluation.metrics import BalancedAccuracy
+from mdjpt_hf.evaluation.scores import BalancedAccuracy
 from mdjpt_hf.finetuning.records import effort, records
 from mdjpt_hf.finetuning.scores import recording_features, side_score
 from mdjpt_hf.finetuning.streamed import STREAMING, normalise_online, stream_features
 from mdjpt_hf.finetuning.windows import LabelledDataset, RecordingSampler, split_subjects
 from mdjpt_hf.modeling.task_head_mdjpt import task_loss
-from mdjpt_hf.ownership import owned_output
-from mdjpt_hf.progress import Progress
+from mdjpt_hf.runtime.ownership import owned_output
+from mdjpt_hf.runtime.progress import Progress
 
 METHODS = ("head", "full", "lora")
 SIDES = ("training", "validation")

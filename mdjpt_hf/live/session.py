@@ -121,8 +121,8 @@ class LiveSession:
     """Samples of a source become windows, and windows answers.
 
     Args:
-        recogniser: A pipeline of a classifier (`mdjpt_hf.prediction.open_recogniser`). source: Of samples in µV.
-        outputs: Told in their order. model: What the model is called.
+        recogniser: A pipeline of a classifier (`mdjpt_hf.inference.prediction.open_recogniser`).
+        source: Of samples in µV. outputs: Told in their order. model: What the model is called.
         sampling_rate: Hz, where the stream announces a wrong one.
         wait: s that a lost stream is looked for.
         notes, warnings: To be told at the start, beside those of stream and extractor.

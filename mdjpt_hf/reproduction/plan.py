@@ -11,8 +11,7 @@ import numpy as np
 from mdjpt_hf.data.corpora import TrialSet, open_corpora
 from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.errors import ConfigurationError, CorpusError, MDJPTError
-from mdjpt_hf.evaluation.choices import PRESETS
-from mdjpt_hf.evaluation.runner import draw_splits, pool_for
+from mdjpt_hf.evaluation.protocols import PRESETS, draw_splits, pool_for
 from mdjpt_hf.pretraining import check_rates
 from mdjpt_hf.reproduction.published import CORPORA
 from mdjpt_hf.training.alignment import pair_samplers

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from mdjpt_hf.errors import ConfigurationError, MDJPTError
-from mdjpt_hf.ownership import owned
 from mdjpt_hf.reproduction.plan import LOCK_FILE
+from mdjpt_hf.runtime.ownership import owned
 from mdjpt_hf.training.config import RUN_FILE, RunConfig
 
 LOG_FILE = "pretrain.log"

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from mdjpt_hf.data.storage import file_hash
 from mdjpt_hf.errors import CheckpointError
-from mdjpt_hf.ownership import lock_beside, owned
+from mdjpt_hf.runtime.ownership import lock_beside, owned
 
 WEIGHTS_FILE = "model.safetensors"
 OPTIMIZER_FILE = "optimizer.pt"

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from mdjpt_hf.errors import ConfigurationError, MDJPTError
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
-from mdjpt_hf.progress import Progress
+from mdjpt_hf.runtime.progress import Progress
 from mdjpt_hf.training.checkpoint import Checkpoint, CheckpointFolder
 from mdjpt_hf.training.config import RunConfig
 from mdjpt_hf.training.memory import give_back_large_blocks, keep_freed_memory, peak_memory

@@ -4,8 +4,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from mdjpt_hf.clustering.codebook import ClusteringSettings
 from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.training.clustering.codebook import ClusteringSettings
 
 
 @dataclass(frozen=True)

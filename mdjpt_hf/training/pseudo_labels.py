@@ -12,12 +12,12 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
-from mdjpt_hf.clustering.codebook import CRITERION, Codebook
-from mdjpt_hf.clustering.diagnostics import FACTS, guess_accuracies, report_clusters
-from mdjpt_hf.clustering.features import TokenStates, TrialFeatures, entropy_per_token, states_per_token
-from mdjpt_hf.clustering.labels import cluster_tokens, label_tokens, labels_hash, open_labels
 from mdjpt_hf.data.tokens import TokenIndex
 from mdjpt_hf.errors import CheckpointError
+from mdjpt_hf.training.clustering.codebook import CRITERION, Codebook
+from mdjpt_hf.training.clustering.diagnostics import FACTS, guess_accuracies, report_clusters
+from mdjpt_hf.training.clustering.features import TokenStates, TrialFeatures, entropy_per_token, states_per_token
+from mdjpt_hf.training.clustering.labels import cluster_tokens, label_tokens, labels_hash, open_labels
 from mdjpt_hf.training.config import RunConfig
 from mdjpt_hf.training.masked_settings import MaskedSettings
 from mdjpt_hf.training.objective import ObjectiveState

@@ -8,7 +8,6 @@ import mne
 import numpy as np
 import pytest
 
-from mdjpt_hf.artefacts import find_components
 from mdjpt_hf.data_scripts.base import UnitReport
 from mdjpt_hf.data_scripts.downloaded import MarkedTrial, SourceRecording
 from mdjpt_hf.data_scripts.files import read_recording
@@ -17,6 +16,7 @@ from mdjpt_hf.data_scripts.seed import SEED
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.stretches_mdjpt import Stretch
 from mdjpt_hf.preprocessing import preprocess
+from mdjpt_hf.preprocessing.artefacts import find_components
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from fabricated_edf import paused, write_edf  # noqa: E402
@@ -101,7 +101,7 @@ def test_downloaded_corpora_cut_by_the_same_clock(tmp_path):
 def test_components_are_found_on_stretches_filtered_apart(monkeypatch):
     """What stands on one side of a joint cannot change the filtered copy on the other."""
     seen = []
-    monkeypatch.setattr("mdjpt_hf.artefacts.ICA", lambda *a, **k: pytest.fail("not reached"))
+    monkeypatch.setattr("mdjpt_hf.preprocessing.artefacts.ICA", lambda *a, **k: pytest.fail("not reached"))
     monkeypatch.setattr(mne.io.BaseRaw, "set_eeg_reference", lambda raw, *a, **k: seen.append(raw.get_data()))
     parts = [loud_while((0, 0), range(8), seed) for seed in (0, 1)]
     for offset in (0, 3000):

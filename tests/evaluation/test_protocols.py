@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mdjpt_hf.data.labelled import LabelledWindows
+from mdjpt_hf.data.spectra import differential_entropy
 from mdjpt_hf.errors import SchemaError
-from mdjpt_hf.evaluation.features import LabelledWindows, differential_entropy, standardise_per_subject
-from mdjpt_hf.evaluation.protocols import few_shot, few_shot_splits, permuted_labels, zero_shot
-from mdjpt_hf.evaluation.statistics import null_interval, subject_bootstrap, subject_scores
+from mdjpt_hf.evaluation.comparison_protocols import few_shot, few_shot_splits, permuted_labels, zero_shot
+from mdjpt_hf.evaluation.features import standardise_per_subject
+from mdjpt_hf.evaluation.scores.statistics import null_interval, subject_bootstrap, subject_scores
 
 
 @pytest.fixture

@@ -10,16 +10,16 @@ from noise_corpora import NoiseCorpus, knowing
 from typer.testing import CliRunner
 
 from mdjpt_hf import MDJPTConfig, MDJPTFeatureExtractor, MDJPTModel
-from mdjpt_hf.cards import result_records
 from mdjpt_hf.cli import app
 from mdjpt_hf.data.facts import labelled_datasets, training_record
 from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.errors import CheckpointError, ConfigurationError, CorpusError, RecordError, SplitError
 from mdjpt_hf.evaluation.encoders import EncoderSource, open_encoders, shared_montage
-from mdjpt_hf.evaluation.records import check_record, comparability, read_records
+from mdjpt_hf.evaluation.reports.records import check_record, comparability, read_records
 from mdjpt_hf.evaluation.run import Evaluation, _say_without_importance, evaluate
-from mdjpt_hf.evaluation.runner import Effort
+from mdjpt_hf.evaluation.scores import Effort
 from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS
+from mdjpt_hf.sharing.cards import result_records
 
 EFFORT = Effort(permutations=4, zero_shot_permutations=9)
 
@@ -228,7 +228,7 @@ def test_what_is_tested_says_whether_a_record_is_of_simulated_data(noise_folders
 
 
 def test_the_machine_is_the_one_that_computed_the_features(monkeypatch, noise_folders, tmp_path):
-    monkeypatch.setattr("mdjpt_hf.evaluation.runner.machine_facts", lambda device: {"device": device})
+    monkeypatch.setattr("mdjpt_hf.evaluation.reports.recording.machine_facts", lambda device: {"device": device})
     for devices in (["cpu", "cuda"], ["cpu", "cpu"]):
         encoders = [replace(knowing("subject"), name=f"{n}", facts={"device": d}) for n, d in enumerate(devices)]
         monkeypatch.setattr("mdjpt_hf.evaluation.run.open_encoders", lambda *given, opened=encoders: opened)

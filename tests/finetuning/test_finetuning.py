@@ -10,7 +10,6 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from mdjpt_hf import MDJPTConfig, MDJPTFeatureExtractor, MDJPTForPreTraining
-from mdjpt_hf.cards import gather_facts, model_card
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.data.targets import Target, find_target
@@ -20,6 +19,7 @@ from mdjpt_hf.finetuning.scores import recording_features, side_score, verdict
 from mdjpt_hf.finetuning.train import FinetuneConfig, _load, _weighted_loss, finetune, schedule
 from mdjpt_hf.finetuning.windows import LabelledDataset, RecordingSampler, split_subjects
 from mdjpt_hf.schema import EMOTIONS, VALENCE_CLASSES
+from mdjpt_hf.sharing.cards import gather_facts, model_card
 
 SIZES = {
     "patch_length": 20,

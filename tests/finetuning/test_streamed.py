@@ -9,7 +9,6 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from mdjpt_hf import MDJPTConfig, MDJPTFeatureExtractor, MDJPTForPreTraining
-from mdjpt_hf.cards import gather_facts, model_card
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.data_scripts.simulated import SimulatedCorpora
@@ -17,6 +16,7 @@ from mdjpt_hf.errors import SignalError
 from mdjpt_hf.finetuning.train import FinetuneConfig, finetune
 from mdjpt_hf.modeling.pipeline_mdjpt import EEGEmotionPipeline
 from mdjpt_hf.modeling.smoothing_mdjpt import online_normalise, running_mean
+from mdjpt_hf.sharing.cards import gather_facts, model_card
 from mdjpt_hf.streaming import StreamingEncoder, streaming_options
 
 SIZES = {"patch_stride": 20, "hidden_size": 12, "num_attention_heads": 3, "intermediate_size": 17, "feature_size": 5}

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from live_streams import LABELS, NAMES, RATE, Told, noise
 
-from mdjpt_hf.cli_live import live
+from mdjpt_hf.cli.live import live
 from mdjpt_hf.errors import ConfigurationError, MDJPTError, MontageError, StreamError
 from mdjpt_hf.live.consent import TEXT, ask_consent
 from mdjpt_hf.live.outputs import Broadcast

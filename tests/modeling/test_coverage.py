@@ -148,7 +148,7 @@ def test_a_channel_far_quieter_than_the_others_is_bad(factor, is_bad):
 @pytest.mark.parametrize("reference", ["Cz", "Fz", "Pz", "FC1", "T7", "O1"])
 @pytest.mark.parametrize("preset", ["basic", "paper"])
 def test_a_recorded_reference_is_kept(reference, preset, monkeypatch):
-    monkeypatch.setattr("mdjpt_hf.preprocessing._remove_artefacts", lambda *arguments: None)
+    monkeypatch.setattr("mdjpt_hf.preprocessing.presets._remove_artefacts", lambda *arguments: None)
     signal = potential(CAP)
     wanted = clean(signal, CAP, 250).signal
     found = preprocess(signal - signal[CAP.index(reference)], CAP, 250, preset)

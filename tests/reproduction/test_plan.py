@@ -8,7 +8,7 @@ import pytest
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.errors import ConfigurationError, CorpusError, PairingError, SplitError
-from mdjpt_hf.evaluation.pool import open_pool
+from mdjpt_hf.evaluation.protocols.pool import open_pool
 from mdjpt_hf.reproduction.plan import PLAN_FILE, Reproduction, make_plan, take_folder
 
 STIMULI = [f"clip{number}" for number in range(4)]

@@ -19,7 +19,7 @@ from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.data_scripts.seed import SEED
 from mdjpt_hf.data_scripts.simulated import SimulatedCorpora
 from mdjpt_hf.errors import RecordError
-from mdjpt_hf.evaluation.records import read_records
+from mdjpt_hf.evaluation.reports.records import read_records
 from mdjpt_hf.pretraining import pretrain
 from mdjpt_hf.reproduction.plan import Reproduction, make_plan
 from mdjpt_hf.reproduction.run import reproduce

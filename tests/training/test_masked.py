@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from mdjpt_hf.clustering.codebook import ClusteringSettings
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.masking import MaskedSteps, span_mask
 from mdjpt_hf.data.tokens import TokenIndex
 from mdjpt_hf.errors import CheckpointError, ConfigurationError
+from mdjpt_hf.training.clustering.codebook import ClusteringSettings
 from mdjpt_hf.training.config import default_preset, load_run_config
 from mdjpt_hf.training.departures import departures
 from mdjpt_hf.training.masked import MaskedObjective

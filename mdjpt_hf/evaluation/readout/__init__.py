@@ -1,0 +1,26 @@
+"""How answers are read out of features: heads, neighbours, and who chooses between them."""
+
+from mdjpt_hf.evaluation.readout.answers import Answers, answer
+from mdjpt_hf.evaluation.readout.asking import Features, asker
+from mdjpt_hf.evaluation.readout.calibration import fit_temperature, scale
+from mdjpt_hf.evaluation.readout.heads import mlp
+from mdjpt_hf.evaluation.readout.neighbours import NEIGHBOURS, Neighbours, nearest_neighbours
+from mdjpt_hf.evaluation.readout.preparing import prepare
+from mdjpt_hf.evaluation.readout.ridge import STRENGTHS, ridge, ridge_values
+
+__all__ = [
+    "Answers",
+    "Features",
+    "NEIGHBOURS",
+    "Neighbours",
+    "STRENGTHS",
+    "answer",
+    "asker",
+    "fit_temperature",
+    "mlp",
+    "nearest_neighbours",
+    "prepare",
+    "ridge",
+    "ridge_values",
+    "scale",
+]

@@ -1,0 +1,91 @@
+"""What a record of a protocol on a corpus says beside its scores."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from mdjpt_hf.data.corpora import TrialSet
+from mdjpt_hf.data.facts import UNKNOWN_DATASET, dataset_facts, machine_facts, software_facts
+from mdjpt_hf.evaluation.encoders import Encoder
+from mdjpt_hf.evaluation.protocols import Pool, Protocol, SplitManifest
+from mdjpt_hf.evaluation.reports.records import FORMAT, SAW_LABELS
+from mdjpt_hf.evaluation.scores import SCORE_OF_RATINGS, Effort, null_in_words
+
+
+def record(
+    pool: Pool,
+    trial_sets: Sequence[TrialSet],
+    encoders: Sequence[Encoder],
+    protocol: Protocol,
+    manifest: SplitManifest,
+    rows: dict[str, dict[str, Any]],
+    effort: Effort,
+) -> dict[str, Any]:
+    """Everything needed to repeat, understand and compare the rows."""
+    tested = np.isin(pool.subject, [name for split in manifest.splits for name in split.test])
+    datasets = [dataset_facts(trials) for trials in trial_sets]
+    return {
+        "format": FORMAT,
+        "data": next(_origin(entry) for entry in datasets if entry["name"] == manifest.plan.target),
+        "corpus": manifest.plan.target,
+        "target": pool.target,
+        "score_name": SCORE_OF_RATINGS if pool.rated else "accuracy",
+        "subjects": np.unique(pool.subject[tested]).tolist(),
+        "classes": list(pool.classes),
+        "windows": int(tested.sum()),
+        "stimuli": len(np.unique(pool.stimulus[tested])),
+        "protocol": _described(pool, protocol) | _sources(datasets, manifest.plan.target),
+        "choices": asdict(protocol),
+        "protocol_key": protocol.key,
+        "optimistic": list(protocol.optimistic),
+        "splits": {"hash": manifest.hash, "count": len(manifest.splits), "seed": manifest.plan.seed},
+        "seed": effort.seed,
+        "permutations": {encoder.name: effort.of(protocol, encoder) for encoder in encoders if encoder.name in rows},
+        "null": null_in_words(pool),
+        "software": software_facts(),
+        "machine": machine_facts(_device(encoders)),
+        "datasets": datasets,
+        "encoders": {
+            encoder.name: {**encoder.facts, "saw_this_corpus": _saw(encoder, manifest.plan.target)}
+            for encoder in encoders
+        },
+        "results": {protocol.title: rows},
+    }
+
+
+def _origin(dataset: Mapping[str, Any]) -> str:
+    return "simulated" if dataset["simulated"] else "recorded"
+
+
+def _sources(datasets: Sequence[Mapping[str, Any]], tested: str) -> dict[str, str]:
+    """What was trained on beside the tested corpus, and whether it was recorded; nothing where that is all there is."""
+    others = [f"{entry['name']} ({_origin(entry)})" for entry in datasets if entry["name"] != tested]
+    return {"sources": ", ".join(others)} if others else {}
+
+
+def _device(encoders: Sequence[Encoder]) -> str:
+    """Kind of the device that computed features: that of any encoder that is not on the processor, else `cpu`."""
+    devices = [encoder.facts.get("device", "cpu") for encoder in encoders]
+    return next((device for device in devices if device != "cpu"), "cpu")
+
+
+def _described(pool: Pool, protocol: Protocol) -> dict[str, Any]:
+    """Every choice in words, and what the windows are."""
+    windows = {"montage": pool.parts[0].trials.montage, "window_seconds": _seconds(pool)}
+    return {**protocol.described(), **windows, "null": null_in_words(pool)}
+
+
+def _seconds(pool: Pool) -> float:
+    return pool.parts[0].index.length / pool.parts[0].trials.sampling_rate
+
+
+def _saw(encoder: Encoder, corpus: str) -> str:
+    """Whether the checkpoint was trained on the tested corpus: "no", "yes" without labels, `SAW_LABELS` with them."""
+    if corpus in encoder.facts.get("trained_with_labels_of", []):
+        return SAW_LABELS
+    known = encoder.facts.get("pretrained_on", [])
+    if known is not None and corpus in known:
+        return "yes"
+    return "not on record" if known is None or UNKNOWN_DATASET in known else "no"

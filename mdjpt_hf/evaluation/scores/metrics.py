@@ -1,0 +1,217 @@
+"""Scores as `evaluate.Metric`s that need no Hub: made here, not loaded by name.
+
+metric = BalancedAccuracy()
+Trainer(..., compute_metrics=lambda p: metric.compute(predictions=p.predictions.argmax(-1), references=p.label_ids))
+
+Metrics of classes take one class per window as prediction, metrics of scores one probability per class.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import datasets
+import evaluate
+import numpy as np
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    balanced_accuracy_score,
+    cohen_kappa_score,
+    f1_score,
+    roc_auc_score,
+)
+
+from mdjpt_hf.errors import ConfigurationError
+
+CALIBRATION_BINS = 10
+
+_CLASS_INPUTS = """
+Args:
+    predictions (`list[int]`): One class per window.
+    references (`list[int]`): The true class of each.
+"""
+_SCORE_INPUTS = """
+Args:
+    predictions (`list[list[float]]`): One probability per class and window; each window's sum to 1.
+    references (`list[int]`): The true class of each.
+"""
+
+
+class _Metric(evaluate.Metric):
+    """Predictions and true classes in, one number out; a subclass says its name, its meaning and its function."""
+
+    score_name: str
+    meaning: str
+    function: Callable[..., float]
+    prediction: Any = datasets.Value("int64")
+    reference: Any = datasets.Value("int64")
+    inputs = _CLASS_INPUTS
+
+    def _info(self) -> evaluate.MetricInfo:
+        return evaluate.MetricInfo(
+            description=self.meaning,
+            citation="",
+            inputs_description=self.inputs,
+            features=datasets.Features({"predictions": self.prediction, "references": self.reference}),
+        )
+
+    def _compute(self, predictions, references) -> dict[str, float]:
+        return {self.score_name: float(type(self).function(references, predictions))}
+
+
+class _ScoreMetric(_Metric):
+    prediction = datasets.List(datasets.Value("float64"))
+    inputs = _SCORE_INPUTS
+
+
+class Accuracy(_Metric):
+    """Share of windows classified correctly."""
+
+    score_name = "accuracy"
+    meaning = "Share of windows classified correctly."
+    function = staticmethod(accuracy_score)
+
+
+class BalancedAccuracy(_Metric):
+    """Mean over classes of the share classified correctly, so that a frequent class counts no more than a rare one."""
+
+    score_name = "balanced_accuracy"
+    meaning = "Mean recall over classes."
+    function = staticmethod(balanced_accuracy_score)
+
+
+def _macro_f1(references, predictions) -> float:
+    return float(f1_score(references, predictions, average="macro", zero_division=0.0))
+
+
+class MacroF1(_Metric):
+    """Mean over classes of the harmonic mean of precision and recall."""
+
+    score_name = "macro_f1"
+    meaning = "Mean over classes of the harmonic mean of precision and recall; 0 for a class never predicted."
+    function = staticmethod(_macro_f1)
+
+
+class CohenKappa(_Metric):
+    """Agreement beyond what the frequencies of the classes give by themselves."""
+
+    score_name = "cohen_kappa"
+    meaning = "Agreement beyond that of independent draws with the same frequencies of classes."
+    function = staticmethod(cohen_kappa_score)
+
+
+def _one_against_rest(score: Callable[..., float], references, predictions) -> float:
+    """Mean of a score of two classes over all classes that stand against another; NaN where none does.
+
+    The mean is taken over the classes that occur, so that a subject who saw two emotions of nine has a score too.
+    """
+    references, predictions = _checked(references, predictions)
+    occurring = np.unique(references)
+    if len(occurring) < 2:
+        return float("nan")
+    return float(np.mean([score(references == value, predictions[:, value]) for value in occurring]))
+
+
+def _auroc(references, predictions) -> float:
+    return _one_against_rest(roc_auc_score, references, predictions)
+
+
+def _auprc(references, predictions) -> float:
+    return _one_against_rest(average_precision_score, references, predictions)
+
+
+class AUROC(_ScoreMetric):
+    """Area under the receiver operating characteristic, each class against the rest, mean over classes that occur."""
+
+    score_name = "auroc"
+    meaning = "Area under the receiver operating characteristic, one class against the rest, macro average."
+    function = staticmethod(_auroc)
+
+
+class AUPRC(_ScoreMetric):
+    """Average precision, each class against the rest, mean over classes that occur."""
+
+    score_name = "auprc"
+    meaning = "Average precision (area under precision and recall), one class against the rest, macro average."
+    function = staticmethod(_auprc)
+
+
+def expected_calibration_error(references: Any, predictions: Any) -> float:
+    """Mean distance between confidence and accuracy over `CALIBRATION_BINS` equal bins of the top probability."""
+    references, predictions = _checked(references, predictions)
+    _, accuracy, confidence, share = reliability(references, predictions)
+    return float(np.sum(share * np.abs(accuracy - confidence)))
+
+
+class ExpectedCalibrationError(_ScoreMetric):
+    """How far the confidence of the predicted class lies from how often it is right."""
+
+    score_name = "expected_calibration_error"
+    meaning = f"Distance between confidence and accuracy, weighted mean over {CALIBRATION_BINS} equal bins."
+    function = staticmethod(expected_calibration_error)
+
+
+SCORE_METRICS: tuple[type[_Metric], ...] = (AUROC, AUPRC, ExpectedCalibrationError)
+
+
+def all_metrics(references: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+    """Every metric of this file by its name; NaN where it has no value, such as AUROC of a single class.
+
+    Args:
+        references (`np.ndarray` of shape `(windows,)`): True classes.
+        probabilities (`np.ndarray` of shape `(windows, classes)`).
+    """
+    found = probabilities.argmax(axis=1)
+    scores = {
+        "accuracy": float(accuracy_score(references, found)),
+        # The mean recall of scikit-learn, without its warning about predicted classes that do not occur.
+        "balanced_accuracy": float(np.mean([(found[references == c] == c).mean() for c in np.unique(references)])),
+        "macro_f1": _macro_f1(references, found),
+        "cohen_kappa": float("nan"),
+    }
+    if len(np.unique(np.concatenate([references, found]))) > 1:
+        scores["cohen_kappa"] = float(cohen_kappa_score(references, found))
+    return scores | {metric.score_name: float(metric.function(references, probabilities)) for metric in SCORE_METRICS}
+
+
+def reliability(references: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Bins of confidence: edges `(bins + 1,)`, then accuracy, mean confidence and share of windows, `(bins,)` each."""
+    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == references
+    place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, CALIBRATION_BINS - 1)
+    count = np.bincount(place, minlength=CALIBRATION_BINS)
+    accuracy, mean = (
+        np.divide(np.bincount(place, weights, CALIBRATION_BINS), count, out=np.zeros(CALIBRATION_BINS), where=count > 0)
+        for weights in (correct.astype(float), confidence)
+    )
+    return edges, accuracy, mean, count / len(references)
+
+
+def abstention_curve(
+    references: np.ndarray, probabilities: np.ndarray, points: int = 20
+) -> tuple[np.ndarray, np.ndarray]:
+    """Accuracy on the windows one is most sure of.
+
+    Args:
+        references: `(windows,)` true classes. probabilities: `(windows, classes)`. points: Of the curve.
+
+    Returns:
+        `tuple`: `(points,)` shares of windows answered, rising to 1, and `(points,)` the accuracy on them.
+    """
+    order = np.argsort(-probabilities.max(axis=1), kind="stable")
+    correct = (probabilities.argmax(axis=1) == references)[order]
+    answered = np.maximum(1, np.round(np.linspace(1 / points, 1, points) * len(order)).astype(int))
+    return answered / len(order), np.cumsum(correct)[answered - 1] / answered
+
+
+def _checked(references: Any, predictions: Any) -> tuple[np.ndarray, np.ndarray]:
+    references, predictions = np.asarray(references), np.asarray(predictions, dtype=np.float64)
+    fits = predictions.ndim == 2 and len(predictions) == len(references) and len(references)
+    if not fits or references.min() < 0 or references.max() >= predictions.shape[1]:
+        raise ConfigurationError(
+            f"probabilities of shape {predictions.shape} do not fit {len(references)} references",
+            value=predictions.shape,
+            remedy="Give one probability per class for every window",
+        )
+    return references, predictions
