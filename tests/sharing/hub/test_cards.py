@@ -13,7 +13,7 @@ from mdjpt_hf.errors import CardError
 from mdjpt_hf.sharing.cards import REQUIRED, gather_facts, missing_facts, model_card
 
 ROOT = Path(__file__).parents[3]
-DEMO = ROOT / "tests" / "hub" / "demo"
+DEMO = ROOT / "tests" / "sharing" / "hub" / "demo"
 
 
 def facts(**changes):
