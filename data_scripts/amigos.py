@@ -65,6 +65,7 @@ class AMIGOS(DownloadedCorpus):
         rating_scale="arousal, valence, dominance, liking: self-assessment, from 1 to 9",
         redistribution="The end user licence agreement, signed by each user, forbids it",
         size="40 subjects, 16 short and 4 long videos",
+        channels=14,
     )
 
     def recordings(self, subject: str, files: list[Path], report: UnitReport) -> Iterator[SourceRecording]:

@@ -30,6 +30,8 @@ class CorpusFacts:
         citation: BibTeX, empty where there is nothing to cite.
         access: How to get the data, and whether it is open.
         size: Subjects, sessions and stimuli of the whole corpus.
+        channels: Electrodes of a recording, references among them; 0 where that differs.
+        hours: Of all trials together, about; 0 where no source tells.
         rating_scale: Instrument and range the ratings in [0, 1] were rescaled from.
         unaligned: Why the same stimulus is not the same moment for everybody, such as a game played at one's own pace;
             empty where it is. Such a corpus has no pairs for inter-subject alignment.
@@ -46,6 +48,8 @@ class CorpusFacts:
     access: str = ""
     rating_scale: str = ""
     size: str = ""
+    channels: int = 0
+    hours: float = 0.0
     redistribution: str = ""
     licence_id: str = ""
     own: bool = False

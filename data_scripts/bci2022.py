@@ -48,6 +48,7 @@ class BCI2022(DownloadedCorpus):
         "no publication of its own: what is cited describes the clips",
         redistribution="The contest's terms are between it and those who registered",
         size="80 subjects, 28 film clips",
+        channels=32,
         stimulus_set=STIMULUS_SET,
     )
 

@@ -52,6 +52,8 @@ class DASPS(DownloadedCorpus):
         rating_scale="valence, arousal: self-assessment, 1 to 9",
         redistribution="The terms of IEEE DataPort are between it and each user",
         size="23 subjects, 6 situations, each heard and recalled",
+        channels=14,
+        hours=1.1,
         unaligned="situations were told face to face and recalled at one's own pace",
     )
 

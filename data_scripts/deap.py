@@ -83,6 +83,8 @@ class DEAP(DownloadedCorpus):
         rating_scale="valence, arousal, dominance, liking: self-assessment, continuous from 1 to 9",
         redistribution="The end user licence agreement, signed by each user, forbids it",
         size="32 subjects, 40 music videos",
+        channels=32,
+        hours=21.3,
     )
 
     def notes(self) -> list[str]:

@@ -81,6 +81,7 @@ class DREAMER(DownloadedCorpus):
         rating_scale="valence, arousal, dominance: self-assessment manikins, whole numbers from 1 to 5",
         redistribution="Zenodo record 546113 is under restricted access: each user asks its owners",
         size="23 subjects, 18 film clips",
+        channels=14,
     )
 
     def units(self) -> list[str]:

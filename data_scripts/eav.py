@@ -64,6 +64,8 @@ class EAV(DownloadedCorpus):
         access="Open: https://zenodo.org/records/10205702; give the folder EAV, and name its 30 channels and the unit",
         redistribution="The terms of its Zenodo record decide; they are not repeated here",
         size="42 subjects, 100 segments of listening",
+        channels=30,
+        hours=23.3,
         unaligned="everybody had a conversation of their own",
     )
 

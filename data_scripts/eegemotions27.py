@@ -67,6 +67,7 @@ class EEGEmotions27(DownloadedCorpus):
         redistribution="The licence of its repository allows it for non-commercial use, with attribution",
         licence_id="cc-by-nc-4.0",
         size="88 subjects, 27 film clips",
+        channels=14,
     )
 
     def recordings(self, subject: str, files: list[Path], report: UnitReport) -> Iterator[SourceRecording]:

@@ -94,6 +94,7 @@ class EmoEEGMC(DownloadedCorpus):
         redistribution="CC0 by the dataset_description.json of OpenNeuro ds005540, version 1.0.7",
         licence_id="cc0-1.0",
         size="60 subjects, 21 videos and 21 imagined scenes",
+        channels=64,
     )
 
     def source_files(self) -> list[Path]:

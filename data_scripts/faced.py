@@ -105,6 +105,8 @@ class FACED(DownloadedCorpus):
         access=ACCESS,
         rating_scale="arousal, valence and liking on sliders from 0 to 7",
         size="123 subjects, 28 film clips",
+        channels=32,
+        hours=28.7,
         redistribution="The owners' copy is given through Synapse to each registered user; who wants to pass rows on "
         "prepares them from the copy of NEMAR",
     )

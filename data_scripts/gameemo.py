@@ -58,6 +58,8 @@ class GAMEEMO(DownloadedCorpus):
         access="Open: see the article, doi 10.1016/j.bspc.2020.101951; give the folder with (S01) to (S28)",
         redistribution="No licence is named, so that nothing allows it",
         size="28 subjects, 4 games",
+        channels=14,
+        hours=9.3,
         unaligned="everybody played at their own pace",
     )
 

@@ -69,6 +69,7 @@ class MAHNOB(DownloadedCorpus):
         rating_scale="valence, arousal, dominance (control): whole numbers from 1 to 9",
         redistribution="The end user licence agreement, signed by each user, forbids it",
         size="30 subjects, 20 film clips",
+        channels=32,
     )
 
     def source_files(self) -> list[Path]:

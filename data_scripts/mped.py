@@ -50,6 +50,7 @@ class MPED(DownloadedCorpus):
         access="With the signed licence of https://github.com/tengfei000/mped. Its signals are refused so far",
         redistribution="The licence is between the owners and each user",
         size="23 subjects, 28 film clips",
+        channels=62,
     )
 
     def __init__(self, source: str | Path, preprocessing: str = "basic"):

@@ -59,6 +59,8 @@ class REFED(DownloadedCorpus):
         redistribution="Its owners ask everybody who downloads it to agree to their terms",
         licence_id="cc-by-nc-sa-4.0",
         size="32 subjects, 15 film clips",
+        channels=64,
+        hours=13.6,
     )
 
     def source_files(self) -> list[Path]:

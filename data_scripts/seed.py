@@ -39,6 +39,8 @@ FACTS = CorpusFacts(
     access="Not open: apply for it with the licence agreement at https://bcmi.sjtu.edu.cn/home/seed/seed.html; give "
     "the folder that holds Preprocessed_EEG or SEED_RAW_EEG",
     size="15 subjects, 3 sessions, 15 film clips",
+    channels=62,
+    hours=42.4,
 )
 
 # neither features, whose files have the same names, nor the numbered session folders of SEED-IV

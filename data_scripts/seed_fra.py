@@ -50,6 +50,8 @@ class SEEDFRA(SEEDFamily):
         access="Not open: apply for it with the licence agreement at https://bcmi.sjtu.edu.cn/home/seed/; give the "
         "folder French, which holds 01-EEG-raw",
         size="8 subjects, 3 sessions, 21 film clips",
+        channels=62,
+        hours=22.5,
     )
     labels = ((2, 0, 1, 0, 2, 1, 0, 1, 2, 0, 1, 2, 2, 1, 0, 0, 1, 2, 0, 1, 2),) * 3
     #: Start and end of the clips in every session's recording, s.

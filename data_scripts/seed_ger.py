@@ -32,6 +32,7 @@ class SEEDGER(DownloadedCorpus):
         access="Not open: apply for it with the licence agreement at https://bcmi.sjtu.edu.cn/home/seed/; give the "
         "folder German, which holds 01-EEG-raw",
         size="8 subjects, 3 sessions, 20 film clips",
+        channels=62,
         unaligned="only 18 of the times of 20 clips are known, so that whole sessions are read",
     )
 

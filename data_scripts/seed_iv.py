@@ -31,6 +31,7 @@ FACTS = CorpusFacts(
     access="Not open: apply for it with the licence agreement at https://bcmi.sjtu.edu.cn/home/seed/seed-iv.html; give "
     "the folder that holds eeg_raw_data",
     size="15 subjects, 3 sessions, 72 film clips",
+    channels=62,
 )
 
 # features lie in eeg_feature_smooth and eye_feature_smooth under the same names

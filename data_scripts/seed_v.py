@@ -31,6 +31,8 @@ FACTS = CorpusFacts(
     access="Not open: apply for it with the licence agreement at https://bcmi.sjtu.edu.cn/home/seed/seed-v.html; give "
     "the folder that holds EEG_raw",
     size="16 subjects, 3 sessions, 45 film clips",
+    channels=62,
+    hours=32.7,
 )
 
 RAW = Product("EEG_raw", r"(?P<subject>\d{1,2})_(?P<session>[123])_(?P<date>\d{8})\.cnt")

@@ -31,6 +31,7 @@ FACTS = CorpusFacts(
     access="Not open: apply for it with the licence agreement at https://bcmi.sjtu.edu.cn/home/seed/seed-vii.html; "
     "give the folder that holds EEG_preprocessed, or EEG_raw and save_info",
     size="20 subjects, 4 sessions, 80 film clips",
+    channels=62,
 )
 
 PREPROCESSED = Product("EEG_preprocessed", r"EEG_preprocessed/(?P<subject>\d{1,2})\.mat")

@@ -54,6 +54,8 @@ class THUEP(DownloadedCorpus):
         access="Ask the authors of the article; give the folder with sub_1.mat to sub_80.mat",
         redistribution="The owners give it to each user",
         size="80 subjects, 28 film clips",
+        channels=32,
+        hours=18.4,
         stimulus_set=STIMULUS_SET,
     )
 

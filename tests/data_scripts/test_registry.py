@@ -1,5 +1,9 @@
 """All corpora: registered, described, and named by the command line."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
@@ -54,3 +58,9 @@ def test_the_command_line_lists_them_and_cites_on_request():
 def test_a_source_must_be_given():
     result = CliRunner().invoke(app, ["data", "prepare", "seed", "--out", "nowhere"])
     assert result.exit_code != 0 and "--source" in str(result.exception)
+
+
+def test_the_table_of_corpora_says_what_the_readers_say():
+    script = Path(__file__).parents[2] / ".ci" / "corpora.py"
+    done = subprocess.run([sys.executable, str(script), "--check"])
+    assert done.returncode == 0, "run `python .ci/corpora.py`"
