@@ -1,12 +1,12 @@
 """Named, versioned preprocessing of whole recordings, before trials are cut.
 
-    none     resampled to 125 Hz only: for corpora that come cleaned by their authors
-    basic    resampled, band-pass 0.5-47 Hz, bad channels interpolated, average reference: what the feature
-             extractor does
-    paper    basic, with eye and muscle components taken out (ICA and ICLabel) before channels are judged once more:
-             what mdJPT was trained on (arXiv 2510.22197)
+| preset | what is done |
+|---|---|
+| `none` | resampled to 125 Hz only: for corpora that come cleaned by their authors |
+| `basic` | resampled, band-pass 0.5-47 Hz, bad channels interpolated, average reference, as the feature extractor does |
+| `paper` | `basic`, eye and muscle components taken out (ICA, ICLabel) before channels are judged once more, as for mdJPT |
 
-A preset's id, such as `basic-1`, is stored with every trial. Its number rises whenever its output changes.
+mdJPT: arXiv 2510.22197. A preset's id, such as `basic-1`, is stored with every trial. Its number rises whenever its output changes.
 """
 
 from collections.abc import Iterable, Sequence
