@@ -20,11 +20,12 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     "sphinx_design",
+    "sphinx_gallery.gen_gallery",
     "mathml",
     "reference",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "**/sg_execution_times.rst", "sg_execution_times.rst"]
 nitpicky = False
 
 # --- text: Markdown with dollars for equations, headings as targets of links
@@ -43,6 +44,18 @@ napoleon_custom_sections = [("Attributes", "params_style")]
 python_maximum_signature_line_length = 90
 default_role = "code"
 add_module_names = False
+
+# --- examples: run when the manual is built, rendered with what they print and draw
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"\.py",
+    "ignore_pattern": r"/(small|recordings|finetune_trainer)\.py",
+    "within_subsection_order": "reading_order.ReadingOrder",
+    "download_all_examples": False,
+    "show_memory": False,
+    "show_signature": False,
+}
 
 # --- pages
 html_theme = "pydata_sphinx_theme"
