@@ -2,8 +2,8 @@
 A data set of braindecode
 =========================
 
-What braindecode, MOABB or your own code hold as ``BaseConcatDataset`` goes into an encoder as it is: every recording of it
-is an ``mne.io.Raw``. The signals here are **noise** with the names of channels that a headset has.
+What braindecode, MOABB or your own code hold as ``BaseConcatDataset`` goes into an encoder as it is: every recording of
+it is an ``mne.io.Raw``. The signals here are **noise** with the names of channels that a headset has.
 """
 
 # %%

@@ -2,16 +2,16 @@
 Transfer to a corpus that was never seen
 ========================================
 
-An encoder pre-trained on three corpora meets the people, the montage and the clips of a fourth. Beside it stand the same
-network with random weights and differential entropy, on the same windows and splits. All data are **simulated**.
+An encoder pre-trained on three corpora meets the people, the montage and the clips of a fourth. Beside it stand the
+same network with random weights and differential entropy, on the same windows and splits. All data are **simulated**.
 """
 
 # %%
 # Two questions
 # -------------
-# *Zero-shot*: do windows of one emotion lie near each other, where the neighbours must come from other clips? *Few-shot*:
-# how well does a classifier, trained on a quarter of the people and half of the clips, do on the others? Nothing is
-# chosen on those tested, and intervals are over people.
+# *Zero-shot*: do windows of one emotion lie near each other, where the neighbours must come from other clips?
+# *Few-shot*: how well does a classifier, trained on a quarter of the people and half of the clips, do on the others?
+# Nothing is chosen on those tested, and intervals are over people.
 
 import shutil
 from dataclasses import replace

@@ -2,9 +2,9 @@
 A leak made visible
 ===================
 
-White noise holds no emotion. Whatever a protocol finds in it comes from the protocol: here a corpus of noise goes through
-the audit that ``mdjpt evaluate --leak-audit`` makes of any corpus, which adds the optimistic choices of published results
-one after the other.
+White noise holds no emotion. Whatever a protocol finds in it comes from the protocol: here a corpus of noise goes
+through the audit that ``mdjpt evaluate --leak-audit`` makes of any corpus, which adds the optimistic choices of
+published results one after the other.
 """
 
 # %%
@@ -83,8 +83,8 @@ print(table)
 # %%
 # The jump
 # --------
-# With smoothing that looks ahead, windows of a trial resemble each other; once they may be each other's neighbours, noise
-# is recognised nearly always, and so are permuted labels: the null, of the very same protocol, goes along. A score is
+# With smoothing that looks ahead, windows of a trial resemble each other; once they may be each other's neighbours,
+# noise is recognised always, and so are permuted labels: the null, of the very same protocol, goes along. A score is
 # therefore read beside its null, never beside one over the number of classes.
 
 cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line.startswith("| ")]

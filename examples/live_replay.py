@@ -28,8 +28,8 @@ print(signal.shape, "(channels, samples) at", rate, "Hz")
 # %%
 # In chunks of 0.1 to 0.9 s, with a gap
 # -------------------------------------
-# ``skip`` says that samples never came. No window looks across a gap: the first one after it is made when a whole window
-# has come.
+# ``skip`` says that samples never came. No window looks across a gap: the first one after it is made when a whole
+# window has come.
 
 model = MDJPTModel.from_pretrained(small.encoder())
 stream = StreamingEncoder(model, MDJPTFeatureExtractor(stride_seconds=1.0), names, rate)

@@ -78,7 +78,7 @@ class MadeUp(CorpusBuilder):
         path = self.source / f"{unit}.npz"
         content = np.load(path, allow_pickle=False)
         if content["eeg"].shape[1] != len(CHANNELS):
-            raise CorpusError("has another number of channels", path=path, value=content["eeg"].shape, remedy="Fetch it")
+            raise CorpusError("has another number of channels", path=path, value=content["eeg"].shape, remedy="Get it")
         for position, (signal, clip) in enumerate(zip(content["eeg"], content["clips"].tolist(), strict=True)):
             if not signal.any():
                 report.rejected.append(f"trial {position}: holds nothing but zeros")

@@ -51,8 +51,8 @@ print(mine.num_rows, "trials of", len(set(mine["subject"])), "people,", len(mine
 # %%
 # Pre-train
 # ---------
-# Without labels: people who watch the same moment of the same clip should look alike. Twenty-five steps show how it is done;
-# a real run takes all corpora that there are, and thousands of steps.
+# Without labels: people who watch the same moment of the same clip should look alike. Twenty-five steps show how it is
+# done; a real run takes all corpora that there are, and thousands of steps.
 
 settings = RunConfig(
     name="own",

@@ -2,8 +2,8 @@
 scikit-learn on embeddings
 ==========================
 
-``embed`` gives features of every window as a table, ``EEGEncoder`` is a transformer for pipelines; whatever scikit-learn
-has can follow. No labels are used for either. The data are **simulated**.
+``embed`` gives features of every window as a table, ``EEGEncoder`` is a transformer for pipelines; whatever
+scikit-learn has can follow. No labels are used for either. The data are **simulated**.
 """
 
 # %%

@@ -44,7 +44,8 @@ def from_markdown(app: Sphinx, what: str, name: str, obj: Any, options: Any, lin
         del lines[1:]  # a library's own function, held by a class of ours: its summary says enough
     translated: list[str] = []
     for is_table, part in groupby(lines, key=lambda line: line.lstrip().startswith("|")):
-        translated += _table(list(part)) if is_table else _prose("\n".join(part)).split("\n")
+        rows = list(part)
+        translated += _table(rows) if is_table else _prose("\n".join(rows)).split("\n")
     lines[:] = translated
 
 
