@@ -22,6 +22,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "mathml",
+    "repository_links",
     "reference",
 ]
 templates_path = ["_templates"]

@@ -81,7 +81,7 @@ if not classifier.exists():
 # Emotion over time
 # -----------------
 # Of one recording, window by window. This person was among those it was trained on: for a score to believe, see
-# :doc:`cross_dataset_transfer`.
+# the example on transfer.
 
 found = predict(str(classifier), folder / "s01_raw.fif").found[0]
 middles = found.onsets + found.duration / 2

@@ -1,6 +1,6 @@
-"""Write eight simulated recordings, as those of a study: `python examples/recordings.py my_recordings`.
+"""Write twelve simulated recordings, as those of a study: `python examples/recordings.py my_recordings`.
 
-A file a person, six clips of 30 s each, marked by annotations; no human data. What is felt stands in `labels.csv`.
+A file a person, nine clips of 30 s each, marked by annotations; no human data. What is felt stands in `labels.csv`.
 """
 
 import sys
@@ -14,7 +14,7 @@ from mdjpt_hf.schema import trial_signal
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "my_recordings")
 folder.mkdir(parents=True, exist_ok=True)
-people = load_corpus("simulated", corpora=["sim-30"], subjects=8, stimuli=6, trial_seconds=30.0, preprocessing="none")
+people = load_corpus("simulated", corpora=["sim-30"], subjects=12, stimuli=9, trial_seconds=30.0, preprocessing="none")
 for person in sorted(set(people["subject"])):
     trials = [row for row in people if row["subject"] == person]
     signal = np.concatenate([trial_signal(row) for row in trials], axis=1) * 1e-6  # MNE keeps volts
