@@ -51,7 +51,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"\.py",
-    "ignore_pattern": r"/(small|recordings|finetune_trainer)\.py",
+    "ignore_pattern": r"^(small|recordings|finetune_trainer)\.py",
     "within_subsection_order": "reading_order.ReadingOrder",
     "download_all_examples": False,
     "show_memory": False,
