@@ -1,4 +1,4 @@
-"""Write docs/guides/corpora.md, the table of all corpora, from what their readers say; `--check` only compares."""
+"""Write docs/guides/readers.md, the table of all corpora, from what their readers say; `--check` only compares."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from mdjpt_hf.data_scripts import BUILDERS, builder_class
 from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "guides" / "corpora.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "guides" / "readers.md"
 
 HEAD = """# Corpora that have a reader
 

@@ -1,4 +1,4 @@
-"""Judge the claims of docs/simulated_claims.md: `python benchmarks/claims_simulated.py RUN RUN RUN`.
+"""Judge the claims of docs/results/simulated_claims.md: `python benchmarks/claims_simulated.py RUN RUN RUN`.
 
 Each RUN is the folder of a finished default run; its `comparison.json` is read, and labels are permuted anew on its
 own data for the last claim.

@@ -1,4 +1,4 @@
-"""Draw what simulated EEG looks like: `python benchmarks/figure_simulated.py --out docs/simulated.png`."""
+"""Draw what simulated EEG looks like: `python benchmarks/figure_simulated.py --out docs/images/simulated.png`."""
 
 import argparse
 from pathlib import Path
@@ -30,7 +30,7 @@ RATE = 125.0
 def main() -> None:
     """Simulate one session, draw it and save the figure."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("docs/simulated.png"))
+    parser.add_argument("--out", type=Path, default=Path("docs/images/simulated.png"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--subject", default="s02")
     arguments = parser.parse_args()

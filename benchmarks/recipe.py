@@ -6,7 +6,7 @@ For every seed one simulated world; on it the default network is pre-trained
 - by today's recipe with a quarter of those windows, and with as many;
 
 and all are judged on the corpus that none of them saw, by the table of the default run: the same windows, splits and
-permutations. Nothing is chosen here: the recipe was found on other seeds (docs/recipe.md). Finished runs are kept:
+permutations. Nothing is chosen here: the recipe was found on other seeds (docs/results/recipe.md). Finished runs stay:
 repeat the command after a break.
 """
 

@@ -74,7 +74,11 @@ class SEED(SEEDFamily):
     )
 
     def sessions(self, files: list[Path], report: UnitReport) -> list[tuple[int, Path]]:
-        """Session and file: preprocessed files bear dates only, and sessions are the ranks of their dates."""
+        """Session and file: preprocessed files bear dates only, and sessions are the ranks of their dates.
+
+        Raises:
+            CorpusError: If a subject has more dates than there were sessions.
+        """
         found = super().sessions(files, report)
         if self.product is RAW:
             return found

@@ -72,7 +72,11 @@ class SEEDIV(SEEDFamily):
         return int(self.product.parts(file)["session"]) - 1
 
     def spans(self, recording: NeuroscanRecording, file: Path, session: int) -> list[tuple[float, float]]:
-        """There are none: this corpus is given away in trials only."""
+        """There are none: this corpus is given away in trials only.
+
+        Raises:
+            CorpusError: Always.
+        """
         raise CorpusError("is no file of SEED-IV", path=file, remedy=self.about.access)
 
     def usual_seconds(self, session: int, trial: int) -> tuple[float, float]:

@@ -113,7 +113,11 @@ class SimulatedCorpora(CorpusBuilder):
         return [f"{spec.name}/{subject_id(i)}" for spec in self.specs.values() for i in range(spec.subjects)]
 
     def read_unit(self, unit: str, report: UnitReport) -> Iterator[Trial]:
-        """Simulate, preprocess and cut all sessions of one subject."""
+        """Simulate, preprocess and cut all sessions of one subject.
+
+        Raises:
+            CorpusError: If [`units`] has no such subject.
+        """
         if unit not in self.units():
             raise CorpusError(f"no unit {unit!r}", value=unit, remedy="Use a name that units() returns")
         corpus, subject = unit.split("/")

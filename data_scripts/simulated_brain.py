@@ -386,7 +386,7 @@ def slow_process(
 
 
 def interpolate(courses: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Rows of `courses` at fractional sample positions, linear between samples."""
+    """Rows of `courses`, `(rows, samples)`, at fractional positions `(n,)`, linear between samples: `(rows, n)`."""
     left = np.minimum(index.astype(np.int64), courses.shape[1] - 2)
     weight = index - left
     return courses[:, left] * (1 - weight) + courses[:, left + 1] * weight

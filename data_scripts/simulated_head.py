@@ -75,7 +75,11 @@ class HeadModel:
         return [self.electrodes.index(name) for name in names]
 
     def columns(self, kind: str) -> slice:
-        """Columns of one kind of dipole: `named`, `background`, `eyes` or `muscles`."""
+        """Columns of one kind of dipole: `named`, `background`, `eyes` or `muscles`.
+
+        Raises:
+            KeyError: If there is no such kind.
+        """
         sizes = {
             "named": len(NAMED_DIPOLES),
             "background": NUM_BACKGROUND,
@@ -121,7 +125,7 @@ def _compute_head() -> HeadModel:
 
 @cache
 def montage_positions() -> dict[str, np.ndarray]:
-    """Electrode positions in m, head coordinates: MNE's 10-05 montage, and SEED's CB1 and CB2.
+    """Electrode positions `(3,)` in m, head coordinates: MNE's 10-05 montage, and SEED's CB1 and CB2.
 
     CB1 and CB2 are in no standard montage. They sit in the row of O1 and PO7 but lower: here half-way between
     PO9 (PO10) and POO9 (POO10).

@@ -22,6 +22,7 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """`(..., size)` -> the same shape and dtype."""
         precise = states.to(torch.float32)
         precise = precise * torch.rsqrt(precise.pow(2).mean(-1, keepdim=True) + self.eps)
         return self.weight * precise.to(states.dtype)
@@ -85,6 +86,7 @@ class FeedForward(nn.Module):
         self.act_fn = ACT2FN[config.hidden_act]
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """`(batch, tokens, hidden)` -> the same shape."""
         return self.down_proj(self.act_fn(self.gate_proj(states)) * self.up_proj(states))
 
 

@@ -60,7 +60,7 @@ def apply_in_chunks(
 
 
 def fill_chunks(function: Callable, sequences: torch.Tensor, length: int, threads: int = 1) -> torch.Tensor:
-    """`function` on chunks, without a gradient: results go straight to their place."""
+    """`function` on chunks of `length` of `(sequences, ...)`, no gradient; results go straight to their place."""
     return _place(lambda start: function(sequences[start : start + length]), sequences, length, threads)
 
 

@@ -78,6 +78,7 @@ except ImportError:  # below 4.52
         gradient_checkpointing = False
 
         def __call__(self, *args, **kwargs):
+            """Run `forward`, again for the gradient where checkpointing is on."""
             if self.gradient_checkpointing and self.training:
                 return self._gradient_checkpointing_func(partial(super().__call__, **kwargs), *args)
             return super().__call__(*args, **kwargs)

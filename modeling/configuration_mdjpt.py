@@ -40,7 +40,7 @@ AUTO_MAP = {
 }
 
 #: Complete settings by name. `base` is the paper's network; `fast` has an eleventh of its arithmetic, and what it loses
-#: stands in docs/performance.md; `tiny` trains in minutes on two CPU cores.
+#: stands in docs/results/performance.md; `tiny` trains in minutes on two CPU cores.
 PRESETS: dict[str, dict[str, Any]] = {
     "base": {},
     "fast": {

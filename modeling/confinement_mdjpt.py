@@ -80,6 +80,11 @@ class Watch:
         self.opened, self.refused = [], []
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Look at one event, as `sys.addaudithook` calls it.
+
+        Raises:
+            ElsewhereError: If it opens, changes or starts something that is not allowed now.
+        """
         if event == "open":
             self._open(arguments[0], arguments[2])
         elif event in _CHANGES:

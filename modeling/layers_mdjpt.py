@@ -88,6 +88,7 @@ class TokenConv(nn.Module):
         self.bias = nn.Parameter(torch.empty(size))
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """`(sequences, tokens, size)` -> the same shape."""
         return token_conv(tokens, self.weight, self.bias)
 
 
@@ -102,6 +103,7 @@ class LinearAttention(nn.Module):
         self.out_proj = nn.Linear(config.hidden_size, config.hidden_size)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """`(sequences, tokens, hidden)` -> the same shape; every head attends to all tokens."""
         if torch.compiler.is_compiling():  # compiled graphs do not place gradients as three products need them
             query, key, value = self.qkv(tokens).chunk(3, dim=-1)
         else:
@@ -135,6 +137,7 @@ class MLLALayer(nn.Module):
         self.ffn_out = nn.Linear(config.intermediate_size, size, bias=not is_last)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """`(sequences, tokens, hidden)` -> the same shape."""
         tokens = tokens + self.conv_before(tokens)
         hidden = self.norm(tokens)
         gate = F.silu(self.gate_proj(hidden))
@@ -159,6 +162,7 @@ class ReleasedLayer(nn.Module):
         self.conv_inside = TokenConv(config.hidden_size)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """`(sequences, tokens, hidden)` -> the same shape: the value path alone, as the authors' program returns it."""
         hidden = self.norm(tokens + self.conv_before(tokens))
         return F.silu(self.conv_inside(self.in_proj(hidden)))
 
@@ -182,6 +186,7 @@ class ChannelEncoder(nn.Module):
         self.read_out = nn.Linear(config.hidden_size, config.feature_size, bias=False)
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        """`(batch, channels, samples)` -> `(batch, features, channels, tokens)`, not yet group-normalised."""
         B, C, _ = windows.shape
         sequences = windows.flatten(0, 1).unfold(-1, self.patch_length, self.patch_stride)  # (B*C, N, patch)
         N = sequences.shape[1]
@@ -236,6 +241,7 @@ class SpatialProjection(GradientCheckpointingLayer):
         self.bias = nn.Parameter(torch.empty(config.spatial_channels))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """`(batch, features, channels, tokens)` -> the map F, `(batch, features, spatial_channels, tokens)`."""
         B, f, C, N = features.shape
         dense = features.permute(0, 2, 3, 1).reshape(B, C, N * f)  # as the channel encoder leaves them: no copy
         projected = torch.baddbmm(self.bias[:, None], self.weight.expand(B, -1, -1), dense)
@@ -261,6 +267,7 @@ class SpatiotemporalDynamics(GradientCheckpointingLayer):
         self.attention_mix = nn.Linear(config.num_maps, config.num_maps)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Group-normalised F -> weighted maps Z, `(batch, maps, tokens)`."""
         maps = self._convolve(features)
         return self._attention(maps) * F.relu(maps)
 
@@ -301,6 +308,7 @@ class Projector(nn.Module):
         self.conv_second = nn.Conv1d(size, size, taps, groups=size)
 
     def forward(self, maps: torch.Tensor, membership: torch.Tensor | None) -> torch.Tensor:
+        """`(batch, maps, tokens)` -> `(batch, embedding)` of unit length; `membership` from [`group_membership`]."""
         pooled = group_normalise(F.avg_pool1d(maps, self.pool), membership, self.eps)
         projected = F.relu(self.conv_second(F.relu(self.conv_first(pooled))))
         projected = group_normalise(projected, membership, self.eps)

@@ -174,7 +174,14 @@ class EEGEmotionPipeline(Pipeline):
         warm_up()
 
     def preprocess(self, inputs: Any, **options: Any) -> dict[str, Any]:  # type: ignore[override]
-        """Windows of one recording, still as arrays: long recordings move to the device batch by batch."""
+        """Windows of one recording, still as arrays: long recordings move to the device batch by batch.
+
+        Returns:
+            `input_values` `(windows, 60, samples)`, `onsets` in s, and what the extractor reports.
+
+        Raises:
+            MDJPTError: If the recording cannot be read or used, with the file in front.
+        """
         path, notes = "", list[str]()
         stated: dict[str, Any] = {}
         if isinstance(inputs, str | os.PathLike):
@@ -209,7 +216,11 @@ class EEGEmotionPipeline(Pipeline):
         self, windows: torch.Tensor, windows_at_once: int, smoothing: str = "none", breaks: Sequence[int] = ()
     ) -> torch.Tensor:
         """Scores before they become probabilities, `(windows, labels)`, of the windows `(windows, 60, samples)` of one
-        recording; smoothing starts anew at every window in `breaks`."""
+        recording; smoothing starts anew at every window in `breaks`.
+
+        Raises:
+            ConfigurationError: If scores are not numbers, as weights with NaN give them.
+        """
         encoder, head = self.model.base_model, self.model.classifier
         features = encoder.encode_recording(windows, batch_size=windows_at_once)
         values, stretches = features.float().cpu().numpy(), list(breaks)

@@ -187,7 +187,7 @@ def resample_and_filter(
 
 
 def recorded_channels(signal: np.ndarray) -> np.ndarray:
-    """The channels on which anything was recorded: zeros say nothing about the unit.
+    """Of `(channels, samples)` the channels on which anything was recorded: zeros say nothing about the unit.
 
     Raises:
         SignalError: If there are none.
@@ -319,7 +319,11 @@ def interpolate_channels(signal: np.ndarray, ch_names: Sequence[str], bads: Iter
 
 
 def channel_indices(names: Iterable[str], ch_names: Sequence[str]) -> list[int]:
-    """Where the named channels stand, in order, however they are spelt."""
+    """Where the named channels stand, in order, however they are spelt.
+
+    Raises:
+        MontageError: If one is not there.
+    """
     known = {canonical_name(name) or name: index for index, name in enumerate(ch_names)}
     wanted = {canonical_name(name) or name: name for name in names}
     missing = [name for key, name in wanted.items() if key not in known]
@@ -337,6 +341,9 @@ def repair_channels(cleaned: Cleaned, stated: list[int]) -> None:
 
     A recorded reference is no bad channel. Bad ones are rebuilt from at least `MIN_REPAIR_CHANNELS` good ones, and up
     to `MAX_REPAIRED` of all; else they are removed, and neighbours stand in for them as for any electrode not there.
+
+    Raises:
+        SignalError: If more than half of the channels are bad.
     """
     reference = recorded_reference(cleaned.signal, cleaned.ch_names, stated)
     if reference is not None:
@@ -374,7 +381,7 @@ def _repair_notes(found: list[str], rebuilt: list[str], bads: list[str]) -> list
 
 
 def average_reference(signal: np.ndarray) -> np.ndarray:
-    """Subtract the mean over channels at every sample; below 8 channels the signal is returned as it is."""
+    """Subtract the mean over channels from `(channels, samples)`; below 8 channels the signal is returned as it is."""
     if signal.shape[0] < MIN_REFERENCE_CHANNELS:
         return signal
     return signal - signal.mean(axis=0, keepdims=True)
@@ -405,7 +412,7 @@ def robust_scale(signal: np.ndarray) -> tuple[float, float]:
 
 
 def cut_windows(n_samples: int, window: int, stride: int) -> np.ndarray:
-    """First samples of all whole windows in `n_samples`; empty if not one fits.
+    """First samples of all whole windows in `n_samples`, `(windows,)`; empty if not one fits.
 
     Raises:
         SignalError: If window or stride is not positive.

@@ -36,7 +36,11 @@ def has_trials(source: Any) -> bool:
 
 
 def per_recording(ch_names: Any, rate: Any, count: int, several: bool) -> tuple[list, list]:
-    """Names and rate of each recording, where one of each may have been given for all."""
+    """Names and rate (Hz) of each recording, where one of each may have been given for all.
+
+    Raises:
+        SignalError: If neither one was given nor one for each.
+    """
     nested = several and ch_names is not None and any(not isinstance(name, str) for name in ch_names)
     names = list(ch_names) if nested else [ch_names] * count
     rates = list(rate) if several and isinstance(rate, list | tuple | np.ndarray) else [rate] * count

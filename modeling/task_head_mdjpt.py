@@ -77,7 +77,7 @@ class TaskHead(nn.Sequential):
             self.register_buffer(name, torch.full((size,), torch.nan) if online else None)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Scores; in training mode the features also count for the statistics."""
+        """Features `(windows, size)` -> `(windows, labels)`; in training mode they also count for the statistics."""
         features = self._as_first(features)
         if self.training and self.standardises:
             self._follow(features)
@@ -98,7 +98,7 @@ class TaskHead(nn.Sequential):
         return ((features.to(dtype) - self.prior_mean.to(dtype)) / spread).to(features.dtype)
 
     def scores(self, features: torch.Tensor) -> torch.Tensor:
-        """Scores by the statistics as they are, of features that are normalised already where that is done online."""
+        """The same by the statistics as they are, of features that are normalised already where that is done online."""
         return super().forward(self.standardise(features))
 
     def standardise(self, features: torch.Tensor) -> torch.Tensor:

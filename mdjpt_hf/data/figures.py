@@ -46,7 +46,7 @@ def region_of(name: str) -> str | None:
 
 
 def region_spectra(trials: TrialSet) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Frequencies in Hz, and of every region the median over trials and electrodes of the power density, µV²/Hz."""
+    """Frequencies `(bins,)` in Hz, and by region the median power density over trials and electrodes, µV²/Hz."""
     found: dict[str, list[np.ndarray]] = {}
     chosen = np.unique(np.linspace(0, len(trials) - 1, SPECTRUM_TRIALS).astype(int))
     length = min(round(4 * trials.sampling_rate), int(trials.n_samples[chosen].min()))

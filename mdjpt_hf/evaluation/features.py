@@ -35,7 +35,7 @@ def entropy_features(windows: LabelledWindows) -> np.ndarray:
 
 
 def standardise_per_subject(features: np.ndarray, subject: np.ndarray) -> np.ndarray:
-    """z-score each subject's windows, without labels; every feature set is treated alike."""
+    """z-score features `(windows, size)` of each subject `(windows,)`, without labels; all sets are treated alike."""
     standardised = np.empty_like(features, dtype=np.float64)
     for name in np.unique(subject):
         own = subject == name

@@ -34,7 +34,7 @@ def recording_features(model: Any, windows: LabelledDataset, chosen: np.ndarray)
 
 
 def side_score(model: Any, windows: LabelledDataset, chosen: np.ndarray) -> dict[str, Any]:
-    """Scores on the chosen windows, in plain JSON.
+    """Scores on the chosen windows (their numbers, `(chosen,)`), in plain JSON.
 
     Returns:
         `subjects` (their number), `windows`, `metrics`; of classes also `classes` (name -> windows), those of them that

@@ -49,7 +49,7 @@ LEARNING_RATES = {"head": 5e-4, "full": 5e-5, "lora": 3e-4}
 
 #: Training that nobody said the length of: so many times through the windows, and no fewer steps than these, since a
 #: small corpus has two steps in an epoch and needs a hundred to be learnt. Where a head fits already, fewer are better:
-#: three hundred steps unlearn what pre-training gave (docs/recipe.md).
+#: three hundred steps unlearn what pre-training gave (docs/results/recipe.md).
 EPOCHS, LEAST_STEPS = 8, {"head": 300, "full": 100, "lora": 100}
 #: Validation subjects are asked after every epoch, but not before so many steps have gone by.
 LEAST_STEPS_BETWEEN = 25

@@ -72,7 +72,7 @@ class LabelledDataset(Dataset):
         )
 
     def keep(self, chosen: np.ndarray) -> None:
-        """Leave out all windows but the chosen ones."""
+        """Leave out all windows but the chosen ones: `(windows,)` of bool, or their numbers."""
         for name in ("windows", "corpus", "subject", "stimulus", "recording", "trial", "label"):
             setattr(self, name, getattr(self, name)[chosen])
 

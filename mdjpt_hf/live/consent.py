@@ -41,7 +41,7 @@ def ask_consent(
             raise ConfigurationError(
                 "nobody can be asked whether the person who is recorded has agreed",
                 value=False,
-                remedy="Show them the text (docs/live.md, or your own with --consent FILE), then use --consent-shown",
+                remedy="Show them the text (docs/guides/live.md; --consent FILE: your own), then use --consent-shown",
             )
         tell(text)
         if not confirm(QUESTION):

@@ -1,8 +1,8 @@
 """Lab Streaming Layer: EEG streams in, predictions out.
 
-pylsl 1.18 is used rather than mne-lsl 1.14. Both bring liblsl in their wheels and take samples as fast (docs/live.md
-has the figures); pylsl needs nothing but NumPy, is there in a fifth of the time, and wakes with the first sample of a
-chunk of any size (`min_samples`), where mne-lsl waits for a number of samples that has to be guessed.
+pylsl 1.18 is used rather than mne-lsl 1.14. Both bring liblsl in their wheels and take samples as fast (figures in
+docs/guides/live.md); pylsl needs nothing but NumPy, is there in a fifth of the time, and wakes with the first sample of
+a chunk of any size (`min_samples`), where mne-lsl waits for a number of samples that has to be guessed.
 """
 
 import os

@@ -115,7 +115,7 @@ class ReplaySource(LslSource):
 
 
 def sample_times(recording: Recording) -> np.ndarray:
-    """When every sample was recorded, in s: the pauses of the recorder count."""
+    """When every sample was recorded, `(samples,)` in s: the pauses of the recorder count."""
     rate, times = recording.sampling_rate, np.arange(recording.signal.shape[1]) / recording.sampling_rate
     for stretch in recording.stretches:
         times[stretch.start : stretch.stop] = stretch.onset + np.arange(stretch.stop - stretch.start) / rate

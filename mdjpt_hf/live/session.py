@@ -103,17 +103,23 @@ class Summary:
 class Output(Protocol):
     """Somebody who is told."""
 
-    def begin(self, facts: SessionFacts) -> None: ...
+    def begin(self, facts: SessionFacts) -> None:
+        """A session starts: what is known of model and stream."""
 
-    def window(self, window: LiveWindow) -> None: ...
+    def window(self, window: LiveWindow) -> None:
+        """A window was answered."""
 
-    def gap(self, gap: StreamGap) -> None: ...
+    def gap(self, gap: StreamGap) -> None:
+        """A stretch without signal ended."""
 
-    def lost(self, end: float, why: str) -> None: ...
+    def lost(self, end: float, why: str) -> None:
+        """A window that ends at `end`, s, could not be encoded."""
 
-    def say(self, text: str) -> None: ...
+    def say(self, text: str) -> None:
+        """A note for people."""
 
-    def end(self, summary: Summary) -> None: ...
+    def end(self, summary: Summary) -> None:
+        """The session is over; nothing follows."""
 
 
 @dataclass

@@ -1,12 +1,13 @@
 """Named, versioned preprocessing of whole recordings, before trials are cut.
 
-    none     resampled to 125 Hz only: for corpora that come cleaned by their authors
-    basic    resampled, band-pass 0.5-47 Hz, bad channels interpolated, average reference: what the feature
-             extractor does
-    paper    basic, with eye and muscle components taken out (ICA and ICLabel) before channels are judged once more:
-             what mdJPT was trained on (arXiv 2510.22197)
+| preset | what is done |
+|---|---|
+| `none` | resampled to 125 Hz only: for corpora that come cleaned by their authors |
+| `basic` | resampled, band-pass 0.5-47 Hz, bad channels interpolated, average reference, as the extractor does |
+| `paper` | `basic`, with eye and muscle components taken out (ICA, ICLabel) before channels are judged once more |
 
-A preset's id, such as `basic-1`, is stored with every trial. Its number rises whenever its output changes.
+mdJPT was trained on what `paper` does (arXiv 2510.22197). A preset's id, such as `basic-1`, is stored with every trial;
+its number rises whenever its output changes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -140,6 +141,10 @@ def preprocess_session(
         signals: Each `(channels, samples)` in µV.
         ch_names, sampling_rate, preset, bads, where, unit: See [`preprocess`].
         stretches: Of every signal, its parts without a break.
+
+    Raises:
+        ConfigurationError: If the preset is unknown.
+        MDJPTError: What `mdjpt_hf.modeling.signal_mdjpt.clean` raises, with `where` in front.
     """
     check_preset(preset)
     breaks = stretches or [whole(signal.shape[-1]) for signal in signals]

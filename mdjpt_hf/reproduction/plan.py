@@ -78,6 +78,7 @@ class Corpus:
 
     @property
     def name(self) -> str:
+        """Of the corpus that is left out and tested on."""
         return self.trials.name
 
     @property

@@ -22,7 +22,11 @@ LOG_FILE = "pretrain.log"
 
 
 def devices() -> list[str]:
-    """One entry per pre-training that can run at a time: the GPU it may see, or "" for whatever there is."""
+    """One entry per pre-training that can run at a time: the GPU it may see, or "" for whatever there is.
+
+    Raises:
+        ConfigurationError: If this is one of several processes already.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigurationError(
             "was started as several processes",

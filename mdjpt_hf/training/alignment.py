@@ -60,18 +60,22 @@ class AlignmentObjective(Objective):
         self.windows_per_step = per_pair * self.steps.pairs_per_dataset * self.steps.datasets_per_step
 
     def build_model(self) -> MDJPTForPreTraining:
+        """mdJPT with its projector, without heads for clusters."""
         model_config = self.config.model_config()
         model_config.max_clusters = []  # heads that predict clusters would get no gradient here
         return MDJPTForPreTraining(model_config)
 
     def rehearse(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Forward and embeddings of a batch, without its losses."""
         # Without ids there is no loss, hence no exchange with the other processes.
         return model(batch["input_values"], batch["group_ids"]).embeddings.float().square().mean()
 
     def meter(self) -> Meter:
+        """Losses in all and by dataset, and windows a second."""
         return AlignmentMeter(self.names)
 
     def culprits(self, output: Any, batch: dict[str, torch.Tensor]) -> list[str]:
+        """Datasets one of whose windows has a contrastive term that is not finite; all, where none has."""
         bad = batch["dataset_ids"][~torch.isfinite(output.isa_terms)].unique().tolist()
         return [self.names[dataset] for dataset in bad] or self.names
 

@@ -51,15 +51,18 @@ class JointObjective(LabelledInRounds, AlignmentObjective):
         self._use_labels()
 
     def build_model(self) -> MDJPTForPreTraining:
+        """mdJPT with its projector and a head for every granularity."""
         return MDJPTForPreTraining(self.config.model_config())
 
     def rehearse(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Both encodings of a batch and the masked loss, without alignment."""
         # Without the datasets' ids there is no alignment loss, hence no exchange with the other processes.
         parts = {name: batch[name] for name in ("input_values", "group_ids", "labels", "token_mask")}
         output = model(**parts)
         return output.loss + output.embeddings.float().square().mean()
 
     def meter(self) -> "_JointMeter":
+        """What both objectives log."""
         return _JointMeter(self.names, len(self.settings.candidates))
 
     def evaluate(self, model: Any) -> tuple[dict[str, float], str] | None:
@@ -69,6 +72,7 @@ class JointObjective(LabelledInRounds, AlignmentObjective):
         return (entry, words) if retrieval is None else ({**entry, **retrieval[0]}, f"{retrieval[1]}; {words}")
 
     def draw(self, history: list[dict[str, Any]], folder: Path, title: str) -> None:
+        """The pictures of both objectives."""
         super().draw(history, folder, title)
         draw_masked(history, folder / "masked.png", title)
 

@@ -50,15 +50,19 @@ class MaskedObjective(LabelledInRounds, Objective):
         self._use_labels()
 
     def build_model(self) -> MaskedEEGForPreTraining:
+        """The masked network, with a head for every granularity."""
         return MaskedEEGForPreTraining(self.model_config)
 
     def rehearse(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The loss itself: it needs no other process."""
         return model(**batch).loss
 
     def meter(self) -> Meter:
+        """Loss and masked accuracy by granularity."""
         return _MaskedMeter()
 
     def culprits(self, output: Any, batch: dict[str, torch.Tensor]) -> list[str]:
+        """All datasets: every batch holds windows of each."""
         return [trials.name for trials in self.pseudo_labels.index.trial_sets]
 
     def evaluate(self, model: Any) -> tuple[dict[str, float], str] | None:
@@ -66,6 +70,7 @@ class MaskedObjective(LabelledInRounds, Objective):
         return evaluate_masked(model, self._evaluation, self.pseudo_labels)
 
     def draw(self, history: list[dict[str, Any]], folder: Path, title: str) -> None:
+        """Loss and masked accuracy over steps."""
         draw_masked(history, folder / "masked.png", title)
 
     def _use_labels(self) -> None:

@@ -60,7 +60,7 @@ class Split:
     test_stimuli: tuple[str, ...] | None = None
 
     def parts(self, subject: np.ndarray, stimulus: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Numbers of the training, validation and test windows, given both names of every window."""
+        """Numbers of the training, validation and test windows, given both names of every window, `(windows,)`."""
         shown = slice(None) if self.train_stimuli is None else np.isin(stimulus, self.train_stimuli)
         tested = slice(None) if self.test_stimuli is None else np.isin(stimulus, self.test_stimuli)
         sides = ((self.train, shown), (self.validation, shown), (self.test, tested))
@@ -174,7 +174,7 @@ def _strata(stimulus: np.ndarray, label: np.ndarray, corpus: np.ndarray) -> list
 
 
 def stimuli_have_one_class(stimulus: np.ndarray, label: np.ndarray) -> bool:
-    """Whether all windows of a stimulus have its class."""
+    """Whether all windows of a stimulus have its class; both `(windows,)`."""
     _, first, inverse = np.unique(stimulus, return_index=True, return_inverse=True)
     return bool((label[first][inverse] == label).all())
 

@@ -126,6 +126,9 @@ def corpus_card(corpus: Mapping[str, Any], report: Mapping[str, Any], repo_id: s
         corpus, report: The content of `corpus.json` and `report.json`.
         repo_id: `user/name`.
         licence: Of the user's own recordings.
+
+    Raises:
+        CardError: If a column of the schema has no description.
     """
     facts = corpus["facts"]
     undescribed = [name for name in TRIAL_FEATURES if name not in _MEANINGS]

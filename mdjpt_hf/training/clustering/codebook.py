@@ -182,5 +182,5 @@ def _nearest(points: np.ndarray, centroids: np.ndarray) -> np.ndarray:
 
 
 def rows_of(recordings: Sequence[slice]) -> np.ndarray:
-    """Ranges of tokens as [`fit_codebook`] takes them."""
+    """Ranges of tokens as [`fit_codebook`] takes them: `(recordings, 2)`, first token and the one after the last."""
     return np.array([[tokens.start, tokens.stop] for tokens in recordings], dtype=np.int64)

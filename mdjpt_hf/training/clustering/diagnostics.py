@@ -93,6 +93,7 @@ def guess_accuracies(
     """What can be guessed about the evaluated subjects' tokens without looking at the signal, per granularity.
 
     Args:
+        labels (`np.ndarray` of shape `(tokens, granularities)`): Clusters. counts: Of them, by granularity.
         held_out (`Collection` of (dataset, subject)): Who is evaluated, with the shares of the others; everybody
             if empty.
 

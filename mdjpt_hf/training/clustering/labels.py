@@ -59,7 +59,7 @@ def open_labels(path: Path) -> np.ndarray:
 
 
 def labels_hash(labels: np.ndarray) -> str:
-    """SHA-256 of all assignments."""
+    """SHA-256 of all assignments, `(tokens, granularities)`, their shape included."""
     digest = hashlib.sha256(str(labels.shape).encode())
     for start in range(0, len(labels), _BLOCK):
         digest.update(np.asarray(labels[start : start + _BLOCK]).tobytes())
