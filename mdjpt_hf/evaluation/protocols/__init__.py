@@ -1,20 +1,19 @@
 """Who is tested: windows with their labels, named choices, and the splits they draw."""
 
-from mdjpt_hf.evaluation.protocols.choices import (
-    CHOICES,
-    OPTIMISTIC,
+from mdjpt_hf.evaluation.protocols.choices import CHOICES, OPTIMISTIC, Protocol, check_choices
+from mdjpt_hf.evaluation.protocols.designs import check_votes, fitting, lonely_classes
+from mdjpt_hf.evaluation.protocols.drawing import draw_splits, kept_windows, pool_for
+from mdjpt_hf.evaluation.protocols.pool import LABELS, Labelling, Pool, has_target, open_pool
+from mdjpt_hf.evaluation.protocols.presets import (
     PRESETS,
-    Protocol,
     audit_stages,
-    check_choices,
     default_protocols,
     honest,
     paper,
+    preset_named,
 )
-from mdjpt_hf.evaluation.protocols.designs import check_votes, fitting, lonely_classes
-from mdjpt_hf.evaluation.protocols.drawing import draw_splits, pool_for
-from mdjpt_hf.evaluation.protocols.pool import LABELS, Labelling, Pool, has_target, open_pool
 from mdjpt_hf.evaluation.protocols.splits import (
+    BENCHMARKED,
     PROTOCOLS,
     Split,
     SplitManifest,
@@ -26,6 +25,7 @@ from mdjpt_hf.evaluation.protocols.splits import (
 )
 
 __all__ = [
+    "BENCHMARKED",
     "CHOICES",
     "LABELS",
     "Labelling",
@@ -45,12 +45,14 @@ __all__ = [
     "fitting",
     "has_target",
     "honest",
+    "kept_windows",
     "load_manifests",
     "lonely_classes",
     "make_splits",
     "open_pool",
     "paper",
     "pool_for",
+    "preset_named",
     "save_manifests",
     "stimuli_have_one_class",
 ]

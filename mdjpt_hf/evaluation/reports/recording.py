@@ -9,7 +9,7 @@ import numpy as np
 from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.data.facts import UNKNOWN_DATASET, dataset_facts, machine_facts, software_facts
 from mdjpt_hf.evaluation.encoders import Encoder
-from mdjpt_hf.evaluation.protocols import Pool, Protocol, SplitManifest
+from mdjpt_hf.evaluation.protocols import Pool, Protocol, SplitManifest, kept_windows
 from mdjpt_hf.evaluation.reports.records import FORMAT, SAW_LABELS
 from mdjpt_hf.evaluation.scores import SCORE_OF_RATINGS, Effort, null_in_words
 
@@ -25,6 +25,7 @@ def record(
 ) -> dict[str, Any]:
     """Everything needed to repeat, understand and compare the rows."""
     tested = np.isin(pool.subject, [name for split in manifest.splits for name in split.test])
+    tested &= kept_windows(pool, protocol, effort.seed)
     datasets = [dataset_facts(trials) for trials in trial_sets]
     return {
         "format": FORMAT,
