@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import Ridge
+from sklearn import linear_model
 from threadpoolctl import threadpool_limits
 
 from mdjpt_hf.evaluation.protocols import honest
@@ -84,7 +84,9 @@ def ridge_head(repeats: int) -> float:
     targets = np.eye(CLASSES)[label]
 
     def fits() -> np.ndarray:
-        return np.stack([Ridge(strength * len(inputs)).fit(inputs, targets).predict(asked) for strength in STRENGTHS])
+        return np.stack(
+            [linear_model.Ridge(strength * len(inputs)).fit(inputs, targets).predict(asked) for strength in STRENGTHS]
+        )
 
     theirs, wanted = _spent(fits, repeats)
     print(f"ridge head: {1000 * ours:.0f} ms, {theirs / ours:.1f} times as fast as {len(STRENGTHS)} single fits")

@@ -1,5 +1,6 @@
 """Who is tested: windows with their labels, named choices, and the splits they draw."""
 
+from mdjpt_hf.evaluation.protocols.benchmarks import BENCHMARKS, Benchmark, comparable
 from mdjpt_hf.evaluation.protocols.choices import CHOICES, OPTIMISTIC, Protocol, check_choices
 from mdjpt_hf.evaluation.protocols.designs import check_votes, fitting, lonely_classes
 from mdjpt_hf.evaluation.protocols.drawing import draw_splits, kept_windows, pool_for
@@ -26,6 +27,8 @@ from mdjpt_hf.evaluation.protocols.splits import (
 
 __all__ = [
     "BENCHMARKED",
+    "BENCHMARKS",
+    "Benchmark",
     "CHOICES",
     "LABELS",
     "Labelling",
@@ -40,6 +43,7 @@ __all__ = [
     "audit_stages",
     "check_choices",
     "check_votes",
+    "comparable",
     "default_protocols",
     "draw_splits",
     "fitting",
