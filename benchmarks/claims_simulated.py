@@ -13,11 +13,12 @@ from transformers import AutoModel
 
 import mdjpt_hf  # noqa: F401 - registers the model
 from mdjpt_hf.data.corpora import open_corpora
-from mdjpt_hf.data.labelled import labelled_windows
-from mdjpt_hf.evaluation.comparison_protocols import permuted_labels, zero_shot
-from mdjpt_hf.evaluation.features import encoder_features, standardise_per_subject
+from mdjpt_hf.evaluation.encoders import model_encoder
+from mdjpt_hf.evaluation.protocols import honest, open_pool
+from mdjpt_hf.evaluation.readout import Features, asker
+from mdjpt_hf.evaluation.scores import labellings
 
-NEIGHBOURS = "zero-shot 10-NN, stimulus excluded"
+NEIGHBOURS = "zero-shot, 10-NN, stimulus excluded"
 FEW_SHOT = "few-shot, new stimuli"
 FRESH_PERMUTATIONS, FRESH_SEED = 100, 987
 
@@ -75,10 +76,10 @@ def _permuted(runs: list[Path], records) -> bool:
     for run, record in zip(runs, records, strict=True):
         model = AutoModel.from_pretrained(run)
         trials = next(t for t in open_corpora([run / "data"]) if t.name == record["corpus"])
-        windows = labelled_windows(trials, model.config.window_seconds)
-        features = standardise_per_subject(encoder_features(model, windows), windows.subject)
-        labels = permuted_labels(windows, FRESH_PERMUTATIONS, FRESH_SEED)[1:]
-        fresh = zero_shot(features, windows, labels, 10, "stimulus").mean(axis=-1)
+        pool = open_pool([trials], "label", model.config.window_seconds)
+        ask = asker(Features(pool), model_encoder("pre-trained", model), honest("zero-shot"), [], FRESH_SEED)
+        dealt = labellings(pool, FRESH_PERMUTATIONS, FRESH_SEED)[1:]
+        fresh = np.array([(ask(one).probabilities.argmax(axis=1) == one.label).mean() for one in dealt])
         null = record["results"][NEIGHBOURS]["pre-trained"]["null"]
         outside = float(((fresh < null["low"]) | (fresh > null["high"])).mean())
         lines.append(f"{fresh.mean():.3f} in [{null['low']:.3f}, {null['high']:.3f}], {outside:.0%} outside")

@@ -16,12 +16,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import Ridge
+from sklearn import linear_model
 from threadpoolctl import threadpool_limits
 
-from mdjpt_hf.evaluation.protocols.choices import honest
+from mdjpt_hf.evaluation.protocols import honest
 from mdjpt_hf.evaluation.readout import Neighbours
-from mdjpt_hf.evaluation.readout.ridge import STRENGTHS, ridge
+from mdjpt_hf.evaluation.readout.ridge import STRENGTHS, Ridge
 from mdjpt_hf.evaluation.scores.nulls import Labelling
 from mdjpt_hf.modeling.smoothing_mdjpt import lds_smooth, online_normalise
 
@@ -79,12 +79,14 @@ def ridge_head(repeats: int) -> float:
     rng = np.random.default_rng(1)
     label = rng.integers(0, CLASSES, 2000)
     train, others = rng.normal(size=(2000, SIZE)), rng.normal(size=(500, SIZE))
-    ours, found = _spent(lambda: ridge(train, label, others, CLASSES), repeats)
+    ours, found = _spent(lambda: Ridge(train).values(np.eye(CLASSES)[label], others), repeats)
     inputs, asked = ((part - train.mean(axis=0)) / (train.std(axis=0) + 1e-9) for part in (train, others))
     targets = np.eye(CLASSES)[label]
 
     def fits() -> np.ndarray:
-        return np.stack([Ridge(strength * len(inputs)).fit(inputs, targets).predict(asked) for strength in STRENGTHS])
+        return np.stack(
+            [linear_model.Ridge(strength * len(inputs)).fit(inputs, targets).predict(asked) for strength in STRENGTHS]
+        )
 
     theirs, wanted = _spent(fits, repeats)
     print(f"ridge head: {1000 * ours:.0f} ms, {theirs / ours:.1f} times as fast as {len(STRENGTHS)} single fits")

@@ -11,36 +11,26 @@ other: no weight of one has a place in the other, hence the joint objective on m
 import argparse
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
-import torch
 from transformers import AutoModel
 
 import mdjpt_hf  # noqa: F401 - registers the models
 from mdjpt_hf.data.corpora import open_corpora
-from mdjpt_hf.evaluation.comparison import compare, render
+from mdjpt_hf.evaluation.encoders import Encoder, model_encoder
+from mdjpt_hf.evaluation.quick import quick_table, render
 from mdjpt_hf.training.config import load_run_config
 
-JUDGED = ("zero-shot 10-NN, stimulus excluded", "few-shot, new stimuli")
+JUDGED = ("zero-shot, 10-NN, stimulus excluded", "few-shot, new stimuli")
 
 
-class Fused:
-    """Two encoders as one, features side by side; the comparison z-scores every feature per subject afterwards."""
+def fused(one: Encoder, other: Encoder) -> Encoder:
+    """Two encoders as one, features side by side; the table z-scores every feature per recording afterwards."""
 
-    def __init__(self, *encoders):
-        self.encoders = encoders
-        size = sum(encoder.config.pooled_size for encoder in encoders)
-        self.config = SimpleNamespace(pooled_size=size, window_seconds=encoders[0].config.window_seconds)
+    def features(pool, groups: str) -> np.ndarray:
+        return np.concatenate([one.features(pool, groups), other.features(pool, groups)], axis=1)
 
-    def eval(self) -> "Fused":
-        """As the encoders; they are in evaluation mode already."""
-        return self
-
-    def encode_recording(self, input_values: torch.Tensor, batch_size: int = 32) -> torch.Tensor:
-        """`(windows, channels, samples)` -> `(windows, sizes of both)`."""
-        parts = [encoder.encode_recording(input_values, batch_size=batch_size) for encoder in self.encoders]
-        return torch.cat(parts, dim=1)
+    return Encoder("fused", {"weights": "pre-trained", "kind": f"{one.name} and {other.name}"}, features)
 
 
 def main() -> None:
@@ -69,9 +59,9 @@ def _compare(runs: dict[str, Path]) -> dict:
         raise SystemExit(f"the runs {[str(run) for run in runs.values()]} have seeds {seeds}")
     unseen = configs["masked"].unseen_corpus
     trials = next(trials for trials in open_corpora([runs["masked"] / "data"]) if trials.name == unseen)
-    encoders = {kind: AutoModel.from_pretrained(run) for kind, run in runs.items()}
-    encoders |= {"fused": Fused(encoders["mdJPT"], encoders["masked"])}
-    return {"seed": seeds["masked"], **compare(trials, encoders)}
+    encoders = {kind: model_encoder(kind, AutoModel.from_pretrained(run)) for kind, run in runs.items()}
+    encoders["fused"] = fused(encoders["mdJPT"], encoders["masked"])
+    return {**quick_table(trials, list(encoders.values()), 5.0), "seed": seeds["masked"]}
 
 
 def _judge(protocol: str, rows: list[dict]) -> None:

@@ -21,8 +21,9 @@ from transformers import AutoModel
 
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.storage import write_json
-from mdjpt_hf.evaluation.comparison import Settings, compare
-from mdjpt_hf.evaluation.scores.statistics import subject_bootstrap
+from mdjpt_hf.evaluation.encoders import model_encoder
+from mdjpt_hf.evaluation.quick import quick_table
+from mdjpt_hf.evaluation.scores import Effort, subject_bootstrap
 
 #: What the default was, as settings of today's program.
 BEFORE = (
@@ -35,7 +36,7 @@ BEFORE = (
 )
 STEPS = 650  # of 64 windows, before and now
 ARMS = {"before": (BEFORE, STEPS), "a quarter": ((), STEPS // 4), "as many": ((), STEPS)}
-PROTOCOLS = ("zero-shot 10-NN, stimulus excluded", "few-shot, new stimuli")
+PROTOCOLS = ("zero-shot, 10-NN, stimulus excluded", "few-shot, new stimuli")
 
 
 def main() -> None:
@@ -86,10 +87,10 @@ def _scores(world: Path) -> dict:
     path = world / "comparison.json"
     if not path.exists():
         (unseen,) = open_corpora([world / "data" / UNSEEN])
-        models = {name: AutoModel.from_pretrained(world / name.replace(" ", "-")) for name in ARMS}
-        record = compare(unseen, models, Settings(zero_shot_permutations=20, few_shot_permutations=2))
+        models = [model_encoder(name, AutoModel.from_pretrained(world / name.replace(" ", "-"))) for name in ARMS]
+        record = quick_table(unseen, models, 5.0, Effort(permutations=2, zero_shot_permutations=20))
         retrieval = {name: _retrieval(world / name.replace(" ", "-")) for name in ARMS}
-        write_json(path, {"data": "simulated", "retrieval": retrieval, **record})
+        write_json(path, {**record, "retrieval": retrieval})
     return json.loads(path.read_text())
 
 

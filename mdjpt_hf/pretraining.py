@@ -339,13 +339,18 @@ def _push(config: RunConfig, output_dir: Path) -> None:
 
 
 def _compare(config: RunConfig, output_dir: Path, model, untrained, unseen: TrialSet) -> None:
-    from mdjpt_hf.evaluation.comparison import compare, render
+    from mdjpt_hf.evaluation.encoders import model_encoder
+    from mdjpt_hf.evaluation.quick import quick_table, render
 
     random_weights = type(model)(model.config)
     random_weights.load_state_dict(untrained)
     print(f"\ncomparing on {unseen.name}, a simulated corpus not trained on ...")
-    record = compare(unseen, {"pre-trained": model.base_model.cpu(), "random weights": random_weights.base_model})
-    record = {"data": "simulated", "seed": config.seed, "departures": list(departures(config)), **record}
+    encoders = [
+        model_encoder("pre-trained", model.base_model.cpu()),
+        model_encoder("random weights", random_weights.base_model, "random"),
+    ]
+    record = quick_table(unseen, encoders, model.config.window_seconds)
+    record = {**record, "data": "simulated", "seed": config.seed, "departures": list(departures(config))}
     write_json(output_dir / "comparison.json", record)
     table = render(record)
     (output_dir / "comparison.md").write_text(table + "\n", encoding="utf-8")

@@ -26,7 +26,8 @@ from mdjpt_hf.cli import app
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.labelled import labelled_windows
 from mdjpt_hf.errors import ConfigurationError, MDJPTError, MontageError, SignalError
-from mdjpt_hf.evaluation.features import encoder_features
+from mdjpt_hf.evaluation.encoders import model_encoder
+from mdjpt_hf.evaluation.protocols import open_pool
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fabricated_edf import write_edf  # noqa: E402
@@ -58,7 +59,9 @@ def test_a_corpus_has_a_row_per_window_with_what_is_known_of_it(model, prepared)
     found = embed(model, folder)
     (trials,) = open_corpora([folder])
     windows = labelled_windows(trials, 5.0)
-    np.testing.assert_allclose(found.features, encoder_features(MDJPTModel.from_pretrained(model), windows), atol=1e-5)
+    evaluated = model_encoder("it", MDJPTModel.from_pretrained(model))
+    encoded = evaluated.features(open_pool([trials], "label", 5.0), "recording")
+    np.testing.assert_allclose(found.features, encoded, atol=1e-5)
     assert found.windows["subject"].tolist() == windows.subject.tolist()
     assert set(found.windows["label_name"]) == {"a", "b"} and set(found.windows["onset"]) == {0.0, 5.0}
     assert len(embed(model, load_from_disk(str(folder)), stride_seconds=1.0)) > len(found)

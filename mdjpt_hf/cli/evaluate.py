@@ -18,11 +18,16 @@ def evaluate(
     protocol: Annotated[
         list[str] | None,
         typer.Option(
-            help="few-shot, zero-shot, leave-one-subject-out or cross-dataset; repeatable; default two of them."
+            help="few-shot, zero-shot, leave-one-subject-out, cross-dataset, within-subject, held-out or "
+            "held-out-neighbours; repeatable; default two that suit the preset and label."
         ),
     ] = None,
     preset: Annotated[
-        str, typer.Option(help="honest, or paper: the published protocol with its optimistic choices.")
+        str,
+        typer.Option(
+            help="honest; paper: the published protocol with its optimistic choices; quick: the table of a "
+            "demonstration run; eeg-arena, omnieeg: protocols of these benchmarks, as far as they are known."
+        ),
     ] = "honest",
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A choice, e.g. --set smoothing=causal; repeatable.")
@@ -35,7 +40,9 @@ def evaluate(
     leak_audit: Annotated[
         bool, typer.Option("--leak-audit", help="Add the optimistic choices one by one; print what each adds.")
     ] = False,
-    permutations: Annotated[int, typer.Option(help="Of the labels, for the null of trained classifiers.")] = 100,
+    permutations: Annotated[
+        int | None, typer.Option(help="Of the labels, for the null of trained classifiers; default 100, of quick 20.")
+    ] = None,
     scratch_permutations: Annotated[int, typer.Option(help="The same, for networks trained from scratch.")] = 10,
     importance: Annotated[
         bool, typer.Option("--importance", help="Silence every electrode in turn, for a map; encodes once for each.")
@@ -46,7 +53,7 @@ def evaluate(
 ) -> None:
     """Score encoders side by side: same windows, splits and seeds; every score with its protocol and its null."""
     from mdjpt_hf.evaluation.encoders import EncoderSource
-    from mdjpt_hf.evaluation.protocols import default_protocols
+    from mdjpt_hf.evaluation.protocols import default_protocols, preset_named
     from mdjpt_hf.evaluation.run import Evaluation
     from mdjpt_hf.evaluation.run import evaluate as run
     from mdjpt_hf.evaluation.scores import Effort
@@ -58,14 +65,19 @@ def evaluate(
     task = Evaluation(
         models=tuple(models),
         data=tuple(data),
-        protocols=tuple(protocol or default_protocols(label)),
+        protocols=tuple(protocol or default_protocols(label, preset)),
         out=out,
         preset=preset,
         choices=choices,
         splits=splits,
         label=label,
         corpora=tuple(corpus or ()),
-        effort=Effort(permutations, scratch_permutations=scratch_permutations, seed=seed, importance=importance),
+        effort=Effort(
+            preset_named(preset).permutations if permutations is None else permutations,
+            scratch_permutations=scratch_permutations,
+            seed=seed,
+            importance=importance,
+        ),
         source=EncoderSource(reference, seed, trust_remote_code),
         leak_audit=leak_audit,
     )

@@ -2,6 +2,7 @@
 
 import json
 import platform
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -54,8 +55,14 @@ def dataset_facts(trials: TrialSet, held_out_subjects: int = 0) -> dict[str, Any
 
 def _preprocessing(trials: TrialSet) -> list[str]:
     """Ids of the presets its rows went through."""
-    column = load_from_disk(str(trials.folder)).data.column("preprocessing")
-    return sorted(set(column.take(trials.rows).to_pylist()))
+    return list(_presets(str(trials.folder), trials.fingerprint, trials.rows.tobytes(), trials.rows.dtype.str))
+
+
+@lru_cache(maxsize=64)
+def _presets(folder: str, fingerprint: str, rows: bytes, kind: str) -> tuple[str, ...]:
+    """The same, read once for data of one fingerprint, however many records are written about them."""
+    column = load_from_disk(folder).data.column("preprocessing")
+    return tuple(sorted(set(column.take(np.frombuffer(rows, dtype=kind)).to_pylist())))
 
 
 def training_record(model: str) -> dict[str, Any] | None:

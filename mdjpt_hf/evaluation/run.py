@@ -22,24 +22,24 @@ from mdjpt_hf.evaluation.encoders import (
     usable,
     window_seconds,
 )
+from mdjpt_hf.evaluation.engine import score_corpus
 from mdjpt_hf.evaluation.protocols import (
     LABELS,
-    PRESETS,
     Pool,
     Protocol,
     SplitManifest,
     audit_stages,
     check_choices,
-    check_votes,
     draw_splits,
     fitting,
     load_manifests,
     pool_for,
+    preset_named,
     save_manifests,
 )
 from mdjpt_hf.evaluation.readout import Features
-from mdjpt_hf.evaluation.reports import SHOWN_WINDOWS, FeatureSample, audit_table, record, write_record, write_sample
-from mdjpt_hf.evaluation.scores import Effort, evaluate_pool
+from mdjpt_hf.evaluation.reports import SHOWN_WINDOWS, FeatureSample, audit_table, write_record, write_sample
+from mdjpt_hf.evaluation.scores import Effort
 from mdjpt_hf.runtime.ownership import owned_output
 from mdjpt_hf.schema import RATINGS
 
@@ -55,7 +55,7 @@ class Evaluation:
         models: Folders, Hub ids, `random`, `de`, `braindecode:NAME`; the others are compared with the first.
         data: Prepared or Parquet folders, `user/corpus` of the Hub, or `datasets.Dataset`s of the schema.
         protocols: Names. out: The folder to make.
-        preset: `honest` or `paper`. choices: Others than the preset's, by name.
+        preset: One of `PRESETS`. choices: Others than the preset's, by name.
         splits: A file of splits to use again. label: `label`, `emotion`, `valence_class` or a rating.
         corpora: Only these are tested; default all that have the label.
         effort: Permutations and seed. source: How models are opened.
@@ -100,15 +100,12 @@ class Evaluation:
             )
 
     def stages(self, name: str) -> list[tuple[str, Protocol]]:
-        """The protocols behind a name: one, or those of the audit."""
+        """The protocols behind a name: those of the preset, mostly one, or those of the audit."""
         if self.leak_audit:
             return audit_stages(name)
-        if self.preset not in PRESETS:
-            raise ConfigurationError(
-                f"there is no preset {self.preset!r}", value=self.preset, remedy=f"Use one of {', '.join(PRESETS)}"
-            )
+        preset = preset_named(self.preset)
         check_choices(self.choices)
-        return [("", PRESETS[self.preset](name, **self.choices))]
+        return [("", protocol) for protocol in preset.rows(name, **self.choices)]
 
 
 def evaluate(task: Evaluation, say: Callable[[str], None] = print) -> list[dict[str, Any]]:
@@ -262,11 +259,10 @@ class _Session:
             self.say("\n".join(lines))
 
     def _score(self, pool: Pool, used: list[TrialSet], corpus: str, protocol: Protocol) -> dict[str, Any]:
-        check_votes(protocol, pool, corpus)
         features = self._shared(pool, protocol)
         manifest = self._manifest(features.pool, used, corpus, protocol)
-        rows = evaluate_pool(features, self.encoders, protocol, manifest.splits, self.task.effort)
-        entry = record(features.pool, used, self.encoders, protocol, manifest, rows, self.task.effort)
+        entry = score_corpus(features, used, corpus, self.encoders, protocol, self.task.effort, manifest)
+        (rows,) = entry["results"].values()
         if (corpus, protocol.key) in self.designs:
             entry["protocol"]["design"] = self.designs[corpus, protocol.key]
         name = f"{corpus}_{protocol.name}_{protocol.key}"

@@ -1,6 +1,5 @@
 """How well a classifier does on those it was trained on and on others, beside what guessing would give."""
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,8 @@ from mdjpt_hf.evaluation.protocols import Pool, lonely_classes
 from mdjpt_hf.evaluation.scores import (
     Accuracy,
     BalancedAccuracy,
+    judged,
     labellings,
-    null_interval,
-    subject_bootstrap,
     subject_scores,
 )
 from mdjpt_hf.finetuning.windows import LabelledDataset
@@ -63,7 +61,7 @@ def _class_score(found: np.ndarray, windows: LabelledDataset, chosen: np.ndarray
     pool = _pool(windows, chosen)
     dealt = np.stack([labelling.label for labelling in labellings(pool, PERMUTATIONS, seed=0)])
     per_subject = subject_scores((found == dealt).astype(float), pool.subject)  # the true labels first
-    score, chance = per_subject[0], null_interval(per_subject[1:].mean(axis=-1))
+    told = judged(per_subject)
     metrics: dict[str, float] = {}
     for metric in (Accuracy(), BalancedAccuracy()):
         metrics |= metric.compute(predictions=found, references=pool.label) or {}
@@ -72,10 +70,10 @@ def _class_score(found: np.ndarray, windows: LabelledDataset, chosen: np.ndarray
         "metrics": metrics,
         "classes": dict(zip(pool.classes, counts, strict=True)),
         "classes_of_one_stimulus": lonely_classes(pool),
-        "per_subject": score.round(6).tolist(),
-        "score": asdict(subject_bootstrap(score)) if len(score) > 1 else {"mean": float(score[0])},
-        "chance": asdict(chance),
-        "above_chance": bool(score.mean() > chance.high),
+        "per_subject": told["per_subject"].round(6).tolist(),
+        "score": told["score"] if len(told["per_subject"]) > 1 else {"mean": told["score"]["mean"]},
+        "chance": told["null"],
+        "above_chance": told["score"]["mean"] > told["null"]["high"],
     }
 
 

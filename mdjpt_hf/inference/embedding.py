@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from transformers import AutoFeatureExtractor, AutoModel
 
 from mdjpt_hf.data.corpora import TrialSet, open_corpora
-from mdjpt_hf.data.labelled import all_windows
+from mdjpt_hf.data.labelled import LabelledWindows, all_windows
 from mdjpt_hf.data.sources import holds_corpus
+from mdjpt_hf.data.windows import read_windows
 from mdjpt_hf.errors import ConfigurationError, MDJPTError, located
-from mdjpt_hf.evaluation.features import encoder_features
 from mdjpt_hf.modeling.folders_mdjpt import is_folder_of_recordings, recordings_in
 from mdjpt_hf.modeling.reading_mdjpt import read_file
 
@@ -213,7 +214,17 @@ def _of_corpus(encoder: Any, trials: TrialSet, stride: float | None, batch_size:
         "label_name": _names(trials.label_names, windows.label),
         "onset": windows.index.start / rate,
     }
-    return Embeddings(encoder_features(encoder, windows, batch_size), pd.DataFrame(columns))
+    return Embeddings(_features(encoder, windows, batch_size), pd.DataFrame(columns))
+
+
+def _features(encoder: Any, windows: LabelledWindows, batch_size: int) -> np.ndarray:
+    """Features of every window, `(windows, size)`; the encoder is given each recording as a whole, without labels."""
+    features = np.empty((len(windows), encoder.config.pooled_size), dtype=np.float32)
+    for recording in np.unique(windows.recording):
+        chosen = np.flatnonzero(windows.recording == recording)
+        values = torch.from_numpy(read_windows(windows.trials, windows.index, chosen))
+        features[chosen] = encoder.encode_recording(values, batch_size=batch_size).float().cpu().numpy()
+    return features
 
 
 def _names(known: Sequence[str], labels: np.ndarray) -> list[str]:

@@ -11,13 +11,15 @@ import numpy as np
 from mdjpt_hf.data.corpora import TrialSet, open_corpora
 from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.errors import ConfigurationError, CorpusError, MDJPTError
-from mdjpt_hf.evaluation.protocols import PRESETS, draw_splits, pool_for
+from mdjpt_hf.evaluation.protocols import draw_splits, pool_for, preset_named
 from mdjpt_hf.pretraining import check_rates
 from mdjpt_hf.reproduction.published import CORPORA
 from mdjpt_hf.training.alignment import pair_samplers
 from mdjpt_hf.training.config import RunConfig, load_run_config, merge_settings
 
 PROTOCOLS = ("few-shot", "zero-shot")
+#: Each row is made by both.
+PRESETS = ("honest", "paper")
 PLAN_FILE = "reproduction.json"
 
 #: Where a corpus has several kinds of classes, the first of these that it has is tested.
@@ -211,9 +213,9 @@ def _label(trials: TrialSet, needed: bool) -> str:
 
 
 def _check_target(target: Corpus, seconds: float, seed: int) -> None:
-    for preset in PRESETS.values():
+    for preset in PRESETS:
         for name in PROTOCOLS:
-            protocol = preset(name)
+            (protocol,) = preset_named(preset).rows(name)
             pool, used = pool_for([target.trials], target.name, protocol, target.label, seconds)
             if not len(pool):
                 raise CorpusError(

@@ -11,10 +11,9 @@ import torch
 from mdjpt_hf.data.facts import RECORD_FILE
 from mdjpt_hf.errors import RecordError
 from mdjpt_hf.evaluation.encoders import EncoderSource
-from mdjpt_hf.evaluation.protocols import PRESETS
 from mdjpt_hf.evaluation.run import Evaluation, evaluate
 from mdjpt_hf.evaluation.scores import Effort
-from mdjpt_hf.reproduction.plan import PROTOCOLS, Corpus, Plan, Reproduction, make_plan, take_folder
+from mdjpt_hf.reproduction.plan import PRESETS, PROTOCOLS, Corpus, Plan, Reproduction, make_plan, take_folder
 from mdjpt_hf.reproduction.processes import Processes, devices, locked
 from mdjpt_hf.reproduction.table import TABLE_FILE, write_table
 from mdjpt_hf.training.config import RunConfig

@@ -7,10 +7,9 @@ from typing import Any
 
 from mdjpt_hf.data.facts import RECORD_FILE
 from mdjpt_hf.data.storage import write_json
-from mdjpt_hf.evaluation.protocols import PRESETS
 from mdjpt_hf.evaluation.reports import read_records
 from mdjpt_hf.reproduction.differences import differences, numbered
-from mdjpt_hf.reproduction.plan import PROTOCOLS, Corpus, Plan
+from mdjpt_hf.reproduction.plan import PRESETS, PROTOCOLS, Corpus, Plan
 from mdjpt_hf.reproduction.published import ABSTRACT, AVERAGES, CORPORA, PUBLISHED, SYSTEM, Published, published
 
 TABLE_FILE, JSON_FILE = "table.md", "table.json"

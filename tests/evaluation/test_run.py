@@ -184,11 +184,13 @@ def test_windows_are_made_with_the_montage_of_the_checkpoint(checkpoint, tmp_pat
     models = [checkpoint(name, montage=name) for name in ("released", "positions")]
     scores = {}
     for model, name in zip(models, ("released", "positions"), strict=True):
-        given = task(noise_folders, tmp_path / f"out-{name}", models=("de", model), protocols=("few-shot",))
+        given = task(noise_folders, tmp_path / f"out-{name}", models=("random", "de", model), protocols=("few-shot",))
         (record,) = evaluate(given, lambda text: None)
         assert record["protocol"]["montage"] == name
-        scores[name] = record["results"]["few-shot, new stimuli"]["DE"]["per_subject"]
-    assert not np.array_equal(scores["released"], scores["positions"])
+        scores[name] = record["results"]["few-shot, new stimuli"]
+    first, second = ([scores[name][row]["per_subject"] for name in scores] for row in ("random weights", "DE"))
+    assert not np.array_equal(*first)  # the same weights, given other windows
+    assert np.array_equal(*second)  # differential entropy is that of the channels which were recorded
     random = EncoderSource(reference=models[0])
     assert shared_montage(["random", "de"], random) == "released"
     assert shared_montage(["de"], EncoderSource()) == "positions"

@@ -1,6 +1,6 @@
 """What is compared: checkpoints, random weights, differential entropy, and others' networks."""
 
-from mdjpt_hf.evaluation.encoders.checkpoints import BLOCK, EncoderSource, checkpoint_montage
+from mdjpt_hf.evaluation.encoders.checkpoints import BLOCK, EncoderSource, checkpoint_montage, model_encoder
 from mdjpt_hf.evaluation.encoders.encoder import Encoder, Fit, first_windows, read_pool
 from mdjpt_hf.evaluation.encoders.opening import open_encoders, shared_montage, usable, window_seconds
 from mdjpt_hf.evaluation.encoders.training import EPOCHS, train_epochs
@@ -13,6 +13,7 @@ __all__ = [
     "Fit",
     "checkpoint_montage",
     "first_windows",
+    "model_encoder",
     "open_encoders",
     "read_pool",
     "shared_montage",

@@ -79,6 +79,15 @@ def checkpoint_montage(name: str) -> str:
         ) from error
 
 
+def model_encoder(name: str, model: PreTrainedModel, weights: str = "pre-trained") -> Encoder:
+    """A model that is there already as an encoder.
+
+    Args:
+        name: In tables. weights: "pre-trained" or "random", for records.
+    """
+    return Encoder(name, _facts(model.eval(), weights, ""), _encoding(model), rehearse=_rehearsal(model))
+
+
 def open_checkpoint(name: str, source: EncoderSource) -> Encoder:
     """A folder or Hub id as an encoder.
 

@@ -18,6 +18,7 @@ from mdjpt_hf.evaluation.encoders.checkpoints import (
 )
 from mdjpt_hf.evaluation.encoders.encoder import Encoder, read_pool
 from mdjpt_hf.evaluation.protocols import Pool
+from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS
 
 
 def open_encoders(names: Sequence[str], source: EncoderSource) -> list[Encoder]:
@@ -76,11 +77,14 @@ def _open(name: str, names: Sequence[str], source: EncoderSource) -> Encoder:
 
 
 def _entropy(pool: Pool, groups: str) -> np.ndarray:
+    """On the channels that were recorded, where all trials have the same; across corpora on all standard ones."""
+    recorded = pool.recorded if len(pool.parts) == 1 else []
+    channels = [STANDARD_CHANNELS.index(name) for name in recorded or STANDARD_CHANNELS]
     found = []
     for part, start in zip(pool.parts, pool.offsets, strict=True):
         for number in range(start, start + len(part)):
             (window,) = read_pool(pool, np.array([number]))
-            found.append(differential_entropy(window, part.trials.sampling_rate))
+            found.append(differential_entropy(window[channels], part.trials.sampling_rate))
     return np.stack(found)
 
 

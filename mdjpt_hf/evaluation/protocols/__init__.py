@@ -1,20 +1,20 @@
 """Who is tested: windows with their labels, named choices, and the splits they draw."""
 
-from mdjpt_hf.evaluation.protocols.choices import (
-    CHOICES,
-    OPTIMISTIC,
+from mdjpt_hf.evaluation.protocols.benchmarks import BENCHMARKS, Benchmark, comparable
+from mdjpt_hf.evaluation.protocols.choices import CHOICES, OPTIMISTIC, Protocol, check_choices
+from mdjpt_hf.evaluation.protocols.designs import check_votes, fitting, lonely_classes
+from mdjpt_hf.evaluation.protocols.drawing import draw_splits, kept_windows, pool_for
+from mdjpt_hf.evaluation.protocols.pool import LABELS, Labelling, Pool, has_target, open_pool
+from mdjpt_hf.evaluation.protocols.presets import (
     PRESETS,
-    Protocol,
     audit_stages,
-    check_choices,
     default_protocols,
     honest,
     paper,
+    preset_named,
 )
-from mdjpt_hf.evaluation.protocols.designs import check_votes, fitting, lonely_classes
-from mdjpt_hf.evaluation.protocols.drawing import draw_splits, pool_for
-from mdjpt_hf.evaluation.protocols.pool import LABELS, Labelling, Pool, has_target, open_pool
 from mdjpt_hf.evaluation.protocols.splits import (
+    BENCHMARKED,
     PROTOCOLS,
     Split,
     SplitManifest,
@@ -26,6 +26,9 @@ from mdjpt_hf.evaluation.protocols.splits import (
 )
 
 __all__ = [
+    "BENCHMARKED",
+    "BENCHMARKS",
+    "Benchmark",
     "CHOICES",
     "LABELS",
     "Labelling",
@@ -40,17 +43,20 @@ __all__ = [
     "audit_stages",
     "check_choices",
     "check_votes",
+    "comparable",
     "default_protocols",
     "draw_splits",
     "fitting",
     "has_target",
     "honest",
+    "kept_windows",
     "load_manifests",
     "lonely_classes",
     "make_splits",
     "open_pool",
     "paper",
     "pool_for",
+    "preset_named",
     "save_manifests",
     "stimuli_have_one_class",
 ]

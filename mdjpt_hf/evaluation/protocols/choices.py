@@ -4,13 +4,12 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from typing import Any
 
 from mdjpt_hf.errors import ConfigurationError
-from mdjpt_hf.evaluation.protocols.splits import PROTOCOLS, SplitPlan
-from mdjpt_hf.schema import RATINGS
+from mdjpt_hf.evaluation.protocols.splits import SplitPlan
 
 #: Choice -> what may be chosen, and what it means.
 CHOICES: dict[str, dict[str, str]] = {
@@ -19,6 +18,10 @@ CHOICES: dict[str, dict[str, str]] = {
         "zero-shot": "no classifier: cosine nearest neighbours among the labelled windows of the corpus itself",
         "leave-one-subject-out": "a classifier on all subjects but one, tested on that one",
         "cross-dataset": "a classifier on other corpora, tested on every subject of this one",
+        "within-subject": "a classifier on half of the stimuli of a subject, tested on this subject's other half",
+        "held-out": "a classifier on eight tenths of the subjects, chosen on another tenth, tested on the last",
+        "held-out-neighbours": "no classifier: cosine nearest neighbours among the labelled windows of a tenth of the "
+        "subjects, for another tenth",
     },
     "selection": {
         "source": "hyper-parameters by two folds over the training subjects",
@@ -52,6 +55,12 @@ CHOICES: dict[str, dict[str, str]] = {
     },
 }
 
+#: Protocols in which neighbours answer.
+VOTING = ("zero-shot", "held-out-neighbours")
+
+#: How often the subjects are divided anew where a tenth of them is tested.
+HELD_OUT_DRAWS = 3
+
 #: Choices that make a score better than it will be on people nobody has met, with their name in tables.
 OPTIMISTIC = {
     ("selection", "test"): "test-chosen epoch",
@@ -68,12 +77,15 @@ class Protocol:
 
     Args:
         name, selection, normalisation, encoder_groups, smoothing, exclude, head: Of `CHOICES`; `exclude` concerns
-            zero-shot alone, `head` the others.
-        access: What is used of the tested corpus: `none`, `unlabelled` (its recordings, for normalisation), or
-            `labelled:K` (few-shot: K subjects, or a share below 1).
+            zero-shot alone, `head` those with a classifier.
+        access: What is used of the tested corpus: `none`, `unlabelled` (its recordings, for normalisation),
+            `labelled:K` (few-shot: K subjects, or a share below 1), or `own` (within-subject: labelled windows of those
+            who are tested).
         stimulus_disjoint: Whether tested stimuli are trained on by nobody.
-        neighbours: zero-shot: how many vote.
+        neighbours: How many vote, where neighbours do.
         stride_seconds: Between the starts of windows; 0 for windows without overlap.
+        validation: Share of the training subjects that is kept to choose and to calibrate; 0 for none.
+        windows_per_class: At most so many windows of a subject and class are trained on and tested; 0 for all.
     """
 
     name: str
@@ -87,6 +99,8 @@ class Protocol:
     head: str = "ridge"
     neighbours: int = 10
     stride_seconds: float = 0.0
+    validation: float = 0.25
+    windows_per_class: int = 0
 
     def __post_init__(self) -> None:
         for choice, known in CHOICES.items():
@@ -97,28 +111,24 @@ class Protocol:
         self._check_access()
 
     def _check_numbers(self) -> None:
-        if not _is_number(self.neighbours, int) or self.neighbours < 1:
-            raise ConfigurationError(
-                f"neighbours is {self.neighbours!r}", value=self.neighbours, remedy="Use a whole number from 1"
-            )
-        if not _is_number(self.stride_seconds, int | float) or not 0 <= self.stride_seconds < math.inf:
-            raise ConfigurationError(
-                f"stride_seconds is {self.stride_seconds!r}",
-                value=self.stride_seconds,
-                remedy="Use seconds above 0, or 0 for windows without overlap",
-            )
-        if not isinstance(self.stimulus_disjoint, bool):
-            raise ConfigurationError(
-                f"stimulus_disjoint is {self.stimulus_disjoint!r}",
-                value=self.stimulus_disjoint,
-                remedy="Use true or false",
-            )
+        _require(self, "neighbours", _is_number(self.neighbours, int) and self.neighbours >= 1, "a whole number from 1")
+        stride = _is_number(self.stride_seconds, int | float) and 0 <= self.stride_seconds < math.inf
+        _require(self, "stride_seconds", stride, "seconds above 0, or 0 for windows without overlap")
+        _require(self, "stimulus_disjoint", isinstance(self.stimulus_disjoint, bool), "true or false")
+        share = _is_number(self.validation, int | float) and 0 <= self.validation < 1
+        _require(self, "validation", share, "a share of the training subjects from 0 to below 1")
+        count = _is_number(self.windows_per_class, int) and self.windows_per_class >= 0
+        _require(self, "windows_per_class", count, "a whole number from 1, or 0 for all windows")
+        every = self.name != "zero-shot" or not self.windows_per_class
+        _require(self, "windows_per_class", every, "0 with zero-shot, in which every window is a neighbour of others")
+        disjoint = self.name != "within-subject" or self.stimulus_disjoint
+        _require(self, "stimulus_disjoint", disjoint, "true with within-subject: windows of one trial are alike")
 
     def _check_access(self) -> None:
         kind, _, count = str(self.access).partition(":")
-        if kind not in ("none", "unlabelled", "labelled") or (kind == "labelled") != bool(count):
+        if kind not in ("none", "unlabelled", "labelled", "own") or (kind == "labelled") != bool(count):
             raise ConfigurationError(
-                f"access is {self.access!r}", value=self.access, remedy="Use none, unlabelled or labelled:K"
+                f"access is {self.access!r}", value=self.access, remedy="Use none, unlabelled, labelled:K or own"
             )
         if kind == "labelled" and not _counts_subjects(count):
             raise ConfigurationError(
@@ -126,11 +136,12 @@ class Protocol:
                 value=self.access,
                 remedy="Use labelled:K with a whole number K from 1, or a share between 0 and 1 such as 0.25",
             )
-        if (self.name == "few-shot") != (kind == "labelled"):
+        if (self.name == "few-shot") != (kind == "labelled") or (self.name == "within-subject") != (kind == "own"):
             raise ConfigurationError(
                 f"{self.name} cannot have access {self.access!r}",
                 value=self.access,
-                remedy="few-shot needs labelled:K, for example labelled:0.25; the others have no labelled subjects",
+                remedy="few-shot needs labelled:K, for example labelled:0.25, and within-subject own; the others have "
+                "no labelled subjects",
             )
         causal = self.normalisation in ("online", "none") and self.encoder_groups == "window"
         if kind == "none" and (not causal or self.smoothing == "lds"):
@@ -139,6 +150,11 @@ class Protocol:
                 value=self.access,
                 remedy="Set access=unlabelled; or normalisation=online, encoder_groups=window and smoothing=causal",
             )
+
+    @property
+    def votes(self) -> bool:
+        """Whether neighbours answer, and no classifier is trained."""
+        return self.name in VOTING
 
     @property
     def optimistic(self) -> tuple[str, ...]:
@@ -153,15 +169,20 @@ class Protocol:
     @property
     def key(self) -> str:
         """Equal for protocols that agree in every choice."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+        later = {name: value for name, value in _LATER.items() if getattr(self, name) == value}
+        chosen = {name: value for name, value in asdict(self).items() if name not in later}
+        return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def title(self) -> str:
         """A name for tables, with a mark where choices flatter."""
+        parts = [self.name]
+        if self.votes:
+            parts.append(f"{self.neighbours}-NN")
         if self.name == "zero-shot":
-            parts = [self.name, f"{self.neighbours}-NN", f"{self.exclude} excluded"]
+            parts.append(f"{self.exclude} excluded")
         else:
-            parts = [self.name, "new stimuli" if self.stimulus_disjoint else "shared stimuli"]
+            parts.append("new stimuli" if self.stimulus_disjoint else "shared stimuli")
         if self.optimistic:
             parts.append("OPTIMISTIC: " + " + ".join(self.optimistic))
         return ", ".join(parts)
@@ -169,11 +190,13 @@ class Protocol:
     def plan(self, target: str, seed: int) -> SplitPlan:
         """The splits this protocol draws when `target` is tested."""
         labelled = float(self.access.partition(":")[2] or 0.25)
-        return SplitPlan(self.name, labelled, stimulus_disjoint=self._disjoint, seed=seed, target=target)
+        repeats = HELD_OUT_DRAWS if self.name.startswith("held-out") else SplitPlan.repeats
+        return SplitPlan(self.name, labelled, repeats, self._disjoint, self.validation, seed, target)
 
     @property
     def _disjoint(self) -> bool:
-        return self.stimulus_disjoint and self.name in ("few-shot", "leave-one-subject-out")
+        """Corpora share no stimulus by name, and neighbours are told apart otherwise."""
+        return self.stimulus_disjoint and self.name not in ("zero-shot", "cross-dataset")
 
     def described(self) -> dict[str, Any]:
         """Every choice in words, for records and cards."""
@@ -182,13 +205,32 @@ class Protocol:
             value = getattr(self, field.name)
             meaning = CHOICES.get(field.name, {}).get(value, "")
             words[field.name] = f"{value}: {meaning}" if meaning and meaning != value else value
-        for unused in ("head", "stimulus_disjoint") if self.name == "zero-shot" else ("exclude", "neighbours"):
+        for unused in self._unused():
             del words[unused]
-        if self.name == "zero-shot" and self.selection != "test":
+        if self.votes and self.selection != "test":
             words["selection"] = "none: the number of neighbours was fixed beforehand"
         words["input_scale"] = "one robust scale for each recording as a whole"
         words["optimistic"] = ", ".join(self.optimistic) or "nothing"
         return words
+
+    def _unused(self) -> set[str]:
+        """Choices that this protocol has no use for."""
+        unused = {name for name, value in _LATER.items() if getattr(self, name) == value}
+        if self.votes:
+            unused |= {"head", "validation"}
+        if not self.votes:
+            unused.add("neighbours")
+        return unused | ({"stimulus_disjoint"} if self.name == "zero-shot" else {"exclude"})
+
+
+#: Choices that protocols of earlier records did not have, and what they were then: keys stay as they were.
+_LATER: dict[str, Any] = {"validation": 0.25, "windows_per_class": 0}
+
+
+def _require(protocol: Protocol, choice: str, holds: bool, remedy: str) -> None:
+    if not holds:
+        value = getattr(protocol, choice)
+        raise ConfigurationError(f"{choice} is {value!r}", value=value, remedy=f"Use {remedy}")
 
 
 def _is_number(value: Any, kind: Any) -> bool:
@@ -220,58 +262,3 @@ def check_choices(choices: Mapping[str, Any]) -> None:
             value=unknown,
             remedy=f"{meant}There are {', '.join(known)}",
         )
-
-
-def honest(name: str, **choices: Any) -> Protocol:
-    """A protocol that chooses nothing on test subjects and tests stimuli nobody trained on.
-
-    Args:
-        name: One of `PROTOCOLS`. choices: Others than the default, by name.
-    """
-    if name not in PROTOCOLS:
-        raise ConfigurationError(f"unknown protocol {name!r}", value=name, remedy=f"Use one of {', '.join(PROTOCOLS)}")
-    access = {"access": "labelled:0.25"} if name == "few-shot" else {}
-    return Protocol(**({"name": name} | access | choices))
-
-
-def paper(name: str, **choices: Any) -> Protocol:
-    """The published protocol (arXiv 2510.22197 and its released program) with each of its optimistic choices.
-
-    Whether windows of the query's own trial were neighbours in zero-shot is not stated; here they are.
-    """
-    flattering = {
-        "selection": "test",
-        "normalisation": "all-subjects",
-        "encoder_groups": "blocks-of-32",
-        "smoothing": "lds",
-        "exclude": "nothing",
-        "head": "mlp",
-        "neighbours": 1,
-        "stimulus_disjoint": False,
-    }
-    return honest(name, **(flattering | choices))
-
-
-PRESETS = {"honest": honest, "paper": paper}
-
-
-def default_protocols(label: str) -> tuple[str, ...]:
-    """The two that a target is evaluated with unless others are asked for: ratings have no classes that could vote."""
-    return ("few-shot", "leave-one-subject-out") if label in RATINGS else ("zero-shot", "few-shot")
-
-
-def audit_stages(name: str) -> list[tuple[str, Protocol]]:
-    """From an honest protocol to the optimistic one, a choice at a time, each with its name."""
-    protocol = honest(name, head="mlp", normalisation="online")
-    stages = [("honest", protocol)]
-    steps = [
-        ("selection", "test"),
-        ("normalisation", "all-subjects"),
-        ("smoothing", "lds"),
-        *([("exclude", "nothing")] if name == "zero-shot" else []),
-    ]
-    for choice, value in steps:
-        changed: dict[str, Any] = {choice: value}
-        protocol = replace(protocol, **changed)
-        stages.append((f"+ {OPTIMISTIC[choice, value]}", protocol))
-    return stages

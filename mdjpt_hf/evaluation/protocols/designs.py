@@ -29,7 +29,8 @@ def fitting(protocol: Protocol, pool: Pool, corpus: str, asked: Collection[str])
     """
     choice = "exclude" if protocol.name == "zero-shot" else "stimulus_disjoint"
     instead = _INSTEAD.get((choice, getattr(protocol, choice)))
-    lonely = lonely_classes(pool.only(corpus)) if instead is not None and protocol.name != "cross-dataset" else []
+    replaced = instead is not None and protocol.name not in ("cross-dataset", "within-subject")
+    lonely = lonely_classes(pool.only(corpus)) if replaced else []
     if not lonely:
         return protocol, ""
     found = f"{corpus} has a single stimulus of {', '.join(lonely)}: class and stimulus are the same thing there"
@@ -51,10 +52,18 @@ def fitting(protocol: Protocol, pool: Pool, corpus: str, asked: Collection[str])
 def check_votes(protocol: Protocol, pool: Pool, corpus: str) -> None:
     """Refuse neighbours of which none can have the window's own class, as with one trial of each class: all zeros.
 
+    The same holds within a subject, where a class whose only stimulus is tested was never trained on.
+
     Raises:
         SplitError: With the corpus.
     """
     own = pool.only(corpus)
+    if protocol.name == "within-subject" and (lonely := lonely_classes(own)):
+        raise SplitError(
+            f"{corpus} has a single stimulus of {', '.join(lonely)}: within a subject, none is left to train on",
+            value=lonely,
+            remedy="Use another protocol",
+        )
     if protocol.name != "zero-shot" or own.rated or protocol.exclude == "nothing":
         return
     units = getattr(own, protocol.exclude)

@@ -36,3 +36,18 @@ def draw_splits(pool: Pool, protocol: Protocol, corpus: str, fingerprints: Mappi
     strata = np.zeros(len(pool), dtype=int) if pool.rated else pool.label
     splits = make_splits(plan, pool.subject, pool.stimulus, strata, pool.corpus)
     return SplitManifest(plan, pool.target, dict(fingerprints), tuple(splits))
+
+
+def kept_windows(pool: Pool, protocol: Protocol, seed: int) -> np.ndarray:
+    """Which windows are trained on and tested, `(windows,)` booleans: all, or so many of a subject and class.
+
+    They are drawn once. Encoders are given the whole recordings nevertheless.
+    """
+    count = protocol.windows_per_class
+    if not count:
+        return np.ones(len(pool), dtype=bool)
+    rng, kept = np.random.default_rng([seed, 11]), np.zeros(len(pool), dtype=bool)
+    for subject in np.unique(pool.subject):
+        for value in np.unique(pool.label[pool.subject == subject]):
+            kept[rng.permutation(np.flatnonzero((pool.subject == subject) & (pool.label == value)))[:count]] = True
+    return kept

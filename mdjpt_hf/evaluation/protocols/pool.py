@@ -10,6 +10,7 @@ from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.data.labelled import LabelledWindows, labelled_windows
 from mdjpt_hf.data.targets import Target, find_target
 from mdjpt_hf.errors import ConfigurationError, CorpusError
+from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS
 from mdjpt_hf.schema import RATINGS
 
 #: Targets that are classes; the first belongs to one corpus, the others to all.
@@ -57,6 +58,12 @@ class Pool:
         columns = ("corpus", "subject", "stimulus", "trial", "recording", "label", "order")
         arrays: dict[str, Any] = {name: getattr(self, name)[own] for name in columns}
         return replace(self, parts=tuple(part for part in self.parts if part.trials.name == corpus), **arrays)
+
+    @property
+    def recorded(self) -> list[str]:
+        """Standard channels that were recorded in every trial, in their order."""
+        recorded = [set(names) for part in self.parts for names in part.trials.ch_names]
+        return [name for name in STANDARD_CHANNELS if all(name in names for names in recorded)]
 
     @property
     def offsets(self) -> list[int]:

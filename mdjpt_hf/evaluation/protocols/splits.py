@@ -15,7 +15,11 @@ import numpy as np
 from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.errors import SplitError
 
+#: Who is tested neither trains nor chooses.
 PROTOCOLS = ("few-shot", "zero-shot", "leave-one-subject-out", "cross-dataset")
+
+#: More of them, which benchmarks of others use; in the first the tested subject trains as well.
+BENCHMARKED = ("within-subject", "held-out", "held-out-neighbours")
 
 _MINIMUM = "Give a corpus with more subjects, or another protocol"
 
@@ -25,11 +29,11 @@ class SplitPlan:
     """What is drawn.
 
     Args:
-        protocol: One of `PROTOCOLS`.
+        protocol: One of `PROTOCOLS` or `BENCHMARKED`.
         labelled: few-shot: subjects of the target with labels; below 1 a share of them, at least two.
-        repeats: few-shot: how many draws.
+        repeats: few-shot, held-out: how many draws.
         stimulus_disjoint: Whether stimuli that are tested are trained on by nobody. Half the stimuli of every class
-            are trained on; leave-one-subject-out tests one half after the other.
+            are trained on; leave-one-subject-out and within-subject test one half after the other.
         validation_share: Of the training subjects (of every training corpus), kept to choose and to calibrate; none
             where only one trains.
         seed: Everything drawn follows from it.
@@ -82,9 +86,10 @@ def make_splits(
     Raises:
         SplitError: If there are too few subjects, stimuli or corpora.
     """
-    if plan.protocol not in PROTOCOLS:
+    known = (*PROTOCOLS, *BENCHMARKED)
+    if plan.protocol not in known:
         raise SplitError(
-            f"unknown protocol {plan.protocol!r}", value=plan.protocol, remedy=f"Use one of {', '.join(PROTOCOLS)}"
+            f"unknown protocol {plan.protocol!r}", value=plan.protocol, remedy=f"Use one of {', '.join(known)}"
         )
     people = np.unique(subject)
     if plan.protocol == "zero-shot":
@@ -93,6 +98,10 @@ def make_splits(
         drawn = [_cross_dataset(plan, subject, corpus)]
     elif plan.protocol == "few-shot":
         drawn = [_few_shot(plan, people, number) for number in range(plan.repeats)]
+    elif plan.protocol.startswith("held-out"):
+        drawn = [_held_out(plan, people, number) for number in range(plan.repeats)]
+    elif plan.protocol == "within-subject":
+        drawn = [Split(name, (name,), (), (name,)) for name in people.tolist()]
     else:
         drawn = _leave_one_out(plan, people)
     if plan.stimulus_disjoint and plan.protocol != "cross-dataset":  # corpora share no stimulus by name
@@ -112,6 +121,17 @@ def _few_shot(plan: SplitPlan, people: np.ndarray, number: int) -> Split:
     order = rng.permutation(people).tolist()
     train, validation = _inner(plan, order[:count])
     return Split(f"draw {number}", train, validation, tuple(sorted(order[count:])))
+
+
+def _held_out(plan: SplitPlan, people: np.ndarray, number: int) -> Split:
+    """A tenth of the subjects is tested, rounded, at least one; another tenth chooses, or votes."""
+    if len(people) < 3:
+        raise SplitError(f"{len(people)} subjects have no tenths", value=len(people), remedy=_MINIMUM)
+    order = np.random.default_rng([plan.seed, number]).permutation(people).tolist()
+    tenth = max(1, round(len(order) / 10))
+    test, other, rest = (tuple(sorted(part)) for part in (order[:tenth], order[tenth : 2 * tenth], order[2 * tenth :]))
+    name = f"draw {number}"
+    return Split(name, other, (), test) if plan.protocol == "held-out-neighbours" else Split(name, rest, other, test)
 
 
 def _leave_one_out(plan: SplitPlan, people: np.ndarray) -> list[Split]:
@@ -158,7 +178,7 @@ def _halves(plan: SplitPlan, split: Split, number: int, strata: Sequence[np.ndar
         middle = (len(order) + 1) // 2
         first, second = first + order[:middle], second + order[middle:]
     sides = [(tuple(sorted(first)), tuple(sorted(second)))]
-    if plan.protocol == "leave-one-subject-out":
+    if plan.protocol in ("leave-one-subject-out", "within-subject"):
         sides.append(sides[0][::-1])
     return [
         Split(f"{split.name}, half {half}", split.train, split.validation, split.test, *both)

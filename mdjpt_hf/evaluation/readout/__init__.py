@@ -6,13 +6,14 @@ from mdjpt_hf.evaluation.readout.calibration import fit_temperature, scale
 from mdjpt_hf.evaluation.readout.heads import mlp
 from mdjpt_hf.evaluation.readout.neighbours import NEIGHBOURS, Neighbours, nearest_neighbours
 from mdjpt_hf.evaluation.readout.preparing import prepare
-from mdjpt_hf.evaluation.readout.ridge import STRENGTHS, ridge, ridge_values
+from mdjpt_hf.evaluation.readout.ridge import STRENGTHS, Ridge
 
 __all__ = [
     "Answers",
     "Features",
     "NEIGHBOURS",
     "Neighbours",
+    "Ridge",
     "STRENGTHS",
     "answer",
     "asker",
@@ -20,7 +21,5 @@ __all__ = [
     "mlp",
     "nearest_neighbours",
     "prepare",
-    "ridge",
-    "ridge_values",
     "scale",
 ]

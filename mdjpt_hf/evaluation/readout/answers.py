@@ -34,16 +34,25 @@ class Answers:
 
 
 def answer(
-    fit_of: Callable[[int], Fit], pool: Pool, protocol: Protocol, splits: list[Split], labelling: Labelling, seed: int
+    fit_of: Callable[[int], Fit],
+    pool: Pool,
+    protocol: Protocol,
+    splits: list[Split],
+    labelling: Labelling,
+    seed: int,
+    kept: np.ndarray,
 ) -> Answers:
     """Train, choose and answer in every split; `fit_of(number)` is the head of a split.
+
+    Args:
+        kept: `(windows,)` whether a window is trained on and asked for at all.
 
     Raises:
         SplitError: If no split has windows on both sides under this labelling.
     """
     found = []
     for number, split in enumerate(splits):
-        parts = split.parts(pool.subject, labelling.stimulus)
+        parts = tuple(part[kept[part]] for part in split.parts(pool.subject, labelling.stimulus))
         if len(parts[0]) and len(parts[2]):
             answers = _answer_split(fit_of(number), pool, protocol, parts, labelling.label, seed + number)
             found.append((parts[2], np.full(len(parts[2]), number), *answers))
@@ -67,7 +76,7 @@ def _answer_split(fit: Fit, pool: Pool, protocol: Protocol, parts, label: np.nda
     chosen = logits[candidate]
     if pool.rated:
         return chosen[len(validation) :], candidate, 1.0
-    temperature = DEFAULT_TEMPERATURE if protocol.head == "ridge" else 1.0
+    temperature = DEFAULT_TEMPERATURE if protocol.head == "ridge" and not protocol.votes else 1.0
     if len(validation):
         temperature = fit_temperature(chosen[: len(validation)], label[validation])
     return scale(chosen[len(validation) :], temperature), candidate, temperature

@@ -1,16 +1,17 @@
 """From an encoder and a protocol to answers: features computed once, heads trained in every split."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
 from mdjpt_hf.evaluation.encoders import Encoder, Fit
-from mdjpt_hf.evaluation.protocols import Labelling, Pool, Protocol, Split
+from mdjpt_hf.evaluation.protocols import Labelling, Pool, Protocol, Split, kept_windows
 from mdjpt_hf.evaluation.readout.answers import Answers, answer
 from mdjpt_hf.evaluation.readout.heads import mlp
-from mdjpt_hf.evaluation.readout.neighbours import Neighbours
+from mdjpt_hf.evaluation.readout.neighbours import Neighbours, vote
 from mdjpt_hf.evaluation.readout.preparing import prepare
-from mdjpt_hf.evaluation.readout.ridge import ridge, ridge_values
+from mdjpt_hf.evaluation.readout.ridge import Ridge
 
 
 class Features:
@@ -49,7 +50,15 @@ def asker(
         neighbours = Neighbours(prepare(known, pool, protocol, np.ones(len(pool), dtype=bool)), pool, protocol)
         return neighbours.answer
     fits = _fits(features, encoder, protocol, splits, changed)
-    return lambda labelling: answer(fits, pool, protocol, splits, labelling, seed)
+    kept = kept_windows(pool, protocol, seed)
+    return lambda labelling: answer(fits, pool, protocol, splits, labelling, seed, kept)
+
+
+#: (numbers of the windows to train on, their labels, features asked for, seed) -> (candidates, windows, classes)
+_Head = Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]
+
+#: Trainings of a ridge regression that are remembered while labels are dealt anew: of four draws, and their two folds.
+_REMEMBERED = 16
 
 
 def _fits(
@@ -61,8 +70,7 @@ def _fits(
         from_scratch = encoder.fit(pool)
         return lambda number: from_scratch
     known = features.of(encoder, protocol.encoder_groups)
-    prepared: dict[tuple[str, ...], tuple[np.ndarray, np.ndarray]] = {}
-    classes = len(pool.classes)
+    prepared: dict[tuple[str, ...], tuple[np.ndarray, np.ndarray, _Head]] = {}
 
     def fit_of(number: int) -> Fit:
         people = splits[number].train if protocol.normalisation == "online" else ()
@@ -70,18 +78,34 @@ def _fits(
             prepared.clear()  # one set of features at a time: they may be large
             reference = np.isin(pool.subject, people)
             values = prepare(known, pool, protocol, reference)
-            prepared[people] = values, values if changed is None else prepare(changed, pool, protocol, reference)
-        values, others = prepared[people]
+            others = values if changed is None else prepare(changed, pool, protocol, reference)
+            prepared[people] = values, others, _head(values, pool, protocol)
+        values, others, head = prepared[people]
         tested = np.isin(pool.subject, splits[number].test)[:, None]
 
         def fit(train: np.ndarray, label: np.ndarray, asked: np.ndarray, seed: int) -> np.ndarray:
-            wanted = np.where(tested[asked], others[asked], values[asked])
-            if pool.rated:
-                return ridge_values(values[train], label[:, None], wanted)
-            if protocol.head == "mlp":
-                return mlp(values[train], label, wanted, classes, seed)
-            return ridge(values[train], label, wanted, classes)
+            wanted = values[asked] if others is values else np.where(tested[asked], others[asked], values[asked])
+            return head(train, label, wanted, seed)
 
         return fit
 
     return fit_of
+
+
+def _head(values: np.ndarray, pool: Pool, protocol: Protocol) -> _Head:
+    """The head of a protocol on prepared features `(windows, size)`."""
+    classes = len(pool.classes)
+
+    @lru_cache(maxsize=_REMEMBERED)
+    def ridge_on(train: bytes) -> Ridge:
+        return Ridge(values[np.frombuffer(train, dtype=np.intp)])
+
+    def head(train: np.ndarray, label: np.ndarray, wanted: np.ndarray, seed: int) -> np.ndarray:
+        if protocol.votes:
+            return vote(values[train], label, wanted, classes, protocol.neighbours)
+        if protocol.head == "mlp" and not pool.rated:
+            return mlp(values[train], label, wanted, classes, seed)
+        targets = label[:, None] if pool.rated else np.eye(classes)[label]
+        return ridge_on(train.astype(np.intp).tobytes()).values(targets, wanted)
+
+    return head

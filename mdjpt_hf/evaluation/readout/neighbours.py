@@ -7,6 +7,10 @@ from mdjpt_hf.evaluation.readout.answers import Answers, share_correct
 
 #: Candidates.
 NEIGHBOURS = (1, 5, 10, 20)
+#: Windows asked for at a time, to bound memory.
+_ROWS = 512
+#: A share that stands for none, where its logarithm is taken.
+_NO_VOTE = 1e-9
 
 
 class Neighbours:
@@ -18,7 +22,7 @@ class Neighbours:
 
     def __init__(self, features: np.ndarray, pool: Pool, protocol: Protocol):
         owners = {"trial": pool.trial, "stimulus": pool.stimulus, "nothing": np.arange(len(pool))}
-        unit = features / (np.linalg.norm(features, axis=1, keepdims=True) + 1e-12)
+        unit = _unit(features)
         chooses = protocol.selection == "test"
         self.counts = sorted({*NEIGHBOURS, protocol.neighbours}) if chooses else [protocol.neighbours]
         self.counts = [min(count, len(pool) - 1) for count in self.counts]
@@ -40,7 +44,7 @@ class Neighbours:
 
 
 def nearest_neighbours(
-    unit: np.ndarray, owner: np.ndarray, neighbours: int, rows: int = 512
+    unit: np.ndarray, owner: np.ndarray, neighbours: int, rows: int = _ROWS
 ) -> tuple[np.ndarray, np.ndarray]:
     """Indices and vote weights `(windows, neighbours)`, a block of rows at a time to bound memory."""
     nearest, weight = [], []
@@ -49,5 +53,27 @@ def nearest_neighbours(
         similarity[owner[start : start + rows, None] == owner] = -np.inf
         top = np.argpartition(-similarity, neighbours - 1, axis=1)[:, :neighbours]
         nearest.append(top)
-        weight.append(1 + 1e-3 * np.take_along_axis(similarity, top, axis=1))
+        weight.append(_weight(np.take_along_axis(similarity, top, axis=1)))
     return np.concatenate(nearest), np.concatenate(weight)
+
+
+def vote(known: np.ndarray, label: np.ndarray, asked: np.ndarray, classes: int, neighbours: int) -> np.ndarray:
+    """Log shares of the votes of the nearest among `known` `(windows, size)`, `(1, n, classes)` for `asked`."""
+    count = min(neighbours, len(known))
+    shares = []
+    for part in np.array_split(_unit(asked), max(1, len(asked) // _ROWS)):
+        similarity = part @ _unit(known).T
+        nearest = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
+        weight = _weight(np.take_along_axis(similarity, nearest, axis=1))
+        votes = (np.eye(classes)[label[nearest]] * weight[..., None]).sum(axis=1)
+        shares.append(votes / votes.sum(axis=1, keepdims=True))
+    return np.log(np.concatenate(shares) + _NO_VOTE)[None]
+
+
+def _unit(features: np.ndarray) -> np.ndarray:
+    return features / (np.linalg.norm(features, axis=1, keepdims=True) + 1e-12)
+
+
+def _weight(similarity: np.ndarray) -> np.ndarray:
+    """A vote each; equal votes go to the more similar class."""
+    return 1 + 1e-3 * similarity

@@ -7,20 +7,27 @@ from scipy.linalg import cho_factor, cho_solve
 STRENGTHS = (0.1, 1.0, 10.0)
 
 
-def ridge(train: np.ndarray, label: np.ndarray, others: np.ndarray, classes: int) -> np.ndarray:
-    """Ridge regression of the classes on standardised features, `(strengths, windows, classes)`."""
-    return ridge_values(train, np.eye(classes)[label], others)
+class Ridge:
+    """Ridge regression on standardised features at every strength, solved once for all labels that are dealt.
 
+    Args:
+        train (`np.ndarray` of shape `(windows, size)`): Features to train on.
+    """
 
-def ridge_values(train: np.ndarray, targets: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Ridge regression of `(windows, values)` on standardised features, `(strengths, windows, values)`."""
-    mean, spread = train.mean(axis=0), train.std(axis=0) + 1e-9
-    inputs = (train - mean) / spread
-    share = targets.mean(axis=0)
-    wide = inputs.shape[1] > len(inputs)  # the smaller of the two Gram matrices has the same solution
-    gram = inputs @ inputs.T if wide else inputs.T @ inputs
-    right = targets - share if wide else inputs.T @ (targets - share)
-    # float64: features are alike, so little is left of a float32's digits after solving
-    ridges = (gram + strength * len(inputs) * np.eye(len(gram)) for strength in STRENGTHS)
-    weights = np.stack([cho_solve(cho_factor(matrix, lower=True), right) for matrix in ridges]).astype(inputs.dtype)
-    return (others - mean) / spread @ (inputs.T @ weights if wide else weights) + share
+    def __init__(self, train: np.ndarray):
+        self.mean, self.spread = train.mean(axis=0), train.std(axis=0) + 1e-9
+        self.inputs = (train - self.mean) / self.spread
+        count, size = self.inputs.shape
+        self.wide = size > count  # the smaller of the two Gram matrices has the same solution
+        gram = self.inputs @ self.inputs.T if self.wide else self.inputs.T @ self.inputs
+        # float64: features are alike, so little is left of a float32's digits after solving
+        ridges = (gram + strength * count * np.eye(len(gram)) for strength in STRENGTHS)
+        self.factors = [cho_factor(matrix, lower=True) for matrix in ridges]
+
+    def values(self, targets: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Trained on `targets` `(windows, values)`, what `others` `(n, size)` get: `(strengths, n, values)`."""
+        share = targets.mean(axis=0)
+        right = targets - share if self.wide else self.inputs.T @ (targets - share)
+        weights = np.stack([cho_solve(factor, right) for factor in self.factors]).astype(self.inputs.dtype)
+        asked = (others - self.mean) / self.spread
+        return asked @ (self.inputs.T @ weights if self.wide else weights) + share

@@ -9,7 +9,7 @@ import numpy as np
 from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.data.facts import UNKNOWN_DATASET, dataset_facts, machine_facts, software_facts
 from mdjpt_hf.evaluation.encoders import Encoder
-from mdjpt_hf.evaluation.protocols import Pool, Protocol, SplitManifest
+from mdjpt_hf.evaluation.protocols import Pool, Protocol, SplitManifest, comparable, kept_windows
 from mdjpt_hf.evaluation.reports.records import FORMAT, SAW_LABELS
 from mdjpt_hf.evaluation.scores import SCORE_OF_RATINGS, Effort, null_in_words
 
@@ -25,6 +25,7 @@ def record(
 ) -> dict[str, Any]:
     """Everything needed to repeat, understand and compare the rows."""
     tested = np.isin(pool.subject, [name for split in manifest.splits for name in split.test])
+    tested &= kept_windows(pool, protocol, effort.seed)
     datasets = [dataset_facts(trials) for trials in trial_sets]
     return {
         "format": FORMAT,
@@ -74,7 +75,9 @@ def _device(encoders: Sequence[Encoder]) -> str:
 def _described(pool: Pool, protocol: Protocol) -> dict[str, Any]:
     """Every choice in words, and what the windows are."""
     windows = {"montage": pool.parts[0].trials.montage, "window_seconds": _seconds(pool)}
-    return {**protocol.described(), **windows, "null": null_in_words(pool)}
+    beside = " | ".join(benchmark.in_words() for benchmark in comparable(protocol.key))
+    told = {**protocol.described(), **windows, "null": null_in_words(pool)}
+    return told | ({"may_stand_beside": beside} if beside else {})
 
 
 def _seconds(pool: Pool) -> float:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from mdjpt_hf.errors import RecordError
+from mdjpt_hf.evaluation.reports.beside import beside_published
+from mdjpt_hf.evaluation.reports.cells import interval_cell, markdown
 from mdjpt_hf.evaluation.reports.records import SAW_LABELS, comparability, read_records
 from mdjpt_hf.evaluation.reports.report_figures import embeddings, figures
 from mdjpt_hf.evaluation.scores import SCORE_OF_RATINGS, holm, paired_p_value, subject_bootstrap
@@ -47,6 +49,7 @@ def write_report(paths: Sequence[Path], out: Path) -> Path:
         own = [record for record in tables if record["corpus"] == corpus]
         parts += [f"## {corpus}", _facts(own[0]), *_tables(own), _paired(own), _protocols(own)]
         parts += [part for number, record in enumerate(own) for part in figures(record, out, f"{corpus}_{number}")]
+    parts += beside_published(tables)
     parts += embeddings(paths, out, simulated)
     (out / REPORT_FILE).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return out / REPORT_FILE
@@ -129,7 +132,7 @@ def _tables(records: Sequence[Mapping[str, Any]]) -> list[str]:
         if chosen:
             head = ["protocol", "encoder", SCORES[score], "null", "p (Holm)", *_columns(score).values(), "n"]
             title = f"**{MARK} Optimistic: not comparable with the table above**\n\n" if optimistic else ""
-            tables.append(title + _markdown(head, chosen))
+            tables.append(title + markdown(head, chosen))
     if any(cell.endswith(TOO_FEW) for cell in adjusted):
         tables.append(
             f"{TOO_FEW} No score could have reached p = 0.05 here: for {len(rows)} tests after Holm's correction that "
@@ -168,8 +171,8 @@ def _row(title: str, encoder: str, entry: Mapping[str, Any], record: Mapping[str
     return [
         mark + title,
         _seen(encoder, facts) + "".join(notes),
-        _interval(entry["score"]),
-        _interval(entry["null"]),
+        interval_cell(entry["score"]),
+        interval_cell(entry["null"]),
         p_value,
         *("–" if value is None else f"{value:.3f}" for value in metrics),
         str(sum(score is not None for score in entry["per_subject"])),
@@ -208,7 +211,7 @@ def _paired(records: Sequence[Mapping[str, Any]]) -> str:
         cell = f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
         rows.append([(f"{MARK} " if record["optimistic"] else "") + title, pair, cell, f"{p_value:.4f}"])
     head = ["protocol", "pair", "difference in the score", "p (sign flips over subjects, Holm)"]
-    return "Paired over subjects:\n\n" + _markdown(head, rows)
+    return "Paired over subjects:\n\n" + markdown(head, rows)
 
 
 def _protocols(records: Sequence[Mapping[str, Any]]) -> str:
@@ -224,14 +227,5 @@ def _protocols(records: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _interval(values: Mapping[str, float]) -> str:
-    return f"{values['mean']:.3f} [{values['low']:.3f}, {values['high']:.3f}]"
-
-
 def _numbers(values: Sequence[Any]) -> np.ndarray:
     return np.array([np.nan if value is None else value for value in values], dtype=float)
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)

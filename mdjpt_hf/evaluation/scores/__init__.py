@@ -9,6 +9,7 @@ from mdjpt_hf.evaluation.scores.scoring import Effort, evaluate_pool
 from mdjpt_hf.evaluation.scores.statistics import (
     Interval,
     holm,
+    judged,
     null_interval,
     paired_p_value,
     subject_bootstrap,
@@ -26,6 +27,7 @@ __all__ = [
     "all_rating_metrics",
     "evaluate_pool",
     "holm",
+    "judged",
     "labellings",
     "metrics_by_subject",
     "null_in_words",

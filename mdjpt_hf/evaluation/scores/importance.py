@@ -10,7 +10,6 @@ from mdjpt_hf.evaluation.protocols import Pool, Protocol, Split
 from mdjpt_hf.evaluation.readout import Answers, Features, asker
 from mdjpt_hf.evaluation.scores.nulls import labellings
 from mdjpt_hf.evaluation.scores.statistics import subject_scores
-from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS
 
 
 def channel_importance(
@@ -32,7 +31,7 @@ def channel_importance(
     (truth,) = labellings(pool, 0, seed)
     (corpus,) = np.unique(pool.corpus[answers.window])
     tested = pool if protocol.encoder_groups == "blocks-of-32" else pool.only(corpus)  # blocks reach across corpora
-    names = _electrodes(pool.only(corpus))
+    names = pool.only(corpus).recorded
     lost = []
     for name in names:
         changed = features.of(encoder, protocol.encoder_groups).copy()
@@ -42,12 +41,6 @@ def channel_importance(
         lost.append(_scores(pool, answers) - _scores(pool, silenced))
     probability, accuracy = np.array(lost).reshape(-1, 2).T
     return {"electrodes": names, "probability": probability, "accuracy": accuracy}
-
-
-def _electrodes(pool: Pool) -> list[str]:
-    """Standard channels that were recorded in every trial."""
-    recorded = [set(names) for part in pool.parts for names in part.trials.ch_names]
-    return [name for name in STANDARD_CHANNELS if all(name in names for names in recorded)]
 
 
 def _scores(pool: Pool, answers: Answers) -> np.ndarray:

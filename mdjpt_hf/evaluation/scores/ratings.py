@@ -1,7 +1,6 @@
 """Continuous ratings: what can read them out, and what a record says of it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from mdjpt_hf.evaluation.protocols import Pool, Protocol
 from mdjpt_hf.evaluation.readout import Answers
 from mdjpt_hf.evaluation.scores.by_subject import metrics_by_subject, over_subjects
 from mdjpt_hf.evaluation.scores.rating_metrics import ConcordanceCorrelation, all_rating_metrics
-from mdjpt_hf.evaluation.scores.statistics import null_interval, subject_bootstrap
+from mdjpt_hf.evaluation.scores.statistics import judged
 
 #: The one score that tables, tests and nulls are about.
 SCORE_OF_RATINGS = ConcordanceCorrelation.score_name
@@ -29,8 +28,11 @@ def check_ratings(encoders: Sequence[Encoder], protocol: Protocol) -> None:
     """
     scratch = [encoder.name for encoder in encoders if encoder.features is None]
     wrong = ""
-    if protocol.name == "zero-shot":
-        wrong, remedy = "zero-shot has classes vote, not ratings", "Use --protocol few-shot or leave-one-subject-out"
+    if protocol.votes:
+        wrong = f"{protocol.name} has classes vote, not ratings"
+        remedy = "Use --protocol few-shot or leave-one-subject-out"
+    elif protocol.windows_per_class:
+        wrong, remedy = "windows are counted by class", "Add --set windows_per_class=0"
     elif protocol.head != "ridge":
         wrong, remedy = f"head {protocol.head} is a classifier", "Add --set head=ridge"
     elif scratch:
@@ -55,13 +57,9 @@ def rating_entry(pool: Pool, subjects: np.ndarray, answered: list[tuple[Answers,
         raise CorpusError(
             f"no tested subject's {pool.target} varies", value=pool.target, remedy="Use another rating or corpus"
         )
-    null, score = np.nanmean(by_subject[1:], axis=1), subject_bootstrap(by_subject[0])
     answers, label = answered[0]
     return {
-        "score": asdict(score),
-        "null": asdict(null_interval(null)),
-        "p_value": float((1 + (null >= score.mean - 1e-12).sum()) / (1 + len(null))),
-        "per_subject": by_subject[0],
+        **judged(by_subject),
         "metrics": over_subjects(columns[0]),
         "answers": _sample(answers, label),
         "chosen": list(answers.candidate),

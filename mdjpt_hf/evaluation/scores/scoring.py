@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.evaluation.encoders import Encoder
@@ -15,7 +16,7 @@ from mdjpt_hf.evaluation.scores.importance import channel_importance
 from mdjpt_hf.evaluation.scores.metrics import abstention_curve, all_metrics, reliability
 from mdjpt_hf.evaluation.scores.nulls import labellings
 from mdjpt_hf.evaluation.scores.ratings import check_ratings, rating_entry
-from mdjpt_hf.evaluation.scores.statistics import holm, null_interval, paired_p_value, subject_bootstrap, subject_scores
+from mdjpt_hf.evaluation.scores.statistics import holm, judged, paired_p_value, subject_bootstrap, subject_scores
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,17 @@ class Effort:
 
 
 def evaluate_pool(
-    features: Features, encoders: Sequence[Encoder], protocol: Protocol, splits: Sequence[Split], effort: Effort
+    features: Features,
+    encoders: Sequence[Encoder],
+    protocol: Protocol,
+    splits: Sequence[Split],
+    effort: Effort,
+    metrics: bool = True,
 ) -> dict[str, dict[str, Any]]:
     """Score every encoder under one protocol.
+
+    Args:
+        metrics: Whether metrics of classes beside the score are computed, which takes longer than scoring does.
 
     Returns:
         `dict`: Name -> entry of a record. Networks that are trained from scratch have no zero-shot score.
@@ -70,19 +79,21 @@ def evaluate_pool(
     if pool.rated:
         check_ratings(encoders, protocol)
     for encoder in encoders:
-        if encoder.features is None and protocol.name == "zero-shot":
+        if encoder.features is None and protocol.votes:
             continue
         ask = asker(features, encoder, protocol, list(splits), effort.seed)
         dealt = labellings(pool, effort.of(protocol, encoder), effort.seed)
-        answered = [(ask(labelling), labelling.label) for labelling in dealt]
-        entry_of = rating_entry if pool.rated else _entry
-        rows[encoder.name] = entry_of(pool, subjects, answered)
+        with threadpool_limits(1, user_api="blas"):  # thousands of small matrices: threads would wait for each other
+            answered = [(ask(labelling), labelling.label) for labelling in dealt]
+        rows[encoder.name] = (
+            rating_entry(pool, subjects, answered) if pool.rated else _entry(pool, subjects, answered, metrics)
+        )
         if effort.importance and not pool.rated and encoder.features is not None:
             found = channel_importance(features, encoder, protocol, list(splits), effort.seed, answered[0][0])
             rows[encoder.name]["importance"] = found
     if not rows:
         raise ConfigurationError(
-            "networks trained from scratch have no features for zero-shot",
+            f"networks trained from scratch have no features for {protocol.name}",
             value=[encoder.name for encoder in encoders],
             remedy="Use another protocol, or add an encoder with features such as de",
         )
@@ -90,10 +101,14 @@ def evaluate_pool(
     return rows
 
 
-def _entry(pool: Pool, subjects: np.ndarray, answered: list[tuple[Answers, np.ndarray]]) -> dict[str, Any]:
-    accuracy = np.stack([_subject_accuracy(pool, subjects, answers, label) for answers, label in answered])
-    null = np.nanmean(accuracy[1:], axis=1)
-    score = subject_bootstrap(accuracy[0])
+def _entry(
+    pool: Pool, subjects: np.ndarray, answered: list[tuple[Answers, np.ndarray]], metrics: bool
+) -> dict[str, Any]:
+    person, everybody = np.searchsorted(subjects, pool.subject), np.arange(len(subjects))  # numbers compare faster
+    person[~np.isin(pool.subject, subjects)] = -1
+    accuracy = np.stack(
+        [subject_scores(_correct(*one), person[one[0].window], everybody) for one in answered]
+    )  # NaN where a labelling leaves somebody without a tested window
     answers, label = answered[0]
     references = label[answers.window]
     edges, right, confidence, share = reliability(references, answers.probabilities)
@@ -102,11 +117,8 @@ def _entry(pool: Pool, subjects: np.ndarray, answered: list[tuple[Answers, np.nd
     confusion = np.zeros((len(pool.classes), len(pool.classes)), dtype=int)
     np.add.at(confusion, (references, found), 1)
     return {
-        "score": asdict(score),
-        "null": asdict(null_interval(null)),
-        "p_value": float((1 + (null >= score.mean - 1e-12).sum()) / (1 + len(null))),
-        "per_subject": accuracy[0],
-        "metrics": over_subjects(metrics_by_subject(pool, subjects, answers, label, all_metrics)),
+        **judged(accuracy),
+        "metrics": over_subjects(metrics_by_subject(pool, subjects, answers, label, all_metrics)) if metrics else {},
         "confusion": confusion.tolist(),
         "reliability": {"edges": edges, "accuracy": right, "confidence": confidence, "share": share},
         "abstention": {"answered": answered_share, "accuracy": abstaining},
@@ -115,10 +127,8 @@ def _entry(pool: Pool, subjects: np.ndarray, answered: list[tuple[Answers, np.nd
     }
 
 
-def _subject_accuracy(pool: Pool, subjects: np.ndarray, answers: Answers, label: np.ndarray) -> np.ndarray:
-    """`(subjects,)`; NaN where a labelling leaves somebody without a tested window."""
-    correct = (answers.probabilities.argmax(axis=1) == label[answers.window]).astype(float)
-    return subject_scores(correct, pool.subject[answers.window], subjects)
+def _correct(answers: Answers, label: np.ndarray) -> np.ndarray:
+    return (answers.probabilities.argmax(axis=1) == label[answers.window]).astype(float)
 
 
 def _compare(rows: dict[str, dict[str, Any]]) -> None:

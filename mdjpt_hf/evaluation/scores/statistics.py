@@ -1,7 +1,8 @@
 """Numbers with their uncertainty: scores per subject, intervals over subjects, permutation nulls."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import permutation_test
@@ -25,15 +26,18 @@ def subject_scores(correct: np.ndarray, subject: np.ndarray, subjects: np.ndarra
     Args:
         subjects: Names, in the order of the scores; default those who are in `subject`.
     """
-    scores = []
-    for name in np.unique(subject) if subjects is None else subjects:
-        own = correct[..., subject == name]
-        tested = ~np.isnan(own)
-        totals = np.where(tested, own, 0).sum(axis=-1)
-        scores.append(
-            np.divide(totals, tested.sum(axis=-1), out=np.full(totals.shape, np.nan), where=tested.any(axis=-1))
-        )
-    return np.stack(scores, axis=-1)
+    names = np.unique(subject) if subjects is None else np.asarray(subjects)
+    order = np.argsort(names)
+    place = order[np.minimum(np.searchsorted(names, subject, sorter=order), len(names) - 1)]
+    counts = names[place] == subject  # others are nobody's
+    rows = [_means(row, place, counts & ~np.isnan(row), len(names)) for row in correct.reshape(-1, correct.shape[-1])]
+    return np.stack(rows).reshape(*correct.shape[:-1], len(names))
+
+
+def _means(row: np.ndarray, place: np.ndarray, counts: np.ndarray, subjects: int) -> np.ndarray:
+    tested = np.bincount(place[counts], minlength=subjects)
+    totals = np.bincount(place[counts], row[counts], subjects)
+    return np.divide(totals, tested, out=np.full(subjects, np.nan), where=tested > 0)
 
 
 def subject_bootstrap(scores: np.ndarray, seed: int = 0, draws: int = 10_000) -> Interval:
@@ -53,6 +57,26 @@ def null_interval(null_means: np.ndarray) -> Interval:
     """Mean and central 95 % of the scores under permuted labels, `(permutations,)`."""
     low, high = np.percentile(null_means, [2.5, 97.5])
     return Interval(float(null_means.mean()), float(low), float(high))
+
+
+def judged(by_subject: np.ndarray) -> dict[str, Any]:
+    """What every result is told with.
+
+    Args:
+        by_subject (`np.ndarray` of shape `(1 + permutations, subjects)`): Scores, those of the true labels first; NaN
+            where a subject has none.
+
+    Returns:
+        `dict`: `score` and `null` with their intervals, `p_value` (the share of permutations that score as much) and
+        `per_subject`.
+    """
+    score, null = subject_bootstrap(by_subject[0]), np.nanmean(by_subject[1:], axis=1)
+    return {
+        "score": asdict(score),
+        "null": asdict(null_interval(null)),
+        "p_value": float((1 + (null >= score.mean - 1e-12).sum()) / (1 + len(null))),
+        "per_subject": by_subject[0],
+    }
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -19,8 +19,7 @@ from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.errors import CheckpointError, ConfigurationError
 from mdjpt_hf.evaluation.encoders import EncoderSource, braindecode_models, open_encoders, usable
-from mdjpt_hf.evaluation.protocols import pool_for
-from mdjpt_hf.evaluation.protocols.choices import honest
+from mdjpt_hf.evaluation.protocols import honest, pool_for
 from mdjpt_hf.evaluation.run import Evaluation, evaluate
 from mdjpt_hf.evaluation.scores import Effort
 

@@ -18,8 +18,7 @@ from typer.testing import CliRunner
 from mdjpt_hf.cli import app
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.evaluation.encoders import EncoderSource, open_encoders, read_pool
-from mdjpt_hf.evaluation.protocols import pool_for
-from mdjpt_hf.evaluation.protocols.choices import honest
+from mdjpt_hf.evaluation.protocols import honest, pool_for
 from mdjpt_hf.evaluation.reports.records import read_records
 
 SAMPLES = 625

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mdjpt_hf.errors import SplitError
-from mdjpt_hf.evaluation.protocols.choices import honest
+from mdjpt_hf.evaluation.protocols import honest
 from mdjpt_hf.evaluation.protocols.designs import check_votes, lonely_classes
 from mdjpt_hf.evaluation.protocols.pool import Pool
 

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.image import imread
 
 from mdjpt_hf.errors import RecordError
-from mdjpt_hf.evaluation.protocols.choices import honest, paper
+from mdjpt_hf.evaluation.protocols import honest, paper
 from mdjpt_hf.evaluation.reports.records import plain, read_records, write_record
 from mdjpt_hf.evaluation.reports.report import MARK, TOO_FEW, _p_cells, merge, write_report
 from mdjpt_hf.evaluation.run import Evaluation, evaluate

@@ -9,8 +9,7 @@ from matplotlib.image import imread
 
 from mdjpt_hf.errors import RecordError
 from mdjpt_hf.evaluation.encoders import Encoder, read_pool
-from mdjpt_hf.evaluation.protocols import draw_splits, pool_for
-from mdjpt_hf.evaluation.protocols.choices import honest
+from mdjpt_hf.evaluation.protocols import draw_splits, honest, pool_for
 from mdjpt_hf.evaluation.readout import Features
 from mdjpt_hf.evaluation.reports.feature_map import (
     FeatureSample,

@@ -5,8 +5,7 @@ import pytest
 
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.evaluation.encoders import Encoder
-from mdjpt_hf.evaluation.protocols import draw_splits
-from mdjpt_hf.evaluation.protocols.choices import honest
+from mdjpt_hf.evaluation.protocols import draw_splits, honest
 from mdjpt_hf.evaluation.protocols.pool import Pool
 from mdjpt_hf.evaluation.readout.asking import Features
 from mdjpt_hf.evaluation.scores import Effort, evaluate_pool

@@ -12,8 +12,7 @@ from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.errors import ConfigurationError, CorpusError
 from mdjpt_hf.evaluation.encoders import Encoder
-from mdjpt_hf.evaluation.protocols import draw_splits, pool_for
-from mdjpt_hf.evaluation.protocols.choices import honest
+from mdjpt_hf.evaluation.protocols import draw_splits, honest, pool_for
 from mdjpt_hf.evaluation.readout import Features
 from mdjpt_hf.evaluation.reports.records import read_records
 from mdjpt_hf.evaluation.reports.report import write_report

@@ -10,8 +10,7 @@ from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.evaluation.encoders import EncoderSource, open_encoders
-from mdjpt_hf.evaluation.protocols import draw_splits, pool_for
-from mdjpt_hf.evaluation.protocols.choices import PROTOCOLS, Protocol, audit_stages, honest, paper
+from mdjpt_hf.evaluation.protocols import PROTOCOLS, Protocol, audit_stages, draw_splits, honest, paper, pool_for
 from mdjpt_hf.evaluation.protocols.pool import open_pool
 from mdjpt_hf.evaluation.readout import Features, Neighbours
 from mdjpt_hf.evaluation.scores import Effort, evaluate_pool
