@@ -6,7 +6,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
-os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", MPLBACKEND="agg", COLUMNS="100")
+os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", MPLBACKEND="agg", COLUMNS="100", TQDM_DISABLE="1")
 
 from mdjpt_hf.version import __version__  # noqa: E402
 
@@ -67,7 +67,7 @@ html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
     "navbar_align": "left",
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"gallery/*": [], "**": ["page-toc"]},
     "show_prev_next": False,
     "footer_start": ["copyright"],
     "footer_end": [],
