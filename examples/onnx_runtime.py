@@ -20,7 +20,7 @@ import small
 import torch
 
 from mdjpt_hf import MDJPTFeatureExtractor, MDJPTModel
-from mdjpt_hf.export import export_onnx
+from mdjpt_hf.sharing.export import export_onnx
 
 path = Path("outputs", "examples", "encoder.onnx")
 print(export_onnx(small.encoder(), path))

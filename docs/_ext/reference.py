@@ -33,7 +33,7 @@ def write_commands(app: Sphinx) -> None:
 
 
 def public_names() -> dict[str, str]:
-    """Where each name of `mdjpt_hf` is defined: `predict` -> `mdjpt_hf.prediction.predict_all`."""
+    """Where each name of `mdjpt_hf` is defined: `predict` -> `mdjpt_hf.inference.prediction.predict_all`."""
     found = {name: getattr(mdjpt_hf, name) for name in mdjpt_hf.__all__}
     return {name: f"{item.__module__}.{item.__qualname__}" for name, item in found.items() if callable(item)}
 

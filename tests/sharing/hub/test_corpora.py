@@ -21,7 +21,7 @@ from mdjpt_hf.sharing.hub.corpora import check_terms
 
 NAME = "user/corpus"
 DOWNLOADED = [name for name in BUILDERS if issubclass(builder_class(name), DownloadedCorpus)]
-OPEN = {"emoeeg_mc"}
+OPEN = {"emoeeg_mc", "eegemotions27"}
 
 
 def facts(folder, **changes):
