@@ -67,7 +67,7 @@ html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
     "navbar_align": "left",
-    "secondary_sidebar_items": {"gallery/*": [], "**": ["page-toc"]},
+    "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": False,
     "footer_start": ["copyright"],
     "footer_end": [],
