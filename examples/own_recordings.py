@@ -51,15 +51,15 @@ print(mine.num_rows, "trials of", len(set(mine["subject"])), "people,", len(mine
 # %%
 # Pre-train
 # ---------
-# Without labels: people who watch the same moment of the same clip should look alike. Twenty-five steps show how it is
-# done; a real run takes all corpora that there are, and thousands of steps.
+# Without labels: people who watch the same moment of the same clip should look alike. A hundred and fifty steps of a
+# small network show how it is done; a real run takes all corpora that there are, and thousands of steps.
 
 settings = RunConfig(
     name="own",
     data=[mine],
     output_dir=str(folder / "encoder"),
-    model={"preset": "tiny", "contrastive_temperature": 0.4, "ffn_norm": False},
-    steps=25,
+    model={"preset": "tiny", "block": "released", "contrastive_temperature": 0.4},
+    steps=150,
     learning_rate=6e-3,
     viewers=8,
     held_out_subjects=0,
