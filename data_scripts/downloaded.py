@@ -10,7 +10,7 @@ import itertools
 import os
 import re
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -319,6 +319,18 @@ def only_file(files: list[Path]) -> Path:
             remedy="Keep one copy, or give its folder as source",
         )
     return files[0]
+
+
+def file_of_each(files: Sequence[Path], number_of: Callable[[Path], int]) -> dict[int, Path]:
+    """Number of a session, game or clip -> its one file, in order of the numbers.
+
+    Raises:
+        CorpusError: If there are several files of one number.
+    """
+    found: dict[int, list[Path]] = {}
+    for file in files:
+        found.setdefault(number_of(file), []).append(file)
+    return {number: only_file(found[number]) for number in sorted(found)}
 
 
 def rescaled(ratings: Mapping[str, float], low: float, high: float, path: Path) -> dict[str, float]:

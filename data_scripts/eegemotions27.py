@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
-from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus, EmotionClass, MarkedTrial, Product, SourceRecording
+from mdjpt_hf.data_scripts.downloaded import (
+    DownloadedCorpus,
+    EmotionClass,
+    MarkedTrial,
+    Product,
+    SourceRecording,
+    file_of_each,
+)
 from mdjpt_hf.data_scripts.emotiv import CHANNELS, without_offset
 from mdjpt_hf.data_scripts.tables import read_samples
 from mdjpt_hf.errors import CorpusError
@@ -72,8 +79,8 @@ class EEGEmotions27(DownloadedCorpus):
 
     def recordings(self, subject: str, files: list[Path], report: UnitReport) -> Iterator[SourceRecording]:
         """One recording per clip."""
-        for file in files:
-            emotion = int(self.product.parts(file)["emotion"])
+        clips = file_of_each(files, lambda file: int(self.product.parts(file)["emotion"]))
+        for emotion, file in clips.items():
             if not 1 <= emotion <= len(self.classes):
                 raise CorpusError(
                     f"is of emotion {emotion}, but there are {len(self.classes)}",
@@ -85,5 +92,5 @@ class EEGEmotions27(DownloadedCorpus):
             marked = MarkedTrial(f"clip{emotion:02d}", -1, emotion - 1)
             notes = [f"removed the offset of each channel, about {round(offset, -2):.0f}"]
             yield SourceRecording(file, 0, signal, CHANNELS, _RATE, [marked], notes=notes)
-        if len(files) < len(self.classes):
-            report.notes.append(f"subject {subject}: {len(files)} of {len(self.classes)} clips are here")
+        if len(clips) < len(self.classes):
+            report.notes.append(f"subject {subject}: {len(clips)} of {len(self.classes)} clips are here")

@@ -7,7 +7,14 @@ from typing import ClassVar
 import numpy as np
 
 from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
-from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus, EmotionClass, MarkedTrial, Product, SourceRecording
+from mdjpt_hf.data_scripts.downloaded import (
+    DownloadedCorpus,
+    EmotionClass,
+    MarkedTrial,
+    Product,
+    SourceRecording,
+    file_of_each,
+)
 from mdjpt_hf.data_scripts.emotiv import CHANNELS, without_offset
 from mdjpt_hf.data_scripts.matlab import load_matlab
 from mdjpt_hf.data_scripts.tables import read_samples
@@ -65,12 +72,7 @@ class GAMEEMO(DownloadedCorpus):
 
     def recordings(self, subject: str, files: list[Path], report: UnitReport) -> Iterator[SourceRecording]:
         """One recording per game."""
-        games = [int(self.product.parts(file)["game"]) for file in files]
-        if len(set(games)) < len(games):
-            raise CorpusError(
-                "is there more than once", path=files[0], value=games, remedy="Keep one copy, or give its folder"
-            )
-        for game, file in zip(games, files, strict=True):
+        for game, file in file_of_each(files, lambda file: int(self.product.parts(file)["game"])).items():
             signal, notes = self._read(file), []
             if abs(float(np.median(signal))) > _OFFSET:
                 signal, offset = without_offset(signal)

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from mdjpt_hf.data_scripts.base import UnitReport
-from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus, MarkedTrial, SourceRecording, only_file
+from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus, MarkedTrial, SourceRecording, file_of_each
 from mdjpt_hf.data_scripts.matlab import load_matlab, matlab_names
 from mdjpt_hf.data_scripts.neuroscan import NeuroscanRecording, read_neuroscan
 from mdjpt_hf.errors import CorpusError
@@ -84,12 +84,10 @@ class SEEDFamily(DownloadedCorpus):
         Raises:
             CorpusError: If a session is there twice.
         """
-        found: dict[int, list[Path]] = {}
-        for file in files:
-            found.setdefault(self.session_of(file), []).append(file)
+        found = file_of_each(files, self.session_of)
         if len(found) < self.expected_files():
             report.notes.append(f"{len(found)} of {self.expected_files()} sessions are here")
-        return sorted((session, only_file(copies)) for session, copies in found.items())
+        return list(found.items())
 
     def _continuous(self, session: int, file: Path) -> SourceRecording:
         recording = read_neuroscan(file)

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
-from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus, MarkedTrial, Product, SourceRecording
+from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus, MarkedTrial, Product, SourceRecording, file_of_each
 from mdjpt_hf.data_scripts.neuroscan import read_neuroscan
 from mdjpt_hf.data_scripts.seed_family import BCMI_LICENCE, BCMI_REDISTRIBUTION
 from mdjpt_hf.data_scripts.seed_fra import CITATION
-from mdjpt_hf.errors import CorpusError
 
 
 class SEEDGER(DownloadedCorpus):
@@ -42,10 +41,8 @@ class SEEDGER(DownloadedCorpus):
 
     def recordings(self, subject: str, files: list[Path], report: UnitReport) -> Iterator[SourceRecording]:
         """One recording per session, with one trial."""
-        sessions = [int(self.product.parts(file)["session"]) - 1 for file in files]
-        if len(set(sessions)) < len(sessions):
-            raise CorpusError("is there more than once", path=files[0], value=sessions, remedy="Keep one copy")
-        for session, file in zip(sessions, files, strict=True):
+        sessions = file_of_each(files, lambda file: int(self.product.parts(file)["session"]) - 1)
+        for session, file in sessions.items():
             recording = read_neuroscan(file)
             yield SourceRecording(
                 file,
