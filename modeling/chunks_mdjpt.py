@@ -4,17 +4,25 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import copy_context
+from math import prod
+from threading import Lock
 from typing import TypeVar
 
 import torch
 from torch import nn
 from torch.autograd.graph import get_gradient_edge
 
+from .compatibility_mdjpt import gradient_is_taken_again
+
 #: Elements of one activation that are worked on at a time: about two megabytes stay in a CPU core's cache, and half of
 #: that suits compiled code, which makes fewer passes; on an accelerator the bound only keeps memory finite.
 CPU_CHUNK_ELEMENTS = 2**19
 COMPILED_CPU_CHUNK_ELEMENTS = 2**18
 ACCELERATOR_CHUNK_ELEMENTS = 2**27
+
+#: Of a block of [`KeptActivations`]: much more than a chunk keeps, much less than a batch does; and of a cache line.
+KEPT_BLOCK_ELEMENTS = 2**24
+ALIGNED_ELEMENTS = 32
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -57,6 +65,36 @@ def apply_in_chunks(
         `torch.Tensor` of shape `(count, ...)`.
     """
     return _InChunks.apply(function, length, recompute, threads, sequences, *parameters)
+
+
+class KeptActivations:
+    """Room for what chunks keep until the gradient is taken, one behind the other in large blocks.
+
+    Small results that stay, between temporary ones that go, would leave a heap full of holes: half as much memory
+    again. An accelerator's allocator keeps the two apart itself.
+
+    Args:
+        block_elements (`int`): Of such a block; 0 for what stays no longer than a chunk, which has room of its own.
+    """
+
+    def __init__(self, block_elements: int = KEPT_BLOCK_ELEMENTS) -> None:
+        self._block_elements = block_elements
+        self._block: torch.Tensor | None = None
+        self._used, self._lock = 0, Lock()
+
+    def room(self, *shape: int, like: torch.Tensor) -> torch.Tensor:
+        """An uninitialised tensor of a shape, of the dtype and on the device of another one."""
+        if like.device.type != "cpu" or not self._block_elements:
+            return like.new_empty(shape)
+        count = prod(shape)
+        with self._lock:
+            if self._block is None or self._used + count > len(self._block) or self._block.dtype != like.dtype:
+                self._block, self._used = like.new_empty(max(count, self._block_elements)), 0
+            start = self._used
+            self._used += -(-count // ALIGNED_ELEMENTS) * ALIGNED_ELEMENTS
+            # Not a view: those count changes of all that shares the block, and a gradient would miss its activations.
+            strides = torch.empty(shape, device="meta").stride()
+            return like.new_empty(0).set_(self._block.untyped_storage(), start, shape, strides)
 
 
 def fill_chunks(function: Callable, sequences: torch.Tensor, length: int, threads: int = 1) -> torch.Tensor:
@@ -115,18 +153,18 @@ class _InChunks(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
         wanted, length = ctx.needs_input_grad[4:], ctx.length
-        saved = ctx.saved_tensors
+        saved, again = ctx.saved_tensors, gradient_is_taken_again()
         learnt = [parameter for parameter, needed in zip(ctx.parameters, wanted[1:], strict=True) if needed]
 
         def gradients(start: int) -> list[torch.Tensor]:
             if ctx.kept is None:
                 chunk, result = ctx.graph(saved[0][start : start + length])
             elif start in ctx.kept:
-                chunk, result = ctx.kept.pop(start)
+                chunk, result = ctx.kept[start] if again else ctx.kept.pop(start)
             else:
                 raise RuntimeError("this gradient was taken already and its activations are gone: call the model again")
             inputs = [chunk, *learnt] if wanted[0] else learnt
-            return list(torch.autograd.grad([result], inputs, [gradient[start : start + length]]))
+            return list(torch.autograd.grad([result], inputs, [gradient[start : start + length]], retain_graph=again))
 
         to_sequences: list[torch.Tensor] = []
         sums: list[torch.Tensor] = []

@@ -166,11 +166,22 @@ def activation_memory_budget(share: float) -> AbstractContextManager:
     return config.patch(activation_memory_budget=share) if settable else nullcontext()
 
 
+def gradient_is_taken_again() -> bool:
+    """Inside a backward pass: whether it was asked to leave the graph as it is (`retain_graph=True`).
+
+    PyTorch has no public name for that (2.13 and before); without this one the answer is no, and a second gradient is
+    refused by what was asked to keep nothing.
+    """
+    asked = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", None)
+    return bool(asked and asked())
+
+
 __all__ = [
     "FieldsConfig",
     "GradientCheckpointingLayer",
     "activation_memory_budget",
     "check_versions",
+    "gradient_is_taken_again",
     "initialization",
     "is_exporting",
     "strict",

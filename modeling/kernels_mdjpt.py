@@ -7,6 +7,7 @@ what to write down and what to compute again costs more than it saves.
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -109,35 +110,54 @@ class _Covariances(torch.autograd.Function):
 
 
 class _TokenConv(torch.autograd.Function):
-    """Tokens and features are one flat axis, so a neighbour in time lies `size` places away and nothing is copied."""
+    """See [`convolve_tokens`] and [`token_conv_gradients`]."""
 
     @staticmethod
     def forward(ctx, tokens, weight, bias):
-        S, N, D = tokens.shape
-        previous, current, following = _along_tokens(weight.squeeze(1).T, N)
-        flat = tokens.reshape(S, N * D)
-        mixed = torch.addcmul(bias.repeat(N), flat, current)
-        mixed[:, D:].addcmul_(flat[:, :-D], previous[D:])
-        mixed[:, :-D].addcmul_(flat[:, D:], following[D:])
         ctx.save_for_backward(tokens, weight)
-        return mixed.view(S, N, D)
+        return convolve_tokens(tokens, weight, bias)
 
     @staticmethod
     def backward(ctx, gradient):
-        tokens, weight = ctx.saved_tensors
-        S, N, D = tokens.shape
-        previous, current, following = _along_tokens(weight.squeeze(1).T, N)
-        flat, gradient = tokens.reshape(S, N * D), gradient.reshape(S, N * D)
-        to_tokens = gradient * current
-        to_tokens[:, :-D].addcmul_(gradient[:, D:], previous[D:])
-        to_tokens[:, D:].addcmul_(gradient[:, :-D], following[D:])
-        products = (gradient[:, D:] * flat[:, :-D], gradient * flat, gradient[:, :-D] * flat[:, D:])
-        to_weight = torch.stack([_over_tokens(product, D) for product in products], dim=1).unsqueeze(1)
-        return to_tokens.view(S, N, D), to_weight, _over_tokens(gradient, D)
+        return token_conv_gradients(*ctx.saved_tensors, gradient)
 
 
-def _along_tokens(taps: torch.Tensor, num_tokens: int) -> torch.Tensor:
-    """`(3, size)` -> `(3, tokens * size)`: long rows keep the vector units busy."""
+def convolve_tokens(
+    tokens: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, residual: bool = False
+) -> torch.Tensor:
+    """[`token_conv`] without a gradient, and with the tokens themselves added if `residual`.
+
+    Tokens and features are one flat axis, so a neighbour in time lies `size` places away and nothing is copied.
+    """
+    S, N, D = tokens.shape
+    previous, current, following = _along_tokens(weight, N, residual)
+    flat = tokens.reshape(S, N * D)
+    mixed = torch.addcmul(bias.repeat(N), flat, current)
+    mixed[:, D:].addcmul_(flat[:, :-D], previous[D:])
+    mixed[:, :-D].addcmul_(flat[:, D:], following[D:])
+    return mixed.view(S, N, D)
+
+
+def token_conv_gradients(
+    tokens: torch.Tensor, weight: torch.Tensor, gradient: torch.Tensor, residual: bool = False
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Gradients of [`convolve_tokens`] with respect to tokens, weight and bias."""
+    S, N, D = tokens.shape
+    previous, current, following = _along_tokens(weight, N, residual)
+    flat, gradient = tokens.reshape(S, N * D), gradient.reshape(S, N * D)
+    to_tokens = gradient * current
+    to_tokens[:, :-D].addcmul_(gradient[:, D:], previous[D:])
+    to_tokens[:, D:].addcmul_(gradient[:, :-D], following[D:])
+    products = (gradient[:, D:] * flat[:, :-D], gradient * flat, gradient[:, :-D] * flat[:, D:])
+    to_weight = torch.stack([_over_tokens(product, D) for product in products], dim=1).unsqueeze(1)
+    return to_tokens.view(S, N, D), to_weight, _over_tokens(gradient, D)
+
+
+def _along_tokens(weight: torch.Tensor, num_tokens: int, residual: bool) -> torch.Tensor:
+    """Taps `(size, 1, 3)` -> `(3, tokens * size)`: long rows keep the vector units busy."""
+    taps = weight.squeeze(1).T
+    if residual:
+        taps = taps + torch.tensor([[0.0], [1.0], [0.0]], dtype=taps.dtype, device=taps.device)
     return taps.repeat(1, num_tokens)
 
 
@@ -232,51 +252,63 @@ def _deviation(spread: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
     return (spread / (count - 1).clamp_min(1)).clamp_min(NO_SPREAD).sqrt()
 
 
-#: Heads narrower than this share one matrix product, in which the products between different heads are masked out:
-#: a few wasted multiplications cost less than copying every head to a place of its own.
-HEAD_BLOCK = 16
-
-
 class _LinearAttention(torch.autograd.Function):
-    """Heads are worked on where they lie, several narrow ones at a time.
-
-    With `w = g / denominator` for the incoming gradient g, every gradient is one batched product of what was saved
-    with `w` or with `w * y`; the derivative of φ is min(φ, 1), so φ itself is all that it needs.
-    """
+    """See [`attend`] and [`attention_gradients`]."""
 
     @staticmethod
     def forward(ctx, query, key, value, num_heads, eps):
-        query, key = _positive_features(query), _positive_features(key)
-        blocks, mask = _head_blocks(query, num_heads)
-        attended, denominator = torch.empty_like(query), torch.empty_like(query)
-        summaries = []
-        for block in blocks:
-            q, k, v = query[..., block], key[..., block], value[..., block]
-            summary = (k.transpose(1, 2) @ v).mul_(mask)  # Σ_j φ(k_j) v_jᵀ
-            weights = k.sum(dim=1).unsqueeze(-1) * mask  # Σ_j φ(k_j), once for every column of its head
-            denominator[..., block] = torch.bmm(q, weights).add_(eps)
-            torch.div(torch.bmm(q, summary), denominator[..., block], out=attended[..., block])
-            summaries += [summary, weights]
+        result, attended = attend(query, key, value, num_heads, eps)
         ctx.num_heads = num_heads
-        ctx.save_for_backward(query, key, value, attended, denominator, *summaries)
-        return attended
+        ctx.save_for_backward(*attended)
+        return result
 
     @staticmethod
     def backward(ctx, gradient):
-        query, key, value, attended, denominator, *summaries = ctx.saved_tensors
-        blocks, mask = _head_blocks(query, ctx.num_heads)
-        numerator = gradient / denominator
-        weight = numerator * attended
-        to_query, to_key, to_value = (torch.empty_like(part) for part in (query, key, value))
-        for index, block in enumerate(blocks):
-            summary, weights = summaries[2 * index : 2 * index + 2]
-            q, k, v, n, w = (part[..., block] for part in (query, key, value, numerator, weight))
-            to_query[..., block] = torch.bmm(n, summary.transpose(1, 2)).baddbmm_(w, weights.transpose(1, 2), alpha=-1)
-            to_summary = torch.bmm(q.transpose(1, 2), n).mul_(mask)
-            to_weights = torch.bmm(q.transpose(1, 2), w).mul_(mask).sum(dim=-1)  # of minus the sum over tokens
-            to_value[..., block] = torch.bmm(k, to_summary)
-            to_key[..., block] = torch.baddbmm(to_weights.unsqueeze(1), v, to_summary.transpose(1, 2), beta=-1)
-        return to_query.mul_(query.clamp_max(1)), to_key.mul_(key.clamp_max(1)), to_value, None, None
+        return *attention_gradients(Attended(*ctx.saved_tensors), gradient, ctx.num_heads), None, None
+
+
+class Attended(NamedTuple):
+    """What the gradient of linear attention needs, heads behind each other: `(S * heads, tokens, head size)`."""
+
+    query: torch.Tensor  # φ of it, as of the key
+    key: torch.Tensor
+    value: torch.Tensor
+    result: torch.Tensor
+    denominator: torch.Tensor  # (S * heads, tokens, 1)
+    summary: torch.Tensor  # Σ_j φ(k_j) v_jᵀ
+    total: torch.Tensor  # Σ_j φ(k_j)
+
+
+def attend(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, num_heads: int, eps: float
+) -> tuple[torch.Tensor, Attended]:
+    """[`linear_attention`] without a gradient, and what that needs.
+
+    A copy that lays heads one behind the other costs less than products that pick them out from between the others.
+    """
+    q, k = (_positive_features(_apart(part, num_heads)) for part in (query, key))
+    v = _apart(value, num_heads)
+    total = k.sum(dim=1, keepdim=True)
+    denominator, summary = torch.bmm(q, total.mT).add_(eps), torch.bmm(k.mT, v)
+    result = torch.bmm(q, summary).div_(denominator)
+    return _together(result, num_heads), Attended(q, k, v, result, denominator, summary, total)
+
+
+def attention_gradients(
+    attended: Attended, gradient: torch.Tensor, num_heads: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Gradients of [`linear_attention`] with respect to query, key and value.
+
+    With `w = g / denominator` for the incoming gradient g, every gradient is one batched product of what was kept
+    with `w` or with `w * y`; the derivative of φ is min(φ, 1), so φ itself is all that it needs.
+    """
+    q, k, v, result, denominator, summary, total = attended
+    numerator = _apart(gradient, num_heads) / denominator
+    weight = (numerator * result).sum(dim=-1, keepdim=True)  # of minus the denominator
+    to_summary = torch.bmm(q.mT, numerator)
+    to_query = torch.bmm(numerator, summary.mT).baddbmm_(weight, total, alpha=-1).mul_(q.clamp_max(1))
+    to_key = torch.bmm(v, to_summary.mT).sub_(torch.bmm(weight.mT, q)).mul_(k.clamp_max(1))
+    return tuple(_together(part, num_heads) for part in (to_query, to_key, torch.bmm(k, to_summary)))
 
 
 class _CompiledLinearAttention(torch.autograd.Function):
@@ -343,15 +375,3 @@ def _together(apart: torch.Tensor, num_heads: int) -> torch.Tensor:
 def _positive_features(values: torch.Tensor) -> torch.Tensor:
     """φ(z) = ELU(z) + 1, that is exp(z) below zero and z + 1 above; a power of two is the faster exponential."""
     return values.mul(math.log2(math.e)).clamp_max_(0).exp2_().add_(values.clamp_min(0))
-
-
-def _head_blocks(tokens: torch.Tensor, num_heads: int) -> tuple[list[slice], torch.Tensor]:
-    """Slices of the last axis that hold whole heads, and which columns of a slice belong to the same head."""
-    size = tokens.shape[-1] // num_heads
-    per_block = next(
-        n for n in range(1, num_heads + 1) if num_heads % n == 0 and (n * size >= HEAD_BLOCK or n == num_heads)
-    )
-    width = per_block * size
-    head = torch.arange(width, device=tokens.device) // size
-    mask = (head[:, None] == head[None, :]).to(tokens.dtype)
-    return [slice(start, start + width) for start in range(0, num_heads * size, width)], mask

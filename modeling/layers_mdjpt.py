@@ -14,13 +14,15 @@ of one subject's recording that are normalised together.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .chunks_mdjpt import apply_in_chunks, chunk_length, fill_chunks
-from .compatibility_mdjpt import GradientCheckpointingLayer, activation_memory_budget
+from .block_gradient_mdjpt import BlockParameters, BlockSettings, gated_block
+from .chunks_mdjpt import KeptActivations, apply_in_chunks, chunk_length, fill_chunks
+from .compatibility_mdjpt import GradientCheckpointingLayer, activation_memory_budget, is_exporting
 from .configuration_mdjpt import MDJPTConfig
 from .kernels_mdjpt import group_z_score, linear_attention, token_conv
 
@@ -136,8 +138,11 @@ class MLLALayer(nn.Module):
         self.ffn_in = nn.Linear(size, config.intermediate_size)
         self.ffn_out = nn.Linear(config.intermediate_size, size, bias=not is_last)
 
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """`(sequences, tokens, hidden)` -> the same shape."""
+    def forward(self, tokens: torch.Tensor, kept: KeptActivations | None = None) -> torch.Tensor:
+        """`(sequences, tokens, hidden)` -> the same shape; `kept` is shared by the chunks of a batch."""
+        if self.learns_by_itself(tokens):
+            kept = KeptActivations(0) if kept is None else kept
+            return gated_block(tokens.contiguous(), self._settings(), self._parameters_of_block(), kept)
         tokens = tokens + self.conv_before(tokens)
         hidden = self.norm(tokens)
         gate = F.silu(self.gate_proj(hidden))
@@ -145,6 +150,40 @@ class MLLALayer(nn.Module):
         tokens = tokens + self.out_proj(self.attention(value) * gate)
         tokens = tokens + self.conv_after(tokens)
         return tokens + self.ffn_out(F.gelu(self.ffn_in(self.ffn_norm(tokens))))
+
+    def learns_by_itself(self, tokens: torch.Tensor) -> bool:
+        """Whether the block's own gradient will do: one is wanted, of plain modules in plain precision.
+
+        Adapters, hooks and quantised or offloaded weights live in modules that it would pass over.
+        """
+        if not torch.is_grad_enabled() or torch.compiler.is_compiling() or is_exporting():
+            return False
+        weights = list(self.parameters())
+        return (
+            (tokens.requires_grad or any(weight.requires_grad for weight in weights))
+            and not torch.is_autocast_enabled(tokens.device.type)
+            and all(weight.dtype == tokens.dtype and type(weight) is nn.Parameter for weight in weights)
+            and all(map(_is_plain, self.modules()))
+        )
+
+    def _settings(self) -> BlockSettings:
+        norm = self.ffn_norm if isinstance(self.ffn_norm, nn.LayerNorm) else self.norm
+        return BlockSettings(self.attention.num_heads, self.attention.eps, self.norm.eps, norm.eps)
+
+    def _parameters_of_block(self) -> BlockParameters:
+        attention, ffn_norm = self.attention, self.ffn_norm
+        modules = (self.conv_before, self.norm, self.gate_proj, self.in_proj, self.conv_inside, attention.qkv)
+        modules += (attention.out_proj, self.out_proj, self.conv_after, ffn_norm, self.ffn_in, self.ffn_out)
+        return BlockParameters(*(getattr(part, name, None) for part in modules for name in ("weight", "bias")))
+
+
+#: Modules whose forward is what [`gated_block`] computes, and nothing else.
+_PLAIN = (nn.Linear, nn.LayerNorm, nn.Identity, TokenConv, LinearAttention, MLLALayer)
+
+
+def _is_plain(module: nn.Module) -> bool:
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return type(module) in _PLAIN and "forward" not in module.__dict__ and (type(module) is MLLALayer or not any(hooks))
 
 
 class ReleasedLayer(nn.Module):
@@ -161,7 +200,7 @@ class ReleasedLayer(nn.Module):
         self.in_proj = nn.Linear(config.hidden_size, config.hidden_size)
         self.conv_inside = TokenConv(config.hidden_size)
 
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+    def forward(self, tokens: torch.Tensor, kept: KeptActivations | None = None) -> torch.Tensor:
         """`(sequences, tokens, hidden)` -> the same shape: the value path alone, as the authors' program returns it."""
         hidden = self.norm(tokens + self.conv_before(tokens))
         return F.silu(self.conv_inside(self.in_proj(hidden)))
@@ -193,10 +232,10 @@ class ChannelEncoder(nn.Module):
         features = self._encode_in_chunks(sequences, C)  # (B*C, N, features)
         return features.view(B, C, N, -1).permute(0, 3, 1, 2)  # (B, features, C, N)
 
-    def _encode(self, sequences: torch.Tensor) -> torch.Tensor:
+    def _encode(self, sequences: torch.Tensor, kept: KeptActivations | None = None) -> torch.Tensor:
         tokens = self.read_in(sequences)
         for layer in self.layers:
-            tokens = layer(tokens)
+            tokens = layer(tokens, kept)
         return self.read_out(tokens)
 
     def compile_chunks(self, **options) -> None:
@@ -210,26 +249,35 @@ class ChannelEncoder(nn.Module):
         if torch.compiler.is_compiling():
             return self._encode(sequences)
         compiled, encode = self._encode_chunk is not None, self._encode_chunk or self._encode
-        length = chunk_length(sequences, self.read_in.out_features, channels, compiled)
-        learns = sequences.requires_grad or any(parameter.requires_grad for parameter in self.parameters())
-        if not (torch.is_grad_enabled() and learns):
-            return fill_chunks(encode, sequences, length)
+        size = self.read_in.out_features
+        if not (torch.is_grad_enabled() and self._learns(sequences)):
+            return fill_chunks(encode, sequences, chunk_length(sequences, size, channels, compiled))
+        length = chunk_length(sequences, size, channels, compiled or self._lets_threads_run(sequences))
         recompute, threads = self.gradient_checkpointing and self.training, self._threads(sequences, length)
+        if not compiled and not recompute:
+            encode = partial(self._encode, kept=KeptActivations())
         with activation_memory_budget(KEPT_ACTIVATIONS):  # read when a graph is compiled
             if recompute or threads > 1:  # chunks computed again are compiled then, without it, and keep all
                 return apply_in_chunks(encode, sequences, length, self.parameters(), recompute, threads)
             return torch.cat([encode(chunk) for chunk in sequences.split(length)])
 
+    def _learns(self, sequences: torch.Tensor) -> bool:
+        return sequences.requires_grad or any(parameter.requires_grad for parameter in self.parameters())
+
+    def _lets_threads_run(self, sequences: torch.Tensor) -> bool:
+        """Whether a chunk's work lets go of Python's lock: compiled as C++, or in blocks with a gradient of their own."""
+        if self._encode_chunk is not None:
+            return self._threaded
+        return all(isinstance(layer, MLLALayer) and layer.learns_by_itself(sequences) for layer in self.layers)
+
     def _threads(self, sequences: torch.Tensor, length: int) -> int:
         """How many chunks to work on at once: one, unless each of torch's threads has several to do."""
         threads = torch.get_num_threads()
-        several = self._threaded and sequences.device.type == "cpu" and len(sequences) >= 2 * threads * length
+        if sequences.device.type != "cpu" or len(sequences) < 2 * threads * length:
+            return 1
         # A hook would meet the gradient of every chunk.
-        return (
-            threads
-            if several and not any(getattr(parameter, "_backward_hooks", None) for parameter in self.parameters())
-            else 1
-        )
+        hooked = any(getattr(parameter, "_backward_hooks", None) for parameter in self.parameters())
+        return 1 if hooked or not self._lets_threads_run(sequences) else threads
 
 
 class SpatialProjection(GradientCheckpointingLayer):

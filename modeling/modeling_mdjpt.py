@@ -415,6 +415,7 @@ class MDJPTForSequenceClassification(CarriesPipeline, MDJPTPreTrainedModel):
 #: For transformers below 5.10, which copies from a local folder what this file names, and not what those files name.
 _TRAVELS_WITH = """
 from .bad_channels_mdjpt import
+from .block_gradient_mdjpt import
 from .chunks_mdjpt import
 from .companions_mdjpt import
 from .confinement_mdjpt import

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch._functorch import config as functorch_config
 
-from mdjpt_hf.modeling.chunks_mdjpt import apply_in_chunks, fill_chunks, in_threads
+from mdjpt_hf.modeling.chunks_mdjpt import KeptActivations, apply_in_chunks, fill_chunks, in_threads
 
 LENGTH = 4  # the last chunk is shorter
 
@@ -71,9 +71,18 @@ def test_what_does_not_learn_gets_no_gradient(network, sequences, recompute):
 
 def test_a_gradient_that_was_taken_is_not_there_twice(network, sequences):
     total = apply_in_chunks(network, sequences, LENGTH, network.parameters(), threads=1).sum()
-    total.backward(retain_graph=True)
-    with pytest.raises(RuntimeError, match="call the model again"):
+    total.backward()
+    with pytest.raises(RuntimeError, match="a second time"):
         total.backward()
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_gradient_whose_graph_is_retained_can_be_taken_twice(network, sequences, recompute, threads):
+    total = apply_in_chunks(network, sequences, LENGTH, network.parameters(), recompute, threads).sum()
+    once = torch.autograd.grad(total, list(network.parameters()), retain_graph=True)
+    again = torch.autograd.grad(total, list(network.parameters()))
+    assert all(torch.equal(first, second) for first, second in zip(once, again, strict=True))
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -136,3 +145,21 @@ def test_an_error_in_a_thread_is_raised_and_threads_are_as_before():
     with pytest.raises(ValueError, match="five"):
         list(in_threads(work, range(9), 2))
     assert torch.get_num_threads() == 2
+
+
+def test_what_is_kept_lies_in_one_block_and_counts_its_changes_apart():
+    kept, like = KeptActivations(block_elements=4096), torch.zeros(1, dtype=torch.float64)
+    first, second = kept.room(3, 5, like=like), kept.room(2, 7, like=like)
+    large = kept.room(100, 100, like=like)
+    assert (
+        first.untyped_storage().data_ptr() == second.untyped_storage().data_ptr() != large.untyped_storage().data_ptr()
+    )
+    first.fill_(1.0), second.fill_(2.0)
+    assert torch.equal(first, torch.ones(3, 5, dtype=torch.float64)) and first.is_contiguous()
+    before = second._version
+    first.add_(1)
+    assert second._version == before
+    assert large.shape == (100, 100) and large.dtype == torch.float64
+    apart = KeptActivations(0)
+    places = [apart.room(3, like=like).untyped_storage().nbytes() for _ in range(2)]
+    assert places == [24, 24]
