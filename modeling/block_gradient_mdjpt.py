@@ -111,13 +111,8 @@ class _GatedBlock(torch.autograd.Function):
         to_hidden += _back_through_linear(to_projected, hidden, p.value, "value", found)
         to_first = to_second.add_(_back_through_norm(to_hidden, first, moments, p.norm, p.norm_bias, "norm", found))
         to_tokens = _back_through_conv(to_first, tokens, p.conv_before, "conv_before", found, residual=True)
-        wanted = [weight is not None for weight in p]
-        return (
-            to_tokens,
-            None,
-            None,
-            *(found[name] if given else None for name, given in zip(NAMES, wanted, strict=True)),
-        )
+        to_weights = (None if weight is None else found[name] for name, weight in zip(NAMES, p, strict=True))
+        return to_tokens, None, None, *to_weights
 
 
 def _enter(tokens: torch.Tensor, settings: BlockSettings, p: BlockParameters):

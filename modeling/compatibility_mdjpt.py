@@ -172,7 +172,8 @@ def gradient_is_taken_again() -> bool:
     PyTorch has no public name for that (2.13 and before); without this one the answer is no, and a second gradient is
     refused by what was asked to keep nothing.
     """
-    asked = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", None)
+    inside = getattr(getattr(torch, "_C", None), "_autograd", None)
+    asked = getattr(inside, "_get_current_graph_task_keep_graph", None)
     return bool(asked and asked())
 
 

@@ -181,9 +181,14 @@ class MLLALayer(nn.Module):
 _PLAIN = (nn.Linear, nn.LayerNorm, nn.Identity, TokenConv, LinearAttention, MLLALayer)
 
 
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
 def _is_plain(module: nn.Module) -> bool:
-    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
-    return type(module) in _PLAIN and "forward" not in module.__dict__ and (type(module) is MLLALayer or not any(hooks))
+    if type(module) is MLLALayer:  # whose own hooks are met in any case
+        return True
+    hooked = any(getattr(module, name, None) for name in _HOOKS)
+    return type(module) in _PLAIN and "forward" not in module.__dict__ and not hooked
 
 
 class ReleasedLayer(nn.Module):
@@ -265,7 +270,7 @@ class ChannelEncoder(nn.Module):
         return sequences.requires_grad or any(parameter.requires_grad for parameter in self.parameters())
 
     def _lets_threads_run(self, sequences: torch.Tensor) -> bool:
-        """Whether a chunk's work lets go of Python's lock: compiled as C++, or in blocks with a gradient of their own."""
+        """Whether a chunk's work lets go of Python's lock: compiled as C++, or blocks with their own gradient."""
         if self._encode_chunk is not None:
             return self._threaded
         return all(isinstance(layer, MLLALayer) and layer.learns_by_itself(sequences) for layer in self.layers)

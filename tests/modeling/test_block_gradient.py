@@ -1,7 +1,5 @@
 """The paper's block learns by a gradient of its own, which keeps little: the same numbers as autograd's."""
 
-from contextlib import nullcontext
-
 import pytest
 import torch
 
@@ -12,11 +10,11 @@ from mdjpt_hf.modeling.layers_mdjpt import MLLALayer
 SIZES = {"hidden_size": 24, "intermediate_size": 40, "num_attention_heads": 3}
 
 
-def layer(is_last=False, **fields):
+def layer(is_last=False, std=0.3, **fields):
     torch.manual_seed(0)
     block = MLLALayer(MDJPTConfig(**SIZES | fields), is_last).double()
     for parameter in block.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
+        torch.nn.init.normal_(parameter, std=std)
     return block
 
 
@@ -60,14 +58,14 @@ def test_gradients_are_those_of_finite_differences(tokens):
     assert torch.autograd.gradcheck(block, (few,))
 
 
-def test_in_single_precision_they_agree_to_a_millionth(plain):
-    torch.manual_seed(0)
-    block = layer(hidden_size=128, intermediate_size=256, num_attention_heads=8).float()
-    values = torch.randn(6, 99, 128)
-    own = gradients(block, values)
+def test_in_single_precision_it_is_as_near_to_the_truth_as_the_modules(plain):
+    block = layer(std=0.09, hidden_size=128, intermediate_size=256, num_attention_heads=8)
+    values = torch.randn(6, 99, 128, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    truth = gradients(block, values)
+    own = gradients(block.float(), values.float())
     plain()
-    for found, wanted in zip(own, gradients(block, values), strict=True):
-        assert (found - wanted).norm() <= 1e-6 * wanted.norm()
+    for found, modules, wanted in zip(own, gradients(block, values.float()), truth, strict=True):
+        assert (found - wanted).norm() <= 1e-6 * wanted.norm() + 2 * (modules - wanted).norm()
 
 
 def test_six_activations_are_kept(tokens):
@@ -130,8 +128,7 @@ def test_where_no_plain_gradient_is_wanted_the_modules_answer(tokens, mode):
     block = layer().float()
     with mode():
         assert not block.learns_by_itself(tokens.float())
-    with nullcontext():
-        assert block.learns_by_itself(tokens.float())
+    assert block.learns_by_itself(tokens.float())
 
 
 def test_a_whole_step_has_the_same_gradient_in_one_thread_and_two(plain, monkeypatch):

@@ -151,10 +151,10 @@ def test_what_is_kept_lies_in_one_block_and_counts_its_changes_apart():
     kept, like = KeptActivations(block_elements=4096), torch.zeros(1, dtype=torch.float64)
     first, second = kept.room(3, 5, like=like), kept.room(2, 7, like=like)
     large = kept.room(100, 100, like=like)
-    assert (
-        first.untyped_storage().data_ptr() == second.untyped_storage().data_ptr() != large.untyped_storage().data_ptr()
-    )
-    first.fill_(1.0), second.fill_(2.0)
+    blocks = [part.untyped_storage().data_ptr() for part in (first, second, large)]
+    assert blocks[0] == blocks[1] != blocks[2]
+    first.fill_(1.0)
+    second.fill_(2.0)
     assert torch.equal(first, torch.ones(3, 5, dtype=torch.float64)) and first.is_contiguous()
     before = second._version
     first.add_(1)
