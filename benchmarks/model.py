@@ -29,7 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mdjpt_hf import MDJPTConfig, MDJPTForPreTraining, MDJPTModel
 from mdjpt_hf.modeling.mne_mdjpt import template_montage
-from mdjpt_hf.training.loop import recompute_activations
+from mdjpt_hf.training.fitting import recompute_activations
 from mdjpt_hf.training.memory import give_back_large_blocks, keep_freed_memory
 
 GEMM_SIZE = 2048

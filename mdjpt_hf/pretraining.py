@@ -277,6 +277,7 @@ def _announce(config: RunConfig, trial_sets: list[TrialSet], trainer: Pretrainer
         say(f"  differs from the paper: {departure}")
     windows = trainer.objective.windows_per_step
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
+    say(f"  {trainer.way}")
     seconds, peak = trainer.rehearse()
     say(
         f"  {parameters:,} parameters, {windows:.0f} windows a step, about {seconds:.2f} s a step, "

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
@@ -35,7 +36,7 @@ from .layers_mdjpt import (
 from .loading_mdjpt import SaysWhatIsNew
 from .masked_prediction_mdjpt import masked_prediction
 from .moments_mdjpt import GroupMoments
-from .objectives_mdjpt import cross_dataset_alignment, inter_subject_alignment
+from .objectives_mdjpt import covariance_alignment, group_covariances, inter_subject_alignment
 from .task_head_mdjpt import PRIOR, STATISTICS, CarriesPipeline, TaskHead, init_statistics, task_head, task_loss
 
 
@@ -273,6 +274,10 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
 
     _keys_to_ignore_on_load_unexpected = [r"^classifier\."]
 
+    #: Whether a training step encodes one group after the other and again for the gradient, keeping none of their maps:
+    #: the joint losses need every group's embeddings and covariances, which are small. The gradient is the same.
+    groups_apart = False
+
     def __init__(self, config: MDJPTConfig):
         super().__init__(config)
         self.mdjpt = MDJPTModel(config)
@@ -316,20 +321,47 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
             ValueError: If some window has no positive, or several.
         """
         self._check_length(input_values)
-        encoded = self.mdjpt(input_values, group_ids)
-        membership = group_membership(group_ids, input_values)
-        embeddings = self.projector(encoded.last_hidden_state.transpose(1, 2), membership)
+        aligned = return_loss and not any(part is None for part in (group_ids, dataset_ids, stimulus_ids))
+        embeddings, gammas = self._embed(input_values, group_ids, aligned)
         loss: torch.Tensor | None = None
         parts: dict[str, torch.Tensor] = {}
-        if return_loss and not any(part is None for part in (group_ids, dataset_ids, stimulus_ids)):
-            loss, parts = self._align(embeddings, encoded.channel_features, (group_ids, dataset_ids, stimulus_ids))
+        if gammas is not None:
+            loss, parts = self._align(embeddings, gammas, (group_ids, dataset_ids, stimulus_ids))
         if return_loss and labels is not None and token_mask is not None:
             masked_loss, more = self._predict_hidden(input_values, group_ids, labels, token_mask)
             loss, parts = masked_loss if loss is None else loss + masked_loss, {**parts, **more}
         return MDJPTForPreTrainingOutput(loss=loss, embeddings=embeddings, **parts)
 
+    def _embed(
+        self, input_values: torch.Tensor, group_ids: torch.Tensor | None, aligned: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Embeddings and, where they will be aligned, every group's covariances."""
+        if group_ids is None or not (self.groups_apart and self.training and torch.is_grad_enabled()):
+            return self._embed_groups(input_values, group_ids, aligned)
+
+        def embed(members: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+            return self._embed_groups(input_values[members], group_ids[members], aligned)
+
+        members = [(group_ids == group).nonzero().squeeze(1) for group in group_ids.unique()]
+        parts = [checkpoint(embed, group, use_reentrant=False, preserve_rng_state=False) for group in members]
+        embeddings = torch.cat([part for part, _ in parts])[torch.cat(members).argsort()]
+        return embeddings, torch.cat([gamma for _, gamma in parts]) if aligned else None
+
+    def _embed_groups(
+        self, input_values: torch.Tensor, group_ids: torch.Tensor | None, aligned: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        encoded = self.mdjpt(input_values, group_ids)
+        membership = group_membership(group_ids, input_values)
+        embeddings = self.projector(encoded.last_hidden_state.transpose(1, 2), membership)
+        if group_ids is None or not aligned:
+            return embeddings, None
+        with torch.autocast(embeddings.device.type, enabled=False):
+            maps = encoded.channel_features
+            precise = maps if maps.dtype == torch.float64 else maps.float()
+            return embeddings, group_covariances(precise, group_ids.to(maps.device), self.config.covariance)
+
     def _align(
-        self, embeddings: torch.Tensor, channel_features: torch.Tensor, ids
+        self, embeddings: torch.Tensor, gammas: torch.Tensor, ids
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Both alignment losses, weighted and by name."""
         config = self.config
@@ -344,7 +376,7 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
                 config.contrastive_temperature,
                 several=config.isa_pairs == "all",
             )
-            cda_loss = cross_dataset_alignment(channel_features.to(precise), group_ids, config.covariance)
+            cda_loss = covariance_alignment(gammas)
         loss = config.isa_weight * isa_loss + config.cda_weight * cda_loss
         return loss, {"isa_loss": isa_loss, "cda_loss": cda_loss, "isa_terms": terms.detach()}
 

@@ -136,7 +136,19 @@ def cross_dataset_alignment(
     Returns:
         `torch.Tensor`: a scalar; 0 with fewer than two groups.
     """
-    gammas = gather_with_gradient(group_covariances(channel_features, group_ids, covariance))
+    return covariance_alignment(group_covariances(channel_features, group_ids, covariance))
+
+
+def covariance_alignment(gammas: torch.Tensor) -> torch.Tensor:
+    """[`cross_dataset_alignment`] of the groups' own Γ.
+
+    Args:
+        gammas (`torch.Tensor` of shape `(groups, features, channels, channels)`): From [`group_covariances`].
+
+    Returns:
+        `torch.Tensor`: a scalar; 0 with fewer than two groups.
+    """
+    gammas = gather_with_gradient(gammas)
     flat = gammas.flatten(2).transpose(0, 1)  # (features, groups, channels * channels)
     return torch.log1p(_distances(flat).sum() / 2)  # every pair stands twice
 

@@ -29,6 +29,7 @@ OBJECTIVES: dict[str, tuple[Any, dict[str, Any], str]] = {
 #: Fields that change where or how fast a run goes, not what comes out; a resumed run may differ in them.
 _FREE_FIELDS = {
     "name",
+    "recompute",  # a run that goes on takes the way that it began with
     "data",  # what the folders hold is hashed instead
     "output_dir",
     "num_workers",
@@ -57,6 +58,8 @@ NOT_METHOD = _FREE_FIELDS | {
     "eval_steps",
     "checkpoint_steps",
 }
+#: What `RunConfig.recompute` may be.
+RECOMPUTE = ("auto", "no", "yes", "groups")
 #: Never written beside the weights: repeating a run from its record must not send anything anywhere.
 _UNSAVED_FIELDS = {"push_to_hub", "push_private", "push_licence"}
 
@@ -95,8 +98,9 @@ class RunConfig:
             left, or where they could not be paired.
         mixed_precision: `"no"`, `"bf16"` or `"fp16"`.
         compile: Use torch.compile: on a CPU for mdJPT's encoder, chunk by chunk, else for the whole network.
-        recompute: Keep no activations inside the encoder but compute them again for the gradient: a fraction of the
-            memory, for a third more arithmetic.
+        recompute: What of a step is computed again for the gradient rather than kept: `"no"` nothing; `"yes"` what lies
+            inside the encoder, a fraction of the memory for a third more arithmetic; `"groups"` everything, one
+            subject's windows after the other; `"auto"` the first of these that fits into what is free.
         num_workers: Data worker processes per process. num_threads: CPU threads per process, 0 = share the cores.
         log_steps, eval_steps, checkpoint_steps: How often. keep_checkpoints: How many stay.
         trackers: Accelerate trackers, for example `tensorboard`.
@@ -129,7 +133,7 @@ class RunConfig:
     aligned_pairs: bool = True
     held_out_subjects: int = 2
     mixed_precision: str = "no"
-    recompute: bool = False
+    recompute: str = "auto"
     compile: bool = False
     num_workers: int = 0
     num_threads: int = 0
@@ -170,6 +174,7 @@ class RunConfig:
         self._require(self.clips == 0 or self.clips >= 2, "clips", "must be 0, or at least 2: others are the negatives")
         self._require(self.objective in OBJECTIVES, "objective", f"must be one of {list(OBJECTIVES)}")
         self._require(self.mixed_precision in ("no", "bf16", "fp16"), "mixed_precision", "must be no, bf16 or fp16")
+        self._require(self.recompute in RECOMPUTE, "recompute", f"must be one of {list(RECOMPUTE)}")
         self._require(self.held_out_subjects in (0, *range(2, 1000)), "held_out_subjects", "must be 0, or at least 2")
         presets = list(OBJECTIVES[self.objective][1])
         self._require(self.model.get("preset", "base") in presets, "model", f"preset must be one of {presets}")
@@ -179,6 +184,8 @@ class RunConfig:
         value, kind = getattr(self, entry.name), get_origin(entry.type) or entry.type
         if kind is tuple and isinstance(value, list):
             return tuple(value)
+        if entry.name == "recompute" and isinstance(value, bool):  # YAML's yes and no
+            return "yes" if value else "no"
         if kind is float and type(value) in (int, str):
             with contextlib.suppress(ValueError):
                 return float(value)

@@ -16,10 +16,20 @@ from transformers import PreTrainedModel
 
 from mdjpt_hf.errors import ConfigurationError, MDJPTError
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
-from mdjpt_hf.runtime.progress import Progress
+from mdjpt_hf.runtime.progress import LOGGER, Progress
 from mdjpt_hf.training.checkpoint import Checkpoint, CheckpointFolder
 from mdjpt_hf.training.config import RunConfig
-from mdjpt_hf.training.memory import give_back_large_blocks, keep_freed_memory, peak_memory
+from mdjpt_hf.training.fitting import (
+    Way,
+    choose_way,
+    is_out_of_memory,
+    next_way,
+    remember_way,
+    remembered_way,
+    use_way,
+    ways_for,
+)
+from mdjpt_hf.training.memory import peak_memory
 from mdjpt_hf.training.objective import Meter, Objective, ObjectiveState
 from mdjpt_hf.training.stopping import Stopped, StopRequests, ignore_stop_signals
 
@@ -59,18 +69,8 @@ def make_accelerator(config: RunConfig, logging_dir: str) -> Accelerator:
     torch.set_num_threads(threads)
     # NumPy's products here are small, and threads that wait for the next one take the cores from torch's.
     threadpool_limits(1, user_api="blas")
-    if config.recompute:
-        give_back_large_blocks()
-    else:
-        keep_freed_memory()
     torch.set_flush_denormal(True)  # numbers near zero otherwise slow some processors many times over
     return accelerator
-
-
-def recompute_activations(model: PreTrainedModel) -> None:
-    """Have activations computed again for the gradient; newer versions of transformers have a new name for that."""
-    enable = getattr(model, "activation_checkpointing_enable", None)
-    (enable or model.gradient_checkpointing_enable)()
 
 
 class Pretrainer:
@@ -94,8 +94,7 @@ class Pretrainer:
     ):
         self.config, self.accelerator, self.checkpoints = config, accelerator, checkpoints
         self.objective = objective
-        if config.recompute:
-            recompute_activations(model)
+        self.way = self._way(model)
         first, second = config.adam_betas
         optimizer = torch.optim.Adam(
             model.parameters(), config.learning_rate, (first, second), weight_decay=config.weight_decay
@@ -103,6 +102,20 @@ class Pretrainer:
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         self.forward: Callable[..., Any] = self._compiled() if config.compile else self.model
         self.history: list[dict[str, Any]] = []
+
+    def _way(self, model: PreTrainedModel) -> Way:
+        """How steps are made: as the settings say, as this run began, or the fastest way that fits."""
+        asked = self.config.recompute
+        folder = self.checkpoints.folder
+        name = remembered_way(folder) if asked == "auto" else asked
+        if name is not None and name not in ways_for(model):
+            raise ConfigurationError(
+                f"recompute {name!r} is for mdJPT's alignment alone", value=name, remedy="Use yes, no or auto"
+            )
+        model.to(self.accelerator.device)
+        way = choose_way(model, self.objective, self.accelerator) if name is None else Way(name, {}, 0)
+        use_way(model, way.name)
+        return way
 
     def _compiled(self) -> Callable[..., Any]:
         """The whole model with any number of windows; on a CPU, where that pays, its encoder chunk by chunk."""
@@ -125,6 +138,8 @@ class Pretrainer:
         """
         done = self._restore() if resume else 0
         self._saved = done
+        if self._is_main:
+            remember_way(self.checkpoints.folder, self.way.name)
         try:
             with self._progress(done) as self.progress, StopRequests() as self.requests:
                 self._train(done)
@@ -171,7 +186,24 @@ class Pretrainer:
         )
 
     def rehearse(self) -> tuple[float, int]:
-        """Seconds and peak memory (bytes, whole process or device) of one step that changes nothing."""
+        """Seconds and peak memory (bytes, whole process or device) of one step that changes nothing.
+
+        Where memory does not suffice after all, the next way is taken, unless the settings name one.
+        """
+        while True:
+            try:
+                return self._rehearse()
+            except (RuntimeError, MemoryError) as error:
+                model = self.accelerator.unwrap_model(self.model)
+                name = next_way(model, self.way.name)
+                if not is_out_of_memory(error) or self.config.recompute != "auto" or name is None:
+                    raise
+            self.optimizer.zero_grad()
+            use_way(model, name)
+            self.way = Way(name, {}, 0)
+            LOGGER.info(f"  one step did not fit into memory; {self.way}")
+
+    def _rehearse(self) -> tuple[float, int]:
         model, batch = self.accelerator.unwrap_model(self.model), self.objective.steps[0]
         batch = {name: tensor.to(self.accelerator.device) for name, tensor in batch.items()}
         started = time.perf_counter()

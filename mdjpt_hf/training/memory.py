@@ -4,9 +4,12 @@ The latter concerns glibc and the whole process, and does nothing where the C li
 """
 
 import ctypes
+import os
 import sys
+from pathlib import Path
 
 import psutil
+import torch
 
 #: Bytes; activations of a whole batch are larger, those of a chunk smaller and used again at once.
 LARGE_BLOCK = 2**22
@@ -37,6 +40,68 @@ def keep_freed_memory() -> None:
     _set(_M_ARENA_MAX, 1)
     _set(_M_TRIM_THRESHOLD, -1)
     _set(_M_MMAP_MAX, 0)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that this process may still take, on a device or in main memory: the least of what any limit leaves.
+
+    In main memory those are what the machine has left, what the control groups of the process allow (containers and
+    batch systems set them) and what `ulimit -v` does; processes started together share it.
+    """
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    left = [psutil.virtual_memory().available, *_left_by_control_groups()]
+    together = min(left) // max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return max(0, min(together, _left_by_ulimit()))
+
+
+def _left_by_ulimit() -> int:
+    """Address space that `ulimit -v` leaves, or more than there is."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return sys.maxsize
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit - psutil.Process().memory_info().vms
+
+
+def _left_by_control_groups(root: Path = Path("/sys/fs/cgroup"), groups: Path = Path("/proc/self/cgroup")) -> list[int]:
+    """What every control group above this process leaves, of version 2 (one tree) and of version 1 (`memory`).
+
+    Files in the page cache count as used and are given back when memory is wanted, so they are free.
+    """
+    left = []
+    try:
+        lines = groups.read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        return left
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers not in ("", "memory"):
+            continue
+        tree, names = (root, _VERSION_2) if not controllers else (root / "memory", _VERSION_1)
+        folder = tree / path.lstrip("/")
+        for place in [folder, *folder.parents][: len(folder.relative_to(tree).parts) + 1]:
+            left += _left_in(place, *names)
+    return left
+
+
+#: Files of a control group: what it may hold, what it holds, and the entry of `memory.stat` for cached files.
+_VERSION_2 = ("memory.max", "memory.current", "inactive_file")
+_VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+
+
+def _left_in(folder: Path, limit: str, usage: str, cached: str) -> list[int]:
+    try:
+        allowed = (folder / limit).read_text(encoding="utf-8").strip()
+        if allowed == "max":
+            return []
+        used = int((folder / usage).read_text(encoding="utf-8"))
+        statistics = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="utf-8").splitlines())
+        return [max(0, int(allowed) - used + int(statistics.get(cached, 0)))]
+    except (OSError, ValueError):
+        return []
 
 
 def peak_memory() -> int:

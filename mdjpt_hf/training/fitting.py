@@ -1,0 +1,169 @@
+"""How a training step fits into memory: what is kept for the gradient and what is computed again."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from transformers import PreTrainedModel
+
+from mdjpt_hf.data.storage import write_json
+from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.training.memory import free_memory, give_back_large_blocks, keep_freed_memory
+from mdjpt_hf.training.objective import Objective
+
+#: Ways to make a step, from the fastest to the one that needs least memory, with what each computes again.
+WAYS = {
+    "no": "activations are kept",
+    "yes": "activations inside the encoder are computed again",
+    "groups": "one subject's windows after the other, all of their activations computed again",
+}
+#: Windows that the memory of a step is measured on.
+MEASURED_WINDOWS = 4
+#: What a step needs beside what it keeps: gradients on their way back, as a share of that and of the maps, the work on
+#: a chunk in every thread, and holes in the heap.
+SPARE_SHARE, SPARE_BYTES = 1.25, 300 * 2**20
+
+
+@dataclass(frozen=True)
+class Way:
+    """How steps are made.
+
+    Attributes:
+        name: One of [`WAYS`].
+        needed: Bytes that a step will need on top of what the process holds, about; of every way that was measured.
+        free: Bytes that were free when it was chosen.
+    """
+
+    name: str
+    needed: Mapping[str, int]
+    free: int
+
+    def __str__(self) -> str:
+        """The sentence that a run begins with."""
+        sizes = ", ".join(f"{name} {size / 2**30:.1f} GiB" for name, size in self.needed.items())
+        room = f"; {self.free / 2**30:.1f} GiB free, a step needs about: {sizes}" if sizes else ""
+        return f"recompute {self.name}: {WAYS[self.name]}{room}"
+
+
+def ways_for(model: PreTrainedModel) -> list[str]:
+    """Those of [`WAYS`] that a network knows."""
+    return [name for name in WAYS if name != "groups" or hasattr(model, "groups_apart")]
+
+
+def next_way(model: PreTrainedModel, name: str) -> str | None:
+    """The way that needs less memory, if there is one."""
+    left = [*ways_for(model), None]
+    return left[left.index(name) + 1]
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory did not suffice: a GPU has an error of its own for that, PyTorch's allocator on a CPU has not."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def use_way(model: PreTrainedModel, name: str) -> None:
+    """Have a network, and this process's allocator, work in one of [`WAYS`]."""
+    if name == "no":
+        keep_freed_memory()
+    else:
+        give_back_large_blocks()
+        recompute_activations(model)
+    if hasattr(model, "groups_apart"):
+        model.groups_apart = name == "groups"
+
+
+def recompute_activations(model: PreTrainedModel, enabled: bool = True) -> None:
+    """Have activations computed again for the gradient; newer versions of transformers have a new name for that."""
+    verb = "enable" if enabled else "disable"
+    change = getattr(model, f"activation_checkpointing_{verb}", None)
+    (change or getattr(model, f"gradient_checkpointing_{verb}"))()
+
+
+def choose_way(model: PreTrainedModel, objective: Objective, accelerator: Accelerator) -> Way:
+    """The fastest way whose step fits into what is free, the same on every process.
+
+    Raises:
+        ConfigurationError: If none fits: it names what is free and what is needed.
+    """
+    device = accelerator.device
+    batch = max((objective.steps[step] for step in range(min(8, len(objective.steps)))), key=_windows)
+    free = free_memory(device)
+    needed: dict[str, int] = {}
+    for number, name in enumerate(ways_for(model)):
+        needed[name] = _needed(model, objective, batch, name, device)
+        fits = torch.tensor([needed[name] <= free], device=device)
+        if bool(accelerator.gather(fits).all()) or number == len(WAYS) - 1:
+            break
+    if needed[name] > free:
+        smallest = f"{needed[name] / 2**30:.1f} GiB"
+        raise ConfigurationError(
+            f"a step of {_windows(batch)} windows needs about {smallest}, and {free / 2**30:.1f} GiB are free",
+            value=needed[name],
+            remedy="Use fewer pairs_per_dataset, viewers, clips or datasets_per_step, or more processes",
+        )
+    return Way(name, needed, free)
+
+
+def remembered_way(folder: Path) -> str | None:
+    """The way that a run began with: one that goes on takes the same, and repeats the last bit of every sum."""
+    try:
+        name = json.loads((folder / "way.json").read_text(encoding="utf-8"))["recompute"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return name if name in WAYS else None
+
+
+def remember_way(folder: Path, name: str) -> None:
+    """Note the way beside a run's checkpoints."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "way.json", {"recompute": name})
+
+
+def _windows(batch: Mapping[str, torch.Tensor]) -> int:
+    return len(batch["input_values"])
+
+
+def _needed(
+    model: PreTrainedModel, objective: Objective, batch: dict[str, torch.Tensor], name: str, device: torch.device
+) -> int:
+    """Bytes, from what the gradient of a few windows keeps."""
+    few = min(MEASURED_WINDOWS, _windows(batch))
+    part = {key: values[:few].to(device) for key, values in batch.items()}
+    kept = _kept(model, objective, part, name) / few
+    windows = _windows(batch)
+    if name == "groups":  # of one group at a time, and every window itself
+        largest = int(batch["group_ids"].unique(return_counts=True)[1].max())
+        own = part["input_values"][0].nbytes
+        return int((kept * largest + own * windows) * SPARE_SHARE) + SPARE_BYTES
+    return int(kept * windows * SPARE_SHARE) + SPARE_BYTES
+
+
+def _kept(model: PreTrainedModel, objective: Objective, part: dict[str, torch.Tensor], name: str) -> int:
+    """Bytes that a forward pass keeps: of every tensor once, and of no weight."""
+    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    found: dict[tuple[int, int], int] = {}
+    held: list[Any] = []  # so that no two have one address
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            found[tensor.data_ptr(), tensor.numel()] = min(tensor.nbytes, storage.nbytes())
+            held.append(tensor)
+        return tensor
+
+    threads, training = torch.get_num_threads(), model.training
+    torch.set_num_threads(1)  # hooks see what this thread keeps
+    recompute_activations(model, name != "no")
+    try:
+        model.train()
+        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            objective.rehearse(model, part)
+    finally:
+        torch.set_num_threads(threads)
+        model.train(training)
+        recompute_activations(model, False)
+    return sum(found.values())

@@ -1,0 +1,183 @@
+"""A step fits into memory: what is free, what each way needs, which is taken, and the same gradient from all."""
+
+import resource
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from mdjpt_hf import MaskedEEGConfig, MaskedEEGForPreTraining, MDJPTConfig, MDJPTForPreTraining
+from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.training import fitting, memory
+from mdjpt_hf.training.config import RunConfig
+from mdjpt_hf.training.fitting import WAYS, choose_way, remember_way, remembered_way, use_way, ways_for
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return MDJPTForPreTraining(MDJPTConfig.preset("tiny")).double().train()
+
+
+@pytest.fixture
+def batch():
+    order = torch.randperm(16, generator=torch.Generator().manual_seed(3))  # groups need not lie side by side
+    groups, stimuli = torch.arange(4).repeat_interleave(4)[order], torch.arange(4).repeat(4)[order]
+    values = torch.randn(16, 60, 625, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    return {"input_values": values, "group_ids": groups, "dataset_ids": groups // 2, "stimulus_ids": stimuli}
+
+
+@pytest.fixture
+def objective(batch):
+    def rehearse(model, part):
+        return model(part["input_values"], part["group_ids"]).embeddings.square().mean()
+
+    return SimpleNamespace(steps=[batch], rehearse=rehearse)
+
+
+@pytest.fixture(autouse=True)
+def allocator_of_before(monkeypatch):
+    """The allocator belongs to the whole process, so to all tests."""
+    monkeypatch.setattr(fitting, "keep_freed_memory", lambda: None)
+    monkeypatch.setattr(fitting, "give_back_large_blocks", lambda: None)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_has_the_same_losses_and_gradient(model, batch, way):
+    wanted = model(**batch)
+    wanted.loss.backward()
+    expected = [parameter.grad.clone() for parameter in model.parameters()]
+    use_way(model, way)
+    model.zero_grad()
+    found = model(**batch)
+    found.loss.backward()
+    for name in ("loss", "isa_loss", "cda_loss", "embeddings", "isa_terms"):
+        torch.testing.assert_close(found[name], wanted[name], rtol=1e-10, atol=1e-12)
+    for parameter, gradient in zip(model.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-8, atol=1e-12)
+
+
+def test_groups_apart_are_encoded_one_after_the_other(model, batch, monkeypatch):
+    sizes = []
+    encode = model.mdjpt.forward
+    monkeypatch.setattr(model.mdjpt, "forward", lambda windows, ids: sizes.append(len(windows)) or encode(windows, ids))
+    use_way(model, "groups")
+    model(**batch).loss.backward()
+    assert sizes == [4] * 8  # every group once, and again for the gradient
+    model.eval()
+    model(**batch)
+    assert sizes[8:] == [16]
+
+
+@pytest.mark.parametrize("free, way", [(2**40, "no"), (None, "yes"), (0, None)])
+def test_the_fastest_way_that_fits_is_taken(model, objective, monkeypatch, free, way):
+    needs = {name: fitting._needed(model, objective, objective.steps[0], name, CPU) for name in WAYS}
+    assert needs["groups"] <= needs["yes"] < needs["no"]
+    free = needs["yes"] if free is None else free
+    monkeypatch.setattr(fitting, "free_memory", lambda device: free)
+    if way is None:
+        with pytest.raises(ConfigurationError, match="16 windows needs about .* 0.0 GiB are free"):
+            choose_way(model, objective, Accelerator(cpu=True))
+        return
+    chosen = choose_way(model, objective, Accelerator(cpu=True))
+    assert chosen.name == way
+    assert f"recompute {way}: {WAYS[way]}; " in str(chosen)
+    assert model.training and not model.mdjpt.channel_encoder.gradient_checkpointing
+
+
+def test_what_a_step_needs_grows_with_its_windows(model, objective, batch):
+    twice = {name: torch.cat([values, values]) for name, values in batch.items()}
+    for name in WAYS:
+        once, double = (fitting._needed(model, objective, part, name, CPU) for part in (batch, twice))
+        assert double - fitting.SPARE_BYTES == pytest.approx(2 * (once - fitting.SPARE_BYTES), rel=1e-6)
+
+
+def test_networks_without_groups_apart_have_two_ways():
+    tiny = MaskedEEGForPreTraining(MaskedEEGConfig.preset("tiny"))
+    assert ways_for(tiny) == ["no", "yes"]
+    assert fitting.next_way(tiny, "no") == "yes"
+    assert fitting.next_way(tiny, "yes") is None
+
+
+def test_a_run_remembers_its_way(tmp_path):
+    assert remembered_way(tmp_path) is None
+    remember_way(tmp_path / "checkpoints", "groups")
+    assert remembered_way(tmp_path / "checkpoints") == "groups"
+    (tmp_path / "checkpoints" / "way.json").write_text('{"recompute": "so', encoding="utf-8")
+    assert remembered_way(tmp_path / "checkpoints") is None
+
+
+def test_yaml_has_two_words_for_yes_and_no():
+    assert [RunConfig(recompute=value).recompute for value in (True, False, "groups")] == ["yes", "no", "groups"]
+    assert RunConfig().recompute == "auto"
+    with pytest.raises(ConfigurationError, match="recompute must be one of"):
+        RunConfig(recompute="some")
+
+
+@pytest.mark.parametrize(
+    "error, told",
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory: ..."), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+    ],
+)
+def test_lack_of_memory_is_told_from_other_errors(error, told):
+    assert fitting.is_out_of_memory(error) is told
+
+
+# --- what is free --------------------------------------------------------------------------------------------------
+
+
+def control_group(folder: Path, limit: str, used: int, cached: int, version: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    names = memory._VERSION_2 if version == 2 else memory._VERSION_1
+    (folder / names[0]).write_text(f"{limit}\n", encoding="utf-8")
+    (folder / names[1]).write_text(f"{used}\n", encoding="utf-8")
+    (folder / "memory.stat").write_text(f"anon 5\n{names[2]} {cached}\n", encoding="utf-8")
+
+
+def test_every_control_group_above_a_process_is_a_limit(tmp_path):
+    control_group(tmp_path / "job", "1000", 400, 100, version=2)
+    control_group(tmp_path / "job" / "step", "max", 300, 0, version=2)
+    (tmp_path / "cgroup").write_text("0::/job/step\n", encoding="utf-8")
+    assert memory._left_by_control_groups(tmp_path, tmp_path / "cgroup") == [700]
+
+
+def test_control_groups_of_the_first_version_are_limits_as_well(tmp_path):
+    control_group(tmp_path / "memory" / "docker" / "a", "5000", 1000, 200, version=1)
+    (tmp_path / "cgroup").write_text("9:cpu:/docker/a\n4:memory:/docker/a\n", encoding="utf-8")
+    assert memory._left_by_control_groups(tmp_path, tmp_path / "cgroup") == [4200]
+
+
+def test_a_system_without_control_groups_has_no_such_limit(tmp_path):
+    assert memory._left_by_control_groups(tmp_path, tmp_path / "none") == []
+
+
+def test_processes_started_together_share_what_is_free(monkeypatch):
+    monkeypatch.setattr(memory, "_left_by_control_groups", lambda: [8000])
+    monkeypatch.setattr(memory, "_left_by_ulimit", lambda: sys.maxsize)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert memory.free_memory(CPU) == 2000
+
+
+@pytest.mark.skipif(not hasattr(resource, "RLIMIT_AS"), reason="no limit of the address space here")
+def test_a_limit_of_the_address_space_is_seen():
+    """In a process of its own, which the limit is for."""
+    code = textwrap.dedent("""
+        import resource, psutil, torch
+        from mdjpt_hf.training.memory import free_memory
+        held = psutil.Process().memory_info().vms
+        resource.setrlimit(resource.RLIMIT_AS, (held + 2**28, resource.RLIM_INFINITY))
+        print(free_memory(torch.device("cpu")))
+    """)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 2**27 < int(done.stdout) <= 2**28
