@@ -179,15 +179,11 @@ class DownloadedCorpus(CorpusBuilder):
             session=recording.session,
             trial=marked.trial,
             stimulus=marked.stimulus,
-            signal=prepared.signal[:, span.start : span.stop],
-            sampling_rate=prepared.sampling_rate,
-            ch_names=prepared.ch_names,
             label=marked.label,
             label_name=meaning.name,
             emotion=meaning.emotion,
             valence_class=meaning.valence,
-            preprocessing=prepared.id,
-            **marked.ratings,
+            **prepared.cut(span) | marked.ratings,
         )
 
 

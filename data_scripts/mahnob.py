@@ -53,10 +53,7 @@ class MAHNOB(DownloadedCorpus):
             stimulus = Path(told["mediaFile"]).stem
             if stimulus in seen:
                 raise CorpusError(
-                    f"shows {stimulus}, as {seen[stimulus]} does",
-                    path=file,
-                    value=stimulus,
-                    remedy="Keep one copy of each trial",
+                    f"shows {stimulus}, as {seen[stimulus]} does", path=file, value=stimulus, remedy="Keep one copy"
                 )
             seen[stimulus] = file
             yield self._trial(file, position, stimulus, told)
