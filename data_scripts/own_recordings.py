@@ -1,8 +1,9 @@
 """What readers of own files share: a recording is cleaned and checked, its trials are looked at, notes are kept."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from mdjpt_hf.data_scripts.base import CorpusBuilder, UnitReport
 from mdjpt_hf.errors import CorpusError, MontageError, located
@@ -72,6 +73,15 @@ def problem_of(span: Span, prepared: Preprocessed) -> str:
     if span.broken:
         return span.broken
     return "is silent: no channel varies" if prepared.is_silent(span.start, span.stop) else ""
+
+
+def first_overlap(trials: Iterable[Any]) -> tuple[Any, Any] | None:
+    """The first two trials of a recording, by their `onset`, that share samples; a `duration` of None is to the end."""
+    ordered = sorted(trials, key=lambda trial: trial.onset)
+    for trial, following in pairwise(ordered):
+        if trial.duration is None or trial.onset + trial.duration > following.onset + 1e-6:
+            return trial, following
+    return None
 
 
 def add_notes(report: UnitReport, file: str, notes: Iterable[str]) -> None:
