@@ -104,9 +104,6 @@ class MaskedEEGPreTrainedModel(SaysWhatIsNew, PreTrainedModel):
     config: MaskedEEGConfig
     config_class = MaskedEEGConfig  # read below transformers 5.0
     base_model_prefix = "masked_eeg"
-    main_input_name = "input_values"
-    input_modalities = ["time"]
-    supports_gradient_checkpointing = True
     _no_split_modules = [EncoderLayer.__name__]
     _supports_sdpa = True
 

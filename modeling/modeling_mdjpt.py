@@ -97,9 +97,6 @@ class MDJPTPreTrainedModel(SaysWhatIsNew, PreTrainedModel):
     config: MDJPTConfig
     config_class = MDJPTConfig  # read below transformers 5.0
     base_model_prefix = "mdjpt"
-    main_input_name = "input_values"
-    input_modalities = ["time"]
-    supports_gradient_checkpointing = True
     _no_split_modules = [MLLALayer.__name__, ReleasedLayer.__name__]
 
     def compile_encoder(self, for_inference: bool = False, **options) -> None:
