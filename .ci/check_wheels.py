@@ -8,6 +8,8 @@ REQUIRED = [
     "configs/demo.yaml",
     "modeling/modeling_mdjpt.py",
     "data_scripts/simulated.py",
+    "data_scripts/facts/seed.toml",
+    "data_scripts/facts/_bcmi.toml",
     "model_cards/card.md",
     "model_cards/mdjpt.md",
     "model_cards/masked_eeg.md",

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-#: Corpus name -> "module:class". A new corpus is one module and one line here.
+#: Corpus name -> "module:class". A new corpus is one module, one file of `facts/` and one line here.
 BUILDERS = {
     "simulated": "simulated:SimulatedCorpora",
     "recordings": "recordings:Recordings",

@@ -6,16 +6,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
-from mdjpt_hf.data_scripts.downloaded import (
-    DownloadedCorpus,
-    MarkedTrial,
-    Product,
-    SourceRecording,
-    only_file,
-    rescaled,
-)
+from mdjpt_hf.data_scripts.base import UnitReport
+from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus
+from mdjpt_hf.data_scripts.marked import MarkedTrial, SourceRecording, rescaled
 from mdjpt_hf.data_scripts.matlab import load_matlab
+from mdjpt_hf.data_scripts.products import Product, only_file
+from mdjpt_hf.data_scripts.published import published
 from mdjpt_hf.errors import CorpusError
 
 CHANNELS = ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4")
@@ -34,14 +30,6 @@ _NUM_LABELS = 12
 _DOUBTED = ("09", "12", "21", "22", "23", "24", "33")
 
 
-_CITATION = """@article{mirandacorrea2021amigos,
-  author = {Miranda-Correa, Juan Abdon and Abadi, Mojtaba Khomami and Sebe, Nicu and Patras, Ioannis},
-  title = {{AMIGOS}: A Dataset for Affect, Personality and Mood Research on Individuals and Groups},
-  journal = {IEEE Transactions on Affective Computing},
-  volume = {12}, number = {2}, pages = {479--493}, year = {2021}, doi = {10.1109/TAFFC.2018.2884461}
-}"""
-
-
 class AMIGOS(DownloadedCorpus):
     """The corpus as its `Data_Preprocessed_PNN.mat`; there are no classes, only ratings.
 
@@ -50,23 +38,9 @@ class AMIGOS(DownloadedCorpus):
     their place. A cell that is empty, or holds missing samples, is listed in the report and left out.
     """
 
+    about, classes = published("amigos")
     products: ClassVar = (Product("preprocessed", r"Data_Preprocessed_P(?P<subject>\d{2})\.mat"),)
     expected_subjects: ClassVar = 40
-    about: ClassVar = CorpusFacts(
-        name="amigos",
-        title="AMIGOS",
-        licence="Signed end user licence agreement: academic research only, no redistribution",
-        redistributable=False,
-        label_source="none",
-        citation=_CITATION,
-        access="By application, granted to academic staff. "
-        "Sign the licence agreement at https://www.eecs.qmul.ac.uk/mmv/datasets/amigos/ and unpack the files "
-        "Data_Preprocessed_P01.zip to Data_Preprocessed_P40.zip",
-        rating_scale="arousal, valence, dominance, liking: self-assessment, from 1 to 9",
-        redistribution="The end user licence agreement, signed by each user, forbids it",
-        size="40 subjects, 16 short and 4 long videos",
-        channels=14,
-    )
 
     def recordings(self, subject: str, files: list[Path], report: UnitReport) -> Iterator[SourceRecording]:
         """One recording per video, short ones first."""

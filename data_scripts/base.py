@@ -57,6 +57,21 @@ class CorpusFacts:
     stimulus_set: str = ""
 
 
+@dataclass(frozen=True)
+class EmotionClass:
+    """One class of a corpus and where it lies in the common vocabulary.
+
+    Attributes:
+        name: The corpus's own name.
+        emotion: A word of `schema.EMOTIONS`, None where none means the same.
+        valence: A word of `schema.VALENCE_CLASSES`, None where it is ambiguous.
+    """
+
+    name: str
+    emotion: str | None = None
+    valence: str | None = None
+
+
 @dataclass
 class UnitReport:
     """What happened while one unit was read; the preparation report is the list of these."""

@@ -6,12 +6,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
-from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus, MarkedTrial, Product, SourceRecording, only_file
-from mdjpt_hf.data_scripts.faced import CITATION
+from mdjpt_hf.data_scripts.base import UnitReport
+from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus
+from mdjpt_hf.data_scripts.marked import MarkedTrial, SourceRecording
 from mdjpt_hf.data_scripts.pickles import load_joblib
+from mdjpt_hf.data_scripts.products import Product, only_file
+from mdjpt_hf.data_scripts.published import published
 from mdjpt_hf.data_scripts.thu_ep import CHANNELS as FIRST_BATCH
-from mdjpt_hf.data_scripts.tsinghua_clips import CLASSES, LABELS, NUM_CLIPS, STIMULUS_SET, label_of, stimulus_of
+from mdjpt_hf.data_scripts.tsinghua_clips import NUM_CLIPS, label_of, stimulus_of
 from mdjpt_hf.errors import CorpusError
 
 RATE = 250.0
@@ -31,26 +33,11 @@ class BCI2022(DownloadedCorpus):
     microvolts, and refused where they cannot be.
     """
 
+    about, classes = published("bci2022")
     products: ClassVar = (
         Product("TrainSet", r"TrainSet_(?P<batch>first|second)_batch/sub(?P<subject>\d{1,3})/sub\d{1,3}\.pkl"),
     )
-    classes: ClassVar = CLASSES
     expected_subjects: ClassVar = 80
-    about: ClassVar = CorpusFacts(
-        name="bci2022",
-        title="BCI2022 emotion contest",
-        licence="Terms of the contest, after registration",
-        redistributable=False,
-        label_source="stimulus",
-        label_names=LABELS,
-        citation=CITATION,
-        access="By registration with the BCI contest of the World Robot Contest 2022; give the folder TrainSet. It has "
-        "no publication of its own: what is cited describes the clips",
-        redistribution="The contest's terms are between it and those who registered",
-        size="80 subjects, 28 film clips",
-        channels=32,
-        stimulus_set=STIMULUS_SET,
-    )
 
     def recordings(self, subject: str, files: list[Path], report: UnitReport) -> Iterator[SourceRecording]:
         """One recording with all clips."""

@@ -8,27 +8,26 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from mdjpt_hf.data_scripts.base import CorpusBuilder, CorpusFacts, UnitReport
+from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
 from mdjpt_hf.data_scripts.bids_layout import bids_recordings, entities, read_json, read_tsv, sidecar
 from mdjpt_hf.data_scripts.bids_rules import BIDSTrial, completed, read_rules, told, trials_of
 from mdjpt_hf.data_scripts.files import fingerprint, fingerprints, read_recording
-from mdjpt_hf.data_scripts.own_recordings import add_notes, prepared_recording, problem_of
+from mdjpt_hf.data_scripts.own_recordings import LabelSource, OwnCorpus, add_notes, prepared_recording, problem_of
 from mdjpt_hf.data_scripts.signatures import signature
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.raw_mdjpt import Recording
-from mdjpt_hf.modeling.signal_mdjpt import microvolts_per
-from mdjpt_hf.preprocessing import check_preset, preset_settings
+from mdjpt_hf.preprocessing import preset_settings
 from mdjpt_hf.schema import RATINGS, Trial
 
 #: Licence as studies spell it, in lower case without blanks -> that of the Hub.
 _LICENCES = {"cc0": "cc0-1.0", "cc01.0": "cc0-1.0", "pddl": "pddl", "ccby4.0": "cc-by-4.0", "ccby": "cc-by-4.0"}
 
 
-class BIDS(CorpusBuilder):
+class BIDS(OwnCorpus):
     """Corpus of a BIDS study; one unit of work per subject.
 
     Args:
@@ -42,8 +41,9 @@ class BIDS(CorpusBuilder):
         label_source: Whether labels say what was shown or what was felt.
 
     Raises:
-        CorpusError: If there are no recordings, or no events that could be trials.
-        ConfigurationError: If the rules cannot be read.
+        CorpusError: If there are no recordings, or no events that could be trials, or labels are something else.
+        ConfigurationError: If the rules cannot be read, or the preset is unknown.
+        UnitError: If the unit is unknown.
     """
 
     def __init__(
@@ -56,13 +56,10 @@ class BIDS(CorpusBuilder):
         name: str | None = None,
         preprocessing: str = "basic",
         unit: str | None = None,
-        label_source: Literal["stimulus", "self-report"] = "stimulus",
+        label_source: LabelSource = "stimulus",
     ):
-        super().__init__(preprocessing)
-        check_preset(preprocessing)
-        microvolts_per(unit or "V")
-        self.source, self.unit, self.label_source = Path(source), unit, label_source
-        self.name = name or self.source.resolve().name
+        folder = Path(source)
+        super().__init__(folder, name or folder.resolve().name, preprocessing, unit, label_source)
         self.rules = read_rules(rules, stimulus=stimulus, label=label)
         self.description = read_json(self.source / "dataset_description.json")
         self.recordings = bids_recordings(self.source, task)
@@ -208,13 +205,9 @@ class BIDS(CorpusBuilder):
             session=session,
             trial=number,
             stimulus=stimulus,
-            signal=prepared.signal[:, span.start : span.stop],
-            sampling_rate=prepared.sampling_rate,
-            ch_names=prepared.ch_names,
             label=self.label_names.index(trial.label) if trial.label else -1,
             label_name=trial.label,
-            preprocessing=prepared.id,
-            **_all_ratings(trial),
+            **prepared.cut(span) | _all_ratings(trial),
         )
 
 

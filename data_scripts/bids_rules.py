@@ -4,12 +4,12 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from mdjpt_hf.data_scripts.own_recordings import first_overlap
 from mdjpt_hf.errors import ConfigurationError, CorpusError
 from mdjpt_hf.schema import RATINGS
 
@@ -166,15 +166,15 @@ def trials_of(
             ratings = {name: _rating(line, entry, path, number) for name, entry in rules.ratings.items()}
             found.append(BIDSTrial(number + 2, onset, duration, stimulus, label, ratings))
     found.sort(key=lambda trial: trial.onset)
-    for trial, following in pairwise(found):
-        if trial.onset + trial.duration > following.onset + 1e-6:
-            raise CorpusError(
-                f"lines {trial.line} and {following.line} overlap: {trial.stimulus!r} from {trial.onset:g} s for "
-                f"{trial.duration:g} s, {following.stimulus!r} from {following.onset:g} s",
-                path=path,
-                value=(trial.line, following.line),
-                remedy="Say which lines are trials (keep), or how long they last (duration, until), with --rules",
-            )
+    if overlap := first_overlap(found):
+        trial, following = overlap
+        raise CorpusError(
+            f"lines {trial.line} and {following.line} overlap: {trial.stimulus!r} from {trial.onset:g} s for "
+            f"{trial.duration:g} s, {following.stimulus!r} from {following.onset:g} s",
+            path=path,
+            value=(trial.line, following.line),
+            remedy="Say which lines are trials (keep), or how long they last (duration, until), with --rules",
+        )
     return found
 
 

@@ -6,30 +6,18 @@ from typing import ClassVar
 
 import numpy as np
 
-from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
-from mdjpt_hf.data_scripts.downloaded import (
-    DownloadedCorpus,
-    MarkedTrial,
-    Product,
-    SourceRecording,
-    only_file,
-    rescaled,
-)
+from mdjpt_hf.data_scripts.base import UnitReport
+from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus
 from mdjpt_hf.data_scripts.emotiv import CHANNELS
+from mdjpt_hf.data_scripts.marked import MarkedTrial, SourceRecording, rescaled
 from mdjpt_hf.data_scripts.matlab import load_matlab
+from mdjpt_hf.data_scripts.products import Product, only_file
+from mdjpt_hf.data_scripts.published import published
 from mdjpt_hf.errors import CorpusError
 
 _RATE = 128.0
 _SITUATIONS, _PARTS = 6, ("heard", "recalled")
 _SCALE = (1.0, 9.0)
-
-_CITATION = """@article{baghdadi2019dasps,
-  author = {Baghdadi, Asma and Aribi, Yassine and Fourati, Rahma and Halouani, Najla and Siarry, Patrick and
-            Alimi, Adel M.},
-  title = {{DASPS}: A Database for Anxious States based on a Psychological Stimulation},
-  journal = {arXiv preprint},
-  year = {2019}, eprint = {1901.02942}, doi = {10.48550/arXiv.1901.02942}
-}"""
 
 
 class DASPS(DownloadedCorpus):
@@ -39,23 +27,9 @@ class DASPS(DownloadedCorpus):
     shares a moment with anybody. The `.edf` files of the download are whole sessions without usable marks.
     """
 
+    about, classes = published("dasps")
     products: ClassVar = (Product("segments", r"S(?P<subject>\d{2})(?:preprocessed)?\.mat"),)
     expected_subjects: ClassVar = 23
-    about: ClassVar = CorpusFacts(
-        name="dasps",
-        title="DASPS",
-        licence="Terms of IEEE DataPort",
-        redistributable=False,
-        label_source="none",
-        citation=_CITATION,
-        access="With an account at IEEE DataPort, under the title of the article; give the folder of the .mat files",
-        rating_scale="valence, arousal: self-assessment, 1 to 9",
-        redistribution="The terms of IEEE DataPort are between it and each user",
-        size="23 subjects, 6 situations, each heard and recalled",
-        channels=14,
-        hours=1.1,
-        unaligned="situations were told face to face and recalled at one's own pace",
-    )
 
     def recordings(self, subject: str, files: list[Path], report: UnitReport) -> Iterator[SourceRecording]:
         """One recording per segment."""

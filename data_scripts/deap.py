@@ -8,19 +8,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
+from mdjpt_hf.data_scripts.base import UnitReport
 from mdjpt_hf.data_scripts.biosemi import read_bdf, status_changes
-from mdjpt_hf.data_scripts.downloaded import (
-    DownloadedCorpus,
-    MarkedTrial,
-    Product,
-    SourceRecording,
-    only_file,
-    rescaled,
-)
+from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus
 from mdjpt_hf.data_scripts.files import read_recording
+from mdjpt_hf.data_scripts.marked import MarkedTrial, SourceRecording, rescaled
 from mdjpt_hf.data_scripts.matlab import load_matlab
 from mdjpt_hf.data_scripts.pickles import load_pickle
+from mdjpt_hf.data_scripts.products import Product, only_file
+from mdjpt_hf.data_scripts.published import published
 from mdjpt_hf.errors import CorpusError
 
 #: The first 32 of 40 channels of the preprocessed files, which have one order for everybody. The original recordings
@@ -43,14 +39,6 @@ _SAME = 0.02  # two ratings closer than this are the same one, printed different
 _START_TOLERANCE = 2.0  # s between a marker and the start time noted for it
 
 
-_CITATION = """@article{koelstra2012deap,
-  author = {Koelstra, Sander and M{\\"u}hl, Christian and Soleymani, Mohammad and Lee, Jong-Seok and Yazdani, Ashkan
-            and Ebrahimi, Touradj and Pun, Thierry and Nijholt, Anton and Patras, Ioannis},
-  title = {{DEAP}: A Database for Emotion Analysis Using Physiological Signals},
-  journal = {IEEE Transactions on Affective Computing},
-  volume = {3}, number = {1}, pages = {18--31}, year = {2012}, doi = {10.1109/T-AFFC.2011.15}
-}"""
-
 #: Columns of the table as copies in circulation call them -> as its owners do.
 _COLUMNS = {"participant": "participant_id", "video": "experiment_id"}
 
@@ -64,28 +52,13 @@ class DEAP(DownloadedCorpus):
     recordings are in order of presentation and need it to know the videos.
     """
 
+    about, classes = published("deap")
     products: ClassVar = (
         Product("preprocessed, Python", r"s(?P<subject>\d{2})\.dat"),
         Product("preprocessed, MATLAB", r"s(?P<subject>\d{2})\.mat"),
         Product("original", r"s(?P<subject>\d{2})\.bdf"),
     )
     expected_subjects: ClassVar = 32
-    about: ClassVar = CorpusFacts(
-        name="deap",
-        title="DEAP",
-        licence="Signed end user licence agreement: academic research only, no redistribution",
-        redistributable=False,
-        label_source="none",
-        citation=_CITATION,
-        access="By application, granted to academic staff. "
-        "Sign the licence agreement at https://www.eecs.qmul.ac.uk/mmv/datasets/deap/ and unpack "
-        "data_preprocessed_python.zip, data_preprocessed_matlab.zip or data_original.zip, with metadata_csv.zip beside",
-        rating_scale="valence, arousal, dominance, liking: self-assessment, continuous from 1 to 9",
-        redistribution="The end user licence agreement, signed by each user, forbids it",
-        size="32 subjects, 40 music videos",
-        channels=32,
-        hours=21.3,
-    )
 
     def notes(self) -> list[str]:
         """What is there, and whether the ratings could be checked."""

@@ -8,20 +8,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
-from mdjpt_hf.data_scripts.downloaded import (
-    EVERYBODY,
-    DownloadedCorpus,
-    EmotionClass,
-    MarkedTrial,
-    Product,
-    SourceRecording,
-    only_file,
-    rescaled,
-)
+from mdjpt_hf.data_scripts.base import UnitReport
+from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus
 from mdjpt_hf.data_scripts.emotiv import CHANNELS, without_offset
 from mdjpt_hf.data_scripts.files import fingerprint, refuse_pointers
+from mdjpt_hf.data_scripts.marked import MarkedTrial, SourceRecording, rescaled
 from mdjpt_hf.data_scripts.matlab import load_matlab
+from mdjpt_hf.data_scripts.products import EVERYBODY, Product, only_file
+from mdjpt_hf.data_scripts.published import published
 from mdjpt_hf.errors import CorpusError
 
 #: What each clip was chosen to evoke, in the order in which everybody saw them.
@@ -36,15 +30,6 @@ _RATE = 128.0
 _SHORTEST = 60.0  # s; every clip of the corpus is longer
 
 
-_CITATION = """@article{katsigiannis2018dreamer,
-  author = {Katsigiannis, Stamos and Ramzan, Naeem},
-  title = {{DREAMER}: A Database for Emotion Recognition Through {EEG} and {ECG} Signals From Wireless Low-cost
-           Off-the-Shelf Devices},
-  journal = {IEEE Journal of Biomedical and Health Informatics},
-  volume = {22}, number = {1}, pages = {98--107}, year = {2018}, doi = {10.1109/JBHI.2017.2688239}
-}"""
-
-
 class DREAMER(DownloadedCorpus):
     """The corpus as its `DREAMER.mat`; the baselines recorded before the clips are left out.
 
@@ -55,34 +40,9 @@ class DREAMER(DownloadedCorpus):
     takes about 2 GB of memory for a moment, in every worker.
     """
 
+    about, classes = published("dreamer")
     products: ClassVar = (Product("one file", r"DREAMER\.mat"),)
-    classes: ClassVar = (
-        EmotionClass("calmness", "calmness", "positive"),
-        EmotionClass("surprise", "surprise", None),
-        EmotionClass("amusement", "amusement", "positive"),
-        EmotionClass("fear", "fear", "negative"),
-        EmotionClass("excitement", "excitement", "positive"),
-        EmotionClass("disgust", "disgust", "negative"),
-        EmotionClass("happiness", "joy", "positive"),
-        EmotionClass("anger", "anger", "negative"),
-        EmotionClass("sadness", "sadness", "negative"),
-    )
     expected_subjects: ClassVar = 23
-    about: ClassVar = CorpusFacts(
-        name="dreamer",
-        title="DREAMER",
-        licence="Terms of its Zenodo record: academic research; access is granted by the owners",
-        redistributable=False,
-        label_source="stimulus",
-        label_names=tuple(meaning.name for meaning in classes),
-        citation=_CITATION,
-        access="On request through a Zenodo account. "
-        "Get DREAMER.mat from https://zenodo.org/records/546113 and give its folder",
-        rating_scale="valence, arousal, dominance: self-assessment manikins, whole numbers from 1 to 5",
-        redistribution="Zenodo record 546113 is under restricted access: each user asks its owners",
-        size="23 subjects, 18 film clips",
-        channels=14,
-    )
 
     def units(self) -> list[str]:
         """The subjects in the file."""

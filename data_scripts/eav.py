@@ -6,16 +6,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
-from mdjpt_hf.data_scripts.downloaded import (
-    DownloadedCorpus,
-    EmotionClass,
-    MarkedTrial,
-    Product,
-    SourceRecording,
-    only_file,
-)
+from mdjpt_hf.data_scripts.base import UnitReport
+from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus
+from mdjpt_hf.data_scripts.marked import MarkedTrial, SourceRecording
 from mdjpt_hf.data_scripts.matlab import load_matlab
+from mdjpt_hf.data_scripts.products import Product, only_file
+from mdjpt_hf.data_scripts.published import published
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.signal_mdjpt import UNITS
 
@@ -23,14 +19,6 @@ RATE = 500.0
 NUM_CHANNELS, NUM_TRIALS = 30, 200
 #: Of the ten rows of the labels those for listening; the others are for speaking, whose muscles are louder than EEG.
 LISTENING = (1, 3, 5, 7, 9)
-
-_CITATION = """@article{lee2024eav,
-  author = {Lee, Min-Ho and Shomanov, Adai and Begim, Balgyn and Kabidenova, Zhuldyz and Nyssanbay, Aruna and
-            Yazici, Adnan and Lee, Seong-Whan},
-  title = {{EAV}: {EEG}-Audio-Video Dataset for Emotion Recognition in Conversational Contexts},
-  journal = {Scientific Data},
-  volume = {11}, year = {2024}, doi = {10.1038/s41597-024-03838-4}
-}"""
 
 
 class EAV(DownloadedCorpus):
@@ -44,30 +32,9 @@ class EAV(DownloadedCorpus):
         CorpusError: If names or unit are not given, or are no electrodes.
     """
 
+    about, classes = published("eav")
     products: ClassVar = (Product("EAV", r"subject(?P<subject>\d{1,2})_eeg\.mat"),)
-    classes: ClassVar = (
-        EmotionClass("neutral", "neutral", "neutral"),
-        EmotionClass("sad", "sadness", "negative"),
-        EmotionClass("angry", "anger", "negative"),
-        EmotionClass("happy", "joy", "positive"),
-        EmotionClass("calm", "calmness", "positive"),
-    )
     expected_subjects: ClassVar = 42
-    about: ClassVar = CorpusFacts(
-        name="eav",
-        title="EAV",
-        licence="Terms of its Zenodo record",
-        redistributable=False,
-        label_source="stimulus",
-        label_names=tuple(meaning.name for meaning in classes),
-        citation=_CITATION,
-        access="Open: https://zenodo.org/records/10205702; give the folder EAV, and name its 30 channels and the unit",
-        redistribution="The terms of its Zenodo record decide; they are not repeated here",
-        size="42 subjects, 100 segments of listening",
-        channels=30,
-        hours=23.3,
-        unaligned="everybody had a conversation of their own",
-    )
 
     def __init__(
         self, source: str | Path, preprocessing: str = "basic", channels: Sequence[str] = (), unit: str | None = None

@@ -4,27 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
-from mdjpt_hf.data_scripts.downloaded import (
-    DownloadedCorpus,
-    EmotionClass,
-    MarkedTrial,
-    Product,
-    SourceRecording,
-    file_of_each,
-)
+from mdjpt_hf.data_scripts.base import EmotionClass, UnitReport
+from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus
 from mdjpt_hf.data_scripts.emotiv import CHANNELS, without_offset
+from mdjpt_hf.data_scripts.marked import MarkedTrial, SourceRecording
+from mdjpt_hf.data_scripts.products import Product, file_of_each
+from mdjpt_hf.data_scripts.published import published
 from mdjpt_hf.data_scripts.tables import read_samples
 from mdjpt_hf.errors import CorpusError
 
 _RATE = 256.0
-
-_CITATION = """@article{huytung2025eegbased,
-  author = {Huy-Tung, Phuong and Eun-Tack, Im and Myeong-Seok, Oh and Gwang-Yong, Gim},
-  title = {{EEG}-Based Emotion Recognition: A Review and Emerging Paths},
-  journal = {IEEE Access},
-  volume = {13}, pages = {165037--165060}, year = {2025}, doi = {10.1109/ACCESS.2025.3610918}
-}"""
 
 
 def _class(name: str, emotion: str | None = None, valence: str | None = None) -> EmotionClass:
@@ -42,40 +31,9 @@ class EEGEmotions27(DownloadedCorpus):
     a microvolt or 0.51 of one is not settled; counts are taken for microvolts, which changes no scaled window.
     """
 
+    about, classes = published("eegemotions27")
     products: ClassVar = (Product("eeg_raw", r"(?P<subject>\d{1,3})_(?P<emotion>\d{1,2})\.0\.txt"),)
-    classes: ClassVar = (
-        *map(_class, ("admiration", "adoration", "aesthetic appreciation")),
-        _class("amusement", "amusement", "positive"),
-        _class("anger", "anger", "negative"),
-        *map(_class, ("anxiety", "awe", "awkwardness", "boredom")),
-        _class("calmness", "calmness"),
-        *map(_class, ("confusion", "craving")),
-        _class("disgust", "disgust", "negative"),
-        *map(_class, ("empathic pain", "entrancement")),
-        _class("excitement", "excitement"),
-        _class("fear", "fear", "negative"),
-        *map(_class, ("horror", "interest")),
-        _class("joy", "joy", "positive"),
-        *map(_class, ("nostalgia", "relief", "romance")),
-        _class("sadness", "sadness", "negative"),
-        *map(_class, ("satisfaction", "sexual desire")),
-        _class("surprise", "surprise"),
-    )
     expected_subjects: ClassVar = 88
-    about: ClassVar = CorpusFacts(
-        name="eegemotions27",
-        title="EEGEmotions-27",
-        licence="CC BY-NC 4.0",
-        redistributable=True,
-        label_source="stimulus",
-        label_names=tuple(meaning.name for meaning in classes),
-        citation=_CITATION,
-        access="Open: https://github.com/huytungst/EEGEmotions-27; give the folder with eeg_raw",
-        redistribution="The licence of its repository allows it for non-commercial use, with attribution",
-        licence_id="cc-by-nc-4.0",
-        size="88 subjects, 27 film clips",
-        channels=14,
-    )
 
     def recordings(self, subject: str, files: list[Path], report: UnitReport) -> Iterator[SourceRecording]:
         """One recording per clip."""

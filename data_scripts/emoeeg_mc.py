@@ -9,19 +9,15 @@ from typing import Any, ClassVar
 import mne
 import numpy as np
 
-from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
-from mdjpt_hf.data_scripts.downloaded import (
-    DownloadedCorpus,
-    EmotionClass,
-    MarkedTrial,
-    Product,
-    SourceRecording,
-    only_file,
-)
+from mdjpt_hf.data_scripts.base import UnitReport
+from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus
 from mdjpt_hf.data_scripts.emoeeg_mc_order import CONTEXTS, TRIGGERS, Behaviour, read_behaviour, readme_order
 from mdjpt_hf.data_scripts.files import open_raw, read_recording
 from mdjpt_hf.data_scripts.isolation import isolated
+from mdjpt_hf.data_scripts.marked import MarkedTrial, SourceRecording
 from mdjpt_hf.data_scripts.pickles import load_array
+from mdjpt_hf.data_scripts.products import Product, only_file
+from mdjpt_hf.data_scripts.published import published
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import canonical_name
 from mdjpt_hf.modeling.timeline_mdjpt import read_timeline
@@ -44,15 +40,6 @@ _BEFORE_END = 1.0  # s between the trial and the event that ends it
 _EARLIEST_END = 5.0  # s; an event sooner after the start does not end a trial
 
 
-_CITATION = """@article{xu2025emoeegmc,
-  author = {Xu, Xin and Shen, Xinke and Chen, Xuyang and Zhang, Qingzhu and Wang, Sitian and Li, Yihan and
-            Li, Zongsheng and Zhang, Dan and Zhang, Mingming and Liu, Quanying},
-  title = {A multi-context emotional {EEG} dataset for cross-context emotion decoding},
-  journal = {Scientific Data},
-  year = {2025}, doi = {10.1038/s41597-025-05349-2}
-}"""
-
-
 class EmoEEGMC(DownloadedCorpus):
     """The corpus as its cleaned derivatives or as its raw recordings; derivatives first where both are there.
 
@@ -65,37 +52,12 @@ class EmoEEGMC(DownloadedCorpus):
     they are listed in the report and left out. Reading a raw recording takes up to 4 GB of memory.
     """
 
+    about, classes = published("emoeeg_mc")
     products: ClassVar = (
         Product("derivatives", r"sub-(?P<subject>\d{2})_ses-(?P<session>vid|ima)_task-emotion_reorder\.npy"),
         Product("raw", r"sub-(?P<subject>\d{2})_task-emotion(?:_run-(?P<run>\d{2}))?_eeg\.edf"),
     )
-    classes: ClassVar = (
-        EmotionClass("sad", "sadness", "negative"),
-        EmotionClass("dis", "disgust", "negative"),
-        EmotionClass("fear", "fear", "negative"),
-        EmotionClass("neu", "neutral", "neutral"),
-        EmotionClass("joy", "joy", "positive"),
-        EmotionClass("ten", "tenderness", "positive"),
-        EmotionClass("ins", "inspiration", "positive"),
-    )
     expected_subjects: ClassVar = 60
-    about: ClassVar = CorpusFacts(
-        name="emoeeg_mc",
-        title="EmoEEG-MC",
-        licence="CC0",
-        redistributable=True,
-        label_source="stimulus",
-        label_names=tuple(meaning.name for meaning in classes),
-        citation=_CITATION,
-        access="Open, without an account. "
-        "Download ds005540 from https://openneuro.org/datasets/ds005540, or with "
-        "`datalad install https://github.com/OpenNeuroDatasets/ds005540` and `datalad get`",
-        rating_scale="arousal, valence, liking: self-report, continuous from 0 to 7",
-        redistribution="CC0 by the dataset_description.json of OpenNeuro ds005540, version 1.0.7",
-        licence_id="cc0-1.0",
-        size="60 subjects, 21 videos and 21 imagined scenes",
-        channels=64,
-    )
 
     def source_files(self) -> list[Path]:
         """The recordings and the behaviour files."""

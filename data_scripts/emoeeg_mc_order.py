@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mdjpt_hf.data_scripts.downloaded import rescaled
 from mdjpt_hf.data_scripts.files import refuse_pointers
+from mdjpt_hf.data_scripts.marked import rescaled
 from mdjpt_hf.errors import CorpusError
 
 #: Videos and imagery.

@@ -11,36 +11,15 @@ import mne
 import numpy as np
 
 from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
-from mdjpt_hf.data_scripts.downloaded import (
-    DownloadedCorpus,
-    MarkedTrial,
-    Product,
-    SourceRecording,
-    only_file,
-    rescaled,
-)
+from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus
 from mdjpt_hf.data_scripts.files import read_recording, refuse_pointers
+from mdjpt_hf.data_scripts.marked import MarkedTrial, SourceRecording, rescaled
 from mdjpt_hf.data_scripts.matlab import load_matlab
 from mdjpt_hf.data_scripts.pickles import load_pickle
-from mdjpt_hf.data_scripts.tsinghua_clips import CLASSES, LABELS, NUM_CLIPS, STIMULUS_SET, label_of, stimulus_of
+from mdjpt_hf.data_scripts.products import Product, only_file
+from mdjpt_hf.data_scripts.published import published
+from mdjpt_hf.data_scripts.tsinghua_clips import NUM_CLIPS, label_of, stimulus_of
 from mdjpt_hf.errors import CorpusError
-
-CITATION = """\
-@article{chen2023large,
-  title   = {A large finer-grained affective computing {EEG} dataset},
-  author  = {Chen, Jingjing and Wang, Xiaobin and Huang, Chen and Hu, Xin and Shen, Xinke and Zhang, Dan},
-  journal = {Scientific Data},
-  volume  = {10},
-  pages   = {740},
-  year    = {2023},
-  doi     = {10.1038/s41597-023-02650-w}
-}"""
-
-ACCESS = (
-    "The owners' copy needs an account at Synapse (https://doi.org/10.7303/syn50614194) and its quiz for certified "
-    "users; a copy in BIDS is open at NEMAR (https://doi.org/10.82901/nemar.nm000112). Give the folder that holds "
-    "Processed_data, Data, or the folders sub-000 to sub-122"
-)
 
 # features have the same names, mostly with the suffix twice
 PROCESSED = Product("Processed_data", r"(?<!DE/)(?<!PSD/)sub(?P<subject>\d{3})\.pkl(?:\.pkl)?")
@@ -90,26 +69,9 @@ class FACED(DownloadedCorpus):
     A1 in those before and in all processed files. They are references or lie beside the eyes: none is used.
     """
 
+    about, classes = published("faced")
     products = (PROCESSED, BIDS, RAW)
-    classes = CLASSES
     expected_subjects = 123
-    about = CorpusFacts(
-        name="faced",
-        title="FACED",
-        licence="Terms of use of Synapse syn50614194, after registration; CC-BY-4.0 for the copy of NEMAR",
-        redistributable=False,
-        label_source="stimulus",
-        label_names=LABELS,
-        stimulus_set=STIMULUS_SET,
-        citation=CITATION,
-        access=ACCESS,
-        rating_scale="arousal, valence and liking on sliders from 0 to 7",
-        size="123 subjects, 28 film clips",
-        channels=32,
-        hours=28.7,
-        redistribution="The owners' copy is given through Synapse to each registered user; who wants to pass rows on "
-        "prepares them from the copy of NEMAR",
-    )
 
     @property
     def facts(self) -> list[CorpusFacts]:

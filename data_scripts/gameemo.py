@@ -6,17 +6,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
-from mdjpt_hf.data_scripts.downloaded import (
-    DownloadedCorpus,
-    EmotionClass,
-    MarkedTrial,
-    Product,
-    SourceRecording,
-    file_of_each,
-)
+from mdjpt_hf.data_scripts.base import UnitReport
+from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus
 from mdjpt_hf.data_scripts.emotiv import CHANNELS, without_offset
+from mdjpt_hf.data_scripts.marked import MarkedTrial, SourceRecording
 from mdjpt_hf.data_scripts.matlab import load_matlab
+from mdjpt_hf.data_scripts.products import Product, file_of_each
+from mdjpt_hf.data_scripts.published import published
 from mdjpt_hf.data_scripts.tables import read_samples
 from mdjpt_hf.errors import CorpusError
 
@@ -24,13 +20,6 @@ _RATE = 128.0
 _SECONDS = 38252 / _RATE
 #: Far more than EEG around 0 has; the device's own offset is about 4200.
 _OFFSET = 1000.0
-
-_CITATION = """@article{alakus2020gameemo,
-  author = {Alakus, Talha Burak and Gonen, Murat and Turkoglu, Ibrahim},
-  title = {Database for an emotion recognition system based on {EEG} signals and various computer games -- {GAMEEMO}},
-  journal = {Biomedical Signal Processing and Control},
-  volume = {60}, pages = {101951}, year = {2020}, doi = {10.1016/j.bspc.2020.101951}
-}"""
 
 
 class GAMEEMO(DownloadedCorpus):
@@ -41,34 +30,14 @@ class GAMEEMO(DownloadedCorpus):
     pictures of forms and are not read. In which order the games were played is not in the files.
     """
 
+    about, classes = published("gameemo")
     products: ClassVar = (
         Product("preprocessed, CSV", r"S(?P<subject>\d{2})G(?P<game>[1-4])AllChannels\.csv"),
         Product("preprocessed, MATLAB", r"S(?P<subject>\d{2})G(?P<game>[1-4])AllChannels\.mat"),
         Product("raw, CSV", r"S(?P<subject>\d{2})G(?P<game>[1-4])AllRawChannels\.csv"),
         Product("raw, MATLAB", r"S(?P<subject>\d{2})G(?P<game>[1-4])AllRawChannels\.mat"),
     )
-    classes: ClassVar = (
-        EmotionClass("boring", None, "negative"),
-        EmotionClass("calm", "calmness", "positive"),
-        EmotionClass("horror", "fear", "negative"),
-        EmotionClass("funny", "amusement", "positive"),
-    )
     expected_subjects: ClassVar = 28
-    about: ClassVar = CorpusFacts(
-        name="gameemo",
-        title="GAMEEMO",
-        licence="Open for research by its owners; no licence is named in the files",
-        redistributable=False,
-        label_source="stimulus",
-        label_names=tuple(meaning.name for meaning in classes),
-        citation=_CITATION,
-        access="Open: see the article, doi 10.1016/j.bspc.2020.101951; give the folder with (S01) to (S28)",
-        redistribution="No licence is named, so that nothing allows it",
-        size="28 subjects, 4 games",
-        channels=14,
-        hours=9.3,
-        unaligned="everybody played at their own pace",
-    )
 
     def recordings(self, subject: str, files: list[Path], report: UnitReport) -> Iterator[SourceRecording]:
         """One recording per game."""

@@ -5,17 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
+from mdjpt_hf.data_scripts.base import UnitReport
 from mdjpt_hf.data_scripts.biosemi import read_bdf, status_changes
-from mdjpt_hf.data_scripts.downloaded import (
-    DownloadedCorpus,
-    EmotionClass,
-    MarkedTrial,
-    Product,
-    SourceRecording,
-    rescaled,
-)
+from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus
 from mdjpt_hf.data_scripts.files import read_recording, refuse_pointers
+from mdjpt_hf.data_scripts.marked import MarkedTrial, SourceRecording, rescaled
+from mdjpt_hf.data_scripts.products import Product
+from mdjpt_hf.data_scripts.published import published
 from mdjpt_hf.errors import CorpusError
 
 SCALE = (1.0, 9.0)
@@ -27,13 +23,6 @@ _CODES = {0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 11: 7, 12: 8}
 #: Bytes; the real ones have a few thousand.
 _LARGEST = 2**20
 
-_CITATION = """@article{soleymani2012multimodal,
-  author = {Soleymani, Mohammad and Lichtenauer, Jeroen and Pun, Thierry and Pantic, Maja},
-  title = {A Multimodal Database for Affect Recognition and Implicit Tagging},
-  journal = {IEEE Transactions on Affective Computing},
-  volume = {3}, number = {1}, pages = {42--55}, year = {2012}, doi = {10.1109/T-AFFC.2011.25}
-}"""
-
 
 class MAHNOB(DownloadedCorpus):
     """The emotion trials of the corpus, a folder for each: a BDF, and `session.xml` with the answers.
@@ -43,34 +32,9 @@ class MAHNOB(DownloadedCorpus):
     is its start, the second its end. Rates differ between releases (512 or 256 Hz) and are read from the header.
     """
 
+    about, classes = published("mahnob")
     products: ClassVar = (Product("Sessions", r"Part_(?P<subject>\d+)_[NS]_Trial(?P<trial>\d+)_emotion\.bdf"),)
-    classes: ClassVar = (
-        EmotionClass("neutral", "neutral", "neutral"),
-        EmotionClass("anger", "anger", "negative"),
-        EmotionClass("disgust", "disgust", "negative"),
-        EmotionClass("fear", "fear", "negative"),
-        EmotionClass("joy", "joy", "positive"),
-        EmotionClass("sadness", "sadness", "negative"),
-        EmotionClass("surprise", "surprise", None),
-        EmotionClass("amusement", "amusement", "positive"),
-        EmotionClass("anxiety", None, "negative"),
-    )
     expected_subjects: ClassVar = 30
-    about: ClassVar = CorpusFacts(
-        name="mahnob",
-        title="MAHNOB-HCI",
-        licence="Signed end user licence agreement: academic research only, no redistribution",
-        redistributable=False,
-        label_source="self-report",
-        label_names=tuple(meaning.name for meaning in classes),
-        citation=_CITATION,
-        access="With an account at https://mahnob-db.eu/hci-tagging/ and its agreement signed; give the folder "
-        "Sessions",
-        rating_scale="valence, arousal, dominance (control): whole numbers from 1 to 9",
-        redistribution="The end user licence agreement, signed by each user, forbids it",
-        size="30 subjects, 20 film clips",
-        channels=32,
-    )
 
     def source_files(self) -> list[Path]:
         """Recordings, and the answers beside each."""
@@ -89,10 +53,7 @@ class MAHNOB(DownloadedCorpus):
             stimulus = Path(told["mediaFile"]).stem
             if stimulus in seen:
                 raise CorpusError(
-                    f"shows {stimulus}, as {seen[stimulus]} does",
-                    path=file,
-                    value=stimulus,
-                    remedy="Keep one copy of each trial",
+                    f"shows {stimulus}, as {seen[stimulus]} does", path=file, value=stimulus, remedy="Keep one copy"
                 )
             seen[stimulus] = file
             yield self._trial(file, position, stimulus, told)

@@ -1,14 +1,48 @@
 """What readers of own files share: a recording is cleaned and checked, its trials are looked at, notes are kept."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
+from typing import Any, Literal, get_args
 
-from mdjpt_hf.data_scripts.base import UnitReport
-from mdjpt_hf.errors import MontageError, located
+from mdjpt_hf.data_scripts.base import CorpusBuilder, UnitReport
+from mdjpt_hf.errors import CorpusError, MontageError, located
 from mdjpt_hf.modeling.coverage_mdjpt import check_coverage
 from mdjpt_hf.modeling.raw_mdjpt import Recording
+from mdjpt_hf.modeling.signal_mdjpt import microvolts_per
 from mdjpt_hf.modeling.stretches_mdjpt import Span
-from mdjpt_hf.preprocessing import Preprocessed, preprocess
+from mdjpt_hf.preprocessing import Preprocessed, check_preset, preprocess
+
+#: Whether labels say what the stimulus was meant to evoke or what the subject reported.
+LabelSource = Literal["stimulus", "self-report"]
+
+
+class OwnCorpus(CorpusBuilder):
+    """A user's own files, and what the user says of them.
+
+    Args:
+        source: Their folder. name: Value of the `dataset` column.
+        preprocessing: Preset of `mdjpt_hf.preprocessing`, applied before trials are cut.
+        unit: What the values really are ("V", "mV", "uV"), for files whose header gives a wrong unit.
+        label_source: What labels are.
+
+    Raises:
+        CorpusError: If labels are said to be something else.
+        ConfigurationError: If the preset is unknown.
+        UnitError: If the unit is unknown.
+    """
+
+    def __init__(self, source: Path, name: str, preprocessing: str, unit: str | None, label_source: LabelSource):
+        super().__init__(preprocessing)
+        check_preset(preprocessing)
+        microvolts_per(unit or "V")
+        if label_source not in get_args(LabelSource):
+            raise CorpusError(
+                f"label_source must be stimulus or self-report, found {label_source!r}",
+                value=label_source,
+                remedy="Say whether the labels are what was shown or what was felt",
+            )
+        self.source, self.name, self.unit, self.label_source = source, name, unit, label_source
 
 
 def prepared_recording(path: Path, recording: Recording, preset: str) -> Preprocessed:
@@ -39,6 +73,15 @@ def problem_of(span: Span, prepared: Preprocessed) -> str:
     if span.broken:
         return span.broken
     return "is silent: no channel varies" if prepared.is_silent(span.start, span.stop) else ""
+
+
+def first_overlap(trials: Iterable[Any]) -> tuple[Any, Any] | None:
+    """The first two trials of a recording, by their `onset`, that share samples; a `duration` of None is to the end."""
+    ordered = sorted(trials, key=lambda trial: trial.onset)
+    for trial, following in pairwise(ordered):
+        if trial.duration is None or trial.onset + trial.duration > following.onset + 1e-6:
+            return trial, following
+    return None
 
 
 def add_notes(report: UnitReport, file: str, notes: Iterable[str]) -> None:

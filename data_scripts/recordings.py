@@ -20,23 +20,22 @@ The table is CSV (or TSV) with a header; each line is one trial:
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from mdjpt_hf.data_scripts.base import CorpusBuilder, CorpusFacts, UnitReport
+from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
 from mdjpt_hf.data_scripts.files import fingerprints, read_recording
-from mdjpt_hf.data_scripts.own_recordings import add_notes, prepared_recording, problem_of
+from mdjpt_hf.data_scripts.own_recordings import LabelSource, OwnCorpus, add_notes, prepared_recording, problem_of
 from mdjpt_hf.data_scripts.recordings_table import TableRow, check_overlaps, read_table, spelling_notes
 from mdjpt_hf.data_scripts.signatures import signature
 from mdjpt_hf.errors import CorpusError
-from mdjpt_hf.modeling.signal_mdjpt import microvolts_per
 from mdjpt_hf.modeling.stretches_mdjpt import Span
-from mdjpt_hf.preprocessing import Preprocessed, check_preset, preset_settings
+from mdjpt_hf.preprocessing import Preprocessed, preset_settings
 from mdjpt_hf.schema import RATINGS, Trial
 
 
-class Recordings(CorpusBuilder):
+class Recordings(OwnCorpus):
     """Corpus of the recordings a table lists; one unit of work per subject.
 
     Args:
@@ -60,22 +59,11 @@ class Recordings(CorpusBuilder):
         name: str | None = None,
         preprocessing: str = "basic",
         unit: str | None = None,
-        label_source: Literal["stimulus", "self-report"] = "stimulus",
+        label_source: LabelSource = "stimulus",
     ):
-        super().__init__(preprocessing)
-        check_preset(preprocessing)
-        microvolts_per(unit or "V")
         self.table = Path(table)
-        self.source = Path(source) if source is not None else self.table.parent
-        self.name = name or self.table.stem
-        self.unit = unit
-        if label_source not in ("stimulus", "self-report"):
-            raise CorpusError(
-                f"label_source must be stimulus or self-report, found {label_source!r}",
-                value=label_source,
-                remedy="Say whether the labels are what was shown or what was felt",
-            )
-        self.label_source = label_source
+        folder = Path(source) if source is not None else self.table.parent
+        super().__init__(folder, name or self.table.stem, preprocessing, unit, label_source)
         self.rows = read_table(self.table)
         self.label_names = tuple(sorted({row.label for row in self.rows if row.label}))
         for row in self.rows:
@@ -187,13 +175,9 @@ class Recordings(CorpusBuilder):
             session=row.session,
             trial=row.trial,
             stimulus=row.stimulus,
-            signal=prepared.signal[:, span.start : span.stop],
-            sampling_rate=prepared.sampling_rate,
-            ch_names=prepared.ch_names,
             label=self.label_names.index(row.label) if row.label else -1,
             label_name=row.label,
             emotion=row.emotion,
             valence_class=row.valence_class,
-            preprocessing=prepared.id,
-            **row.ratings,
+            **prepared.cut(span) | row.ratings,
         )

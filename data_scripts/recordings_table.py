@@ -7,11 +7,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from itertools import pairwise
 from math import nan
 from pathlib import Path
 from typing import Any
 
+from mdjpt_hf.data_scripts.own_recordings import first_overlap
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.schema import EMOTIONS, RATINGS, VALENCE_CLASSES
 
@@ -238,20 +238,15 @@ def check_overlaps(path: Path, rows: list[TableRow], identity: Callable[[str], A
     files = defaultdict(list)
     for row in rows:
         files[identity(row.file)].append(row)
-    for trials in files.values():
-        trials.sort(key=lambda row: row.onset)
-        for row, following in pairwise(trials):
-            if row.duration is None or row.onset + row.duration > following.onset + 1e-6:
-                who = (
-                    "" if row.subject == following.subject else f" (subjects {row.subject!r} and {following.subject!r})"
-                )
-                raise CorpusError(
-                    f"lines {row.line} and {following.line} overlap: {row.file} at {row.onset:g} s and "
-                    f"{following.onset:g} s{who}",
-                    path=path,
-                    value=(row.line, following.line),
-                    remedy="Give durations that end before the next onset, and every recording under one subject",
-                )
+    for overlap in filter(None, map(first_overlap, files.values())):
+        one, other = overlap
+        who = "" if one.subject == other.subject else f" (subjects {one.subject!r} and {other.subject!r})"
+        raise CorpusError(
+            f"lines {one.line} and {other.line} overlap: {one.file} at {one.onset:g} s and {other.onset:g} s{who}",
+            path=path,
+            value=(one.line, other.line),
+            remedy="Give durations that end before the next onset, and every recording under one subject",
+        )
 
 
 def spelling_notes(rows: list[TableRow]) -> list[str]:

@@ -7,17 +7,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
-from mdjpt_hf.data_scripts.downloaded import (
-    DownloadedCorpus,
-    MarkedTrial,
-    Product,
-    SourceRecording,
-    only_file,
-    rescaled,
-)
+from mdjpt_hf.data_scripts.base import UnitReport
+from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus
 from mdjpt_hf.data_scripts.files import refuse_pointers
+from mdjpt_hf.data_scripts.marked import MarkedTrial, SourceRecording, rescaled
 from mdjpt_hf.data_scripts.matlab import load_matlab
+from mdjpt_hf.data_scripts.products import Product, only_file
+from mdjpt_hf.data_scripts.published import published
 from mdjpt_hf.errors import CorpusError
 
 NUM_CLIPS = 15
@@ -28,14 +24,6 @@ RATES = (1000.0, 200.0)
 #: How far the length of a clip may be from that of its annotation, which has about one line a second.
 _TOLERANCE = 0.1
 
-_CITATION = """@inproceedings{ning2025refed,
-  author = {Ning, Xiaojun and Wang, Jing and Feng, Zhiyang and Xin, Tianzuo and Zhang, Shuo and Zhang, Shaoqi and
-            Lian, Zheng and Ding, Yi and Lin, Youfang and Jia, Ziyu},
-  title = {{REFED}: A Subject Real-time Dynamic Labeled {EEG}-{fNIRS} Synchronized Recorded Emotion Dataset},
-  booktitle = {Advances in Neural Information Processing Systems, Datasets and Benchmarks},
-  year = {2025}, url = {https://refed-dataset.github.io}
-}"""
-
 
 class REFED(DownloadedCorpus):
     """The clips of every subject, with the mean of what they told while they saw each; there are no classes.
@@ -44,24 +32,9 @@ class REFED(DownloadedCorpus):
     long as its annotation, the channels are the axis with as many entries as `EEG_channels.csv` has lines.
     """
 
+    about, classes = published("refed")
     products: ClassVar = (Product("data", r"data/(?:test_)?(?P<subject>\d{1,3})/EEG_videos\.mat"),)
     expected_subjects: ClassVar = 32
-    about: ClassVar = CorpusFacts(
-        name="refed",
-        title="REFED",
-        licence="CC BY-NC-SA 4.0, after a request on the Hub",
-        redistributable=False,
-        label_source="none",
-        citation=_CITATION,
-        access="On request: https://refed-dataset.github.io; give the folder that holds data, annotations and "
-        "EEG_channels.csv",
-        rating_scale="valence, arousal: told all the time from 1 to 255, here the mean over a clip",
-        redistribution="Its owners ask everybody who downloads it to agree to their terms",
-        licence_id="cc-by-nc-sa-4.0",
-        size="32 subjects, 15 film clips",
-        channels=64,
-        hours=13.6,
-    )
 
     def source_files(self) -> list[Path]:
         """Recordings, annotations, and the list of channels."""

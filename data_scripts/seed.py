@@ -3,45 +3,12 @@
 from pathlib import Path
 from typing import ClassVar
 
-from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
-from mdjpt_hf.data_scripts.downloaded import EmotionClass, Product
+from mdjpt_hf.data_scripts.base import UnitReport
 from mdjpt_hf.data_scripts.neuroscan import NeuroscanRecording
-from mdjpt_hf.data_scripts.seed_family import BCMI_LICENCE, BCMI_REDISTRIBUTION, SEEDFamily
+from mdjpt_hf.data_scripts.products import Product
+from mdjpt_hf.data_scripts.published import published
+from mdjpt_hf.data_scripts.seed_family import SEEDFamily
 from mdjpt_hf.errors import CorpusError
-
-FACTS = CorpusFacts(
-    name="seed",
-    title="SEED",
-    licence=BCMI_LICENCE,
-    redistributable=False,
-    redistribution=BCMI_REDISTRIBUTION,
-    label_source="stimulus",
-    label_names=("negative", "neutral", "positive"),
-    citation="""\
-@article{zheng2015investigating,
-  title   = {Investigating critical frequency bands and channels for {EEG}-based emotion recognition with deep neural
-             networks},
-  author  = {Zheng, Wei-Long and Lu, Bao-Liang},
-  journal = {IEEE Transactions on Autonomous Mental Development},
-  volume  = {7},
-  number  = {3},
-  pages   = {162--175},
-  year    = {2015},
-  doi     = {10.1109/TAMD.2015.2431497}
-}
-@inproceedings{duan2013differential,
-  title     = {Differential entropy feature for {EEG}-based emotion classification},
-  author    = {Duan, Ruo-Nan and Zhu, Jia-Yi and Lu, Bao-Liang},
-  booktitle = {6th International IEEE/EMBS Conference on Neural Engineering},
-  pages     = {81--84},
-  year      = {2013}
-}""",
-    access="Not open: apply for it with the licence agreement at https://bcmi.sjtu.edu.cn/home/seed/seed.html; give "
-    "the folder that holds Preprocessed_EEG or SEED_RAW_EEG",
-    size="15 subjects, 3 sessions, 15 film clips",
-    channels=62,
-    hours=42.4,
-)
 
 # neither features, whose files have the same names, nor the numbered session folders of SEED-IV
 PREPROCESSED = Product(
@@ -58,13 +25,8 @@ class SEED(SEEDFamily):
     beyond valence is not published, so only neutral is a word of the common vocabulary of emotions.
     """
 
-    about = FACTS
+    about, classes = published("seed")
     products = (PREPROCESSED, RAW)
-    classes = (
-        EmotionClass("negative", None, "negative"),
-        EmotionClass("neutral", "neutral", "neutral"),
-        EmotionClass("positive", None, "positive"),
-    )
     expected_subjects = 15
     labels = ((2, 1, 0, 0, 1, 2, 0, 1, 2, 2, 1, 0, 1, 2, 0),) * 3
     #: Start and end of the clips in the raw recordings, s.

@@ -9,9 +9,11 @@ from typing import ClassVar
 import numpy as np
 
 from mdjpt_hf.data_scripts.base import UnitReport
-from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus, MarkedTrial, SourceRecording, file_of_each
+from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus
+from mdjpt_hf.data_scripts.marked import MarkedTrial, SourceRecording
 from mdjpt_hf.data_scripts.matlab import load_matlab, matlab_names
 from mdjpt_hf.data_scripts.neuroscan import NeuroscanRecording, read_neuroscan
+from mdjpt_hf.data_scripts.products import file_of_each
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import canonical_name
 

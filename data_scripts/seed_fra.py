@@ -3,23 +3,10 @@
 from pathlib import Path
 from typing import ClassVar
 
-from mdjpt_hf.data_scripts.base import CorpusFacts
-from mdjpt_hf.data_scripts.downloaded import EmotionClass, Product
 from mdjpt_hf.data_scripts.neuroscan import NeuroscanRecording
-from mdjpt_hf.data_scripts.seed_family import BCMI_LICENCE, BCMI_REDISTRIBUTION, SEEDFamily
-
-CITATION = """\
-@article{liu2022identifying,
-  title   = {Identifying similarities and differences in emotion recognition with {EEG} and eye movements among
-             {Chinese}, {German}, and {French} people},
-  author  = {Liu, Wei and Zheng, Wei-Long and Li, Ziyi and Wu, Si-Yuan and Gan, Lu and Lu, Bao-Liang},
-  journal = {Journal of Neural Engineering},
-  volume  = {19},
-  number  = {2},
-  pages   = {026012},
-  year    = {2022},
-  doi     = {10.1088/1741-2552/ac5c8d}
-}"""
+from mdjpt_hf.data_scripts.products import Product
+from mdjpt_hf.data_scripts.published import published
+from mdjpt_hf.data_scripts.seed_family import SEEDFamily
 
 
 class SEEDFRA(SEEDFamily):
@@ -30,29 +17,10 @@ class SEEDFRA(SEEDFamily):
     known from a single source.
     """
 
+    about, classes = published("seed_fra")
     # the folder above tells it from its German sister, whose files have the same names
     products = (Product("French/01-EEG-raw", r"French/01-EEG-raw/(?P<subject>\d{1,2})_(?P<session>[123])\.cnt"),)
-    classes = (
-        EmotionClass("negative", None, "negative"),
-        EmotionClass("neutral", "neutral", "neutral"),
-        EmotionClass("positive", None, "positive"),
-    )
     expected_subjects = 8
-    about = CorpusFacts(
-        name="seed_fra",
-        title="SEED-FRA",
-        licence=BCMI_LICENCE,
-        redistributable=False,
-        redistribution=BCMI_REDISTRIBUTION,
-        label_source="stimulus",
-        label_names=("negative", "neutral", "positive"),
-        citation=CITATION,
-        access="Not open: apply for it with the licence agreement at https://bcmi.sjtu.edu.cn/home/seed/; give the "
-        "folder French, which holds 01-EEG-raw",
-        size="8 subjects, 3 sessions, 21 film clips",
-        channels=62,
-        hours=22.5,
-    )
     labels = ((2, 0, 1, 0, 2, 1, 0, 1, 2, 0, 1, 2, 2, 1, 0, 0, 1, 2, 0, 1, 2),) * 3
     #: Start and end of the clips in every session's recording, s.
     clips: ClassVar[tuple[tuple[float, float], ...]] = (

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
-from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus, MarkedTrial, Product, SourceRecording, file_of_each
+from mdjpt_hf.data_scripts.base import UnitReport
+from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus
+from mdjpt_hf.data_scripts.marked import MarkedTrial, SourceRecording
 from mdjpt_hf.data_scripts.neuroscan import read_neuroscan
-from mdjpt_hf.data_scripts.seed_family import BCMI_LICENCE, BCMI_REDISTRIBUTION
-from mdjpt_hf.data_scripts.seed_fra import CITATION
+from mdjpt_hf.data_scripts.products import Product, file_of_each
+from mdjpt_hf.data_scripts.published import published
 
 
 class SEEDGER(DownloadedCorpus):
@@ -17,23 +18,10 @@ class SEEDGER(DownloadedCorpus):
     session is one trial; since nobody knows where its clips begin, two people share no moment of it.
     """
 
+    about, classes = published("seed_ger")
     # the folder above tells it from its French sister, whose files have the same names
     products = (Product("German/01-EEG-raw", r"German/01-EEG-raw/(?P<subject>\d{1,2})_(?P<session>[123])\.cnt"),)
     expected_subjects = 8
-    about = CorpusFacts(
-        name="seed_ger",
-        title="SEED-GER",
-        licence=BCMI_LICENCE,
-        redistributable=False,
-        redistribution=BCMI_REDISTRIBUTION,
-        label_source="none",
-        citation=CITATION,
-        access="Not open: apply for it with the licence agreement at https://bcmi.sjtu.edu.cn/home/seed/; give the "
-        "folder German, which holds 01-EEG-raw",
-        size="8 subjects, 3 sessions, 20 film clips",
-        channels=62,
-        unaligned="only 18 of the times of 20 clips are known, so that whole sessions are read",
-    )
 
     def notes(self) -> list[str]:
         """What is there, and why there are no labels."""

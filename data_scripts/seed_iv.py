@@ -3,36 +3,11 @@
 from pathlib import Path
 from typing import ClassVar
 
-from mdjpt_hf.data_scripts.base import CorpusFacts
-from mdjpt_hf.data_scripts.downloaded import EmotionClass, Product
 from mdjpt_hf.data_scripts.neuroscan import NeuroscanRecording
-from mdjpt_hf.data_scripts.seed_family import BCMI_LICENCE, BCMI_REDISTRIBUTION, SEEDFamily
+from mdjpt_hf.data_scripts.products import Product
+from mdjpt_hf.data_scripts.published import published
+from mdjpt_hf.data_scripts.seed_family import SEEDFamily
 from mdjpt_hf.errors import CorpusError
-
-FACTS = CorpusFacts(
-    name="seed_iv",
-    title="SEED-IV",
-    licence=BCMI_LICENCE,
-    redistributable=False,
-    redistribution=BCMI_REDISTRIBUTION,
-    label_source="stimulus",
-    label_names=("neutral", "sad", "fear", "happy"),
-    citation="""\
-@article{zheng2019emotionmeter,
-  title   = {{EmotionMeter}: a multimodal framework for recognizing human emotions},
-  author  = {Zheng, Wei-Long and Liu, Wei and Lu, Yifei and Lu, Bao-Liang and Cichocki, Andrzej},
-  journal = {IEEE Transactions on Cybernetics},
-  volume  = {49},
-  number  = {3},
-  pages   = {1110--1122},
-  year    = {2019},
-  doi     = {10.1109/TCYB.2018.2797176}
-}""",
-    access="Not open: apply for it with the licence agreement at https://bcmi.sjtu.edu.cn/home/seed/seed-iv.html; give "
-    "the folder that holds eeg_raw_data",
-    size="15 subjects, 3 sessions, 72 film clips",
-    channels=62,
-)
 
 # features lie in eeg_feature_smooth and eye_feature_smooth under the same names
 RAW_DATA = Product("eeg_raw_data", r"(?<!_smooth/)(?P<session>[123])/(?P<subject>\d{1,2})_(?P<date>\d{8})\.mat")
@@ -46,14 +21,8 @@ class SEEDIV(SEEDFamily):
     `sadness` in the common vocabulary.
     """
 
-    about = FACTS
+    about, classes = published("seed_iv")
     products = (RAW_DATA,)
-    classes = (
-        EmotionClass("neutral", "neutral", "neutral"),
-        EmotionClass("sad", "sadness", "negative"),
-        EmotionClass("fear", "fear", "negative"),
-        EmotionClass("happy", "joy", "positive"),
-    )
     expected_subjects = 15
     labels = (
         (1, 2, 3, 0, 2, 0, 0, 1, 0, 1, 2, 1, 1, 1, 2, 3, 2, 2, 3, 3, 0, 3, 0, 3),

@@ -3,37 +3,10 @@
 from pathlib import Path
 from typing import ClassVar
 
-from mdjpt_hf.data_scripts.base import CorpusFacts
-from mdjpt_hf.data_scripts.downloaded import EmotionClass, Product
 from mdjpt_hf.data_scripts.neuroscan import NeuroscanRecording
-from mdjpt_hf.data_scripts.seed_family import BCMI_LICENCE, BCMI_REDISTRIBUTION, SEEDFamily
-
-FACTS = CorpusFacts(
-    name="seed_v",
-    title="SEED-V",
-    licence=BCMI_LICENCE,
-    redistributable=False,
-    redistribution=BCMI_REDISTRIBUTION,
-    label_source="stimulus",
-    label_names=("disgust", "fear", "sad", "neutral", "happy"),
-    citation="""\
-@article{liu2022comparing,
-  title   = {Comparing recognition performance and robustness of multimodal deep learning models for multimodal emotion
-             recognition},
-  author  = {Liu, Wei and Qiu, Jie-Lin and Zheng, Wei-Long and Lu, Bao-Liang},
-  journal = {IEEE Transactions on Cognitive and Developmental Systems},
-  volume  = {14},
-  number  = {2},
-  pages   = {715--729},
-  year    = {2022},
-  doi     = {10.1109/TCDS.2021.3071170}
-}""",
-    access="Not open: apply for it with the licence agreement at https://bcmi.sjtu.edu.cn/home/seed/seed-v.html; give "
-    "the folder that holds EEG_raw",
-    size="16 subjects, 3 sessions, 45 film clips",
-    channels=62,
-    hours=32.7,
-)
+from mdjpt_hf.data_scripts.products import Product
+from mdjpt_hf.data_scripts.published import published
+from mdjpt_hf.data_scripts.seed_family import SEEDFamily
 
 RAW = Product("EEG_raw", r"(?P<subject>\d{1,2})_(?P<session>[123])_(?P<date>\d{8})\.cnt")
 
@@ -46,15 +19,8 @@ class SEEDV(SEEDFamily):
     0 disgust, 1 fear, 2 sad, 3 neutral, 4 happy; happy is `joy` and sad is `sadness` in the common vocabulary.
     """
 
-    about = FACTS
+    about, classes = published("seed_v")
     products = (RAW,)
-    classes = (
-        EmotionClass("disgust", "disgust", "negative"),
-        EmotionClass("fear", "fear", "negative"),
-        EmotionClass("sad", "sadness", "negative"),
-        EmotionClass("neutral", "neutral", "neutral"),
-        EmotionClass("happy", "joy", "positive"),
-    )
     expected_subjects = 16
     labels = (
         (4, 1, 3, 2, 0) * 3,

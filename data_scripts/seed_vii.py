@@ -5,34 +5,12 @@ import re
 from pathlib import Path
 from typing import ClassVar
 
-from mdjpt_hf.data_scripts.base import CorpusFacts
-from mdjpt_hf.data_scripts.downloaded import EmotionClass, Product
 from mdjpt_hf.data_scripts.files import refuse_pointers
 from mdjpt_hf.data_scripts.neuroscan import NeuroscanRecording
-from mdjpt_hf.data_scripts.seed_family import BCMI_LICENCE, BCMI_REDISTRIBUTION, SEEDFamily
+from mdjpt_hf.data_scripts.products import Product
+from mdjpt_hf.data_scripts.published import published
+from mdjpt_hf.data_scripts.seed_family import SEEDFamily
 from mdjpt_hf.errors import CorpusError
-
-FACTS = CorpusFacts(
-    name="seed_vii",
-    title="SEED-VII",
-    licence=BCMI_LICENCE,
-    redistributable=False,
-    redistribution=BCMI_REDISTRIBUTION,
-    label_source="stimulus",
-    label_names=("happy", "neutral", "disgust", "sad", "anger", "surprise", "fear"),
-    citation="""\
-@article{jiang2024seedvii,
-  title   = {{SEED-VII}: a multimodal dataset of six basic emotions with continuous labels for emotion recognition},
-  author  = {Jiang, Wei-Bang and Liu, Xuan-Hao and Zheng, Wei-Long and Lu, Bao-Liang},
-  journal = {IEEE Transactions on Affective Computing},
-  year    = {2024},
-  doi     = {10.1109/TAFFC.2024.3485057}
-}""",
-    access="Not open: apply for it with the licence agreement at https://bcmi.sjtu.edu.cn/home/seed/seed-vii.html; "
-    "give the folder that holds EEG_preprocessed, or EEG_raw and save_info",
-    size="20 subjects, 4 sessions, 80 film clips",
-    channels=62,
-)
 
 PREPROCESSED = Product("EEG_preprocessed", r"EEG_preprocessed/(?P<subject>\d{1,2})\.mat")
 RAW = Product("EEG_raw", r"(?P<subject>\d{1,2})_(?P<date>\d{8})_(?P<session>[1-4])\.cnt")
@@ -50,17 +28,8 @@ class SEEDVII(SEEDFamily):
     vocabulary. Surprise can be pleasant or not, so it has no class of valence.
     """
 
-    about = FACTS
+    about, classes = published("seed_vii")
     products = (PREPROCESSED, RAW)
-    classes = (
-        EmotionClass("happy", "joy", "positive"),
-        EmotionClass("neutral", "neutral", "neutral"),
-        EmotionClass("disgust", "disgust", "negative"),
-        EmotionClass("sad", "sadness", "negative"),
-        EmotionClass("anger", "anger", "negative"),
-        EmotionClass("surprise", "surprise", None),
-        EmotionClass("fear", "fear", "negative"),
-    )
     expected_subjects = 20
     variable = r"^(\d+)$"
     # the order of emotions comes twice in a session, with other clips

@@ -44,8 +44,5 @@ def read_samples(path: Path, columns: int, separator: str, header: bool) -> tupl
 
 def _unreadable(path: Path, found: str) -> CorpusError:
     return CorpusError(
-        f"cannot be read as a table of numbers ({found[:200]})",
-        path=path,
-        value=found,
-        remedy="Copy or download it again; it may be truncated",
+        f"cannot be read as a table of numbers ({found[:200]})", path=path, value=found, remedy="Download it again"
     )

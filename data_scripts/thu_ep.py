@@ -6,10 +6,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
-from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus, MarkedTrial, Product, SourceRecording, only_file
+from mdjpt_hf.data_scripts.base import UnitReport
+from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus
+from mdjpt_hf.data_scripts.marked import MarkedTrial, SourceRecording
 from mdjpt_hf.data_scripts.matlab import load_matlab
-from mdjpt_hf.data_scripts.tsinghua_clips import CLASSES, LABELS, NUM_CLIPS, STIMULUS_SET, label_of, stimulus_of
+from mdjpt_hf.data_scripts.products import Product, only_file
+from mdjpt_hf.data_scripts.published import published
+from mdjpt_hf.data_scripts.tsinghua_clips import NUM_CLIPS, label_of, stimulus_of
 from mdjpt_hf.errors import CorpusError
 
 CHANNELS = tuple(
@@ -23,15 +26,6 @@ NUM_BANDS = 6
 #: Subject -> clips its users leave out as bad; all of them for one.
 _BAD = {75: tuple(range(1, NUM_CLIPS + 1)), 37: (16, 22, 25), 46: (4, 10, 18, 24, 27)}
 
-_CITATION = """\
-@article{shen2022contrastive,
-  title   = {Contrastive learning of subject-invariant {EEG} representations for cross-subject emotion recognition},
-  author  = {Shen, Xinke and Liu, Xianggen and Hu, Xin and Zhang, Dan and Song, Sen},
-  journal = {IEEE Transactions on Affective Computing},
-  year    = {2022},
-  doi     = {10.1109/TAFFC.2022.3164516}
-}"""
-
 
 class THUEP(DownloadedCorpus):
     """THU-EP in MATLAB 7.3 files of band-passed clips, of which the broad band is taken.
@@ -40,24 +34,9 @@ class THUEP(DownloadedCorpus):
     read. Clips that the corpus's users leave out as bad are left out with a line.
     """
 
+    about, classes = published("thu_ep")
     products: ClassVar = (Product("EEG data", r"sub_(?P<subject>\d{1,2})\.mat"),)
-    classes: ClassVar = CLASSES
     expected_subjects: ClassVar = 80
-    about: ClassVar = CorpusFacts(
-        name="thu_ep",
-        title="THU-EP",
-        licence="Not public; terms of its owners, for research",
-        redistributable=False,
-        label_source="stimulus",
-        label_names=LABELS,
-        citation=_CITATION,
-        access="Ask the authors of the article; give the folder with sub_1.mat to sub_80.mat",
-        redistribution="The owners give it to each user",
-        size="80 subjects, 28 film clips",
-        channels=32,
-        hours=18.4,
-        stimulus_set=STIMULUS_SET,
-    )
 
     def recordings(self, subject: str, files: list[Path], report: UnitReport) -> Iterator[SourceRecording]:
         """One recording per clip."""

@@ -91,13 +91,10 @@ class MadeUp(CorpusBuilder):
                 session=0,
                 trial=position,
                 stimulus=f"clip{clip}",
-                signal=cleaned.signal,
-                sampling_rate=cleaned.sampling_rate,
-                ch_names=cleaned.ch_names,
                 label=clip // 2,
                 label_name=GENRES[clip // 2],
                 valence=(self.ratings[unit, clip] - 1) / 8,
-                preprocessing=cleaned.id,
+                **cleaned.cut(cleaned.span(0.0, None)),  # signal, rate, channels, preset
             )
 
 

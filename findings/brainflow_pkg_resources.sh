@@ -4,12 +4,9 @@
 # works as soon as it asks for those of its package.
 # Needs python3 and pip. Exits 0 while the behaviour stands, 1 once it changes.
 set -euo pipefail
-place=$(mktemp -d)
-trap 'rm -rf "$place"' EXIT
-python3 -m venv "$place/venv"
-"$place/venv/bin/pip" install -q brainflow==5.23.0 numpy==2.4.6 setuptools==84.2.1
-cd "$place"
-"$place/venv/bin/python" - <<'PYTHON'
+place=$(mktemp -d) && trap 'rm -rf "$place"' EXIT && cd "$place"
+python3 -m venv venv && venv/bin/pip install -q brainflow==5.23.0 numpy==2.4.6 setuptools==84.2.1
+venv/bin/python - <<'PYTHON'
 import sys
 import time
 from importlib.metadata import version

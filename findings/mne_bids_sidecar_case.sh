@@ -3,12 +3,9 @@
 # mne-bids compares letter by letter: it opens such a recording with a warning and without a single event.
 # Needs python3 and pip. Exits 0 while the behaviour stands, 1 once it changes.
 set -euo pipefail
-place=$(mktemp -d)
-trap 'rm -rf "$place"' EXIT
-python3 -m venv "$place/venv"
-"$place/venv/bin/pip" install -q mne-bids==0.20.0 mne==1.13.2 numpy==2.4.6 edfio==0.4.18
-cd "$place"
-"$place/venv/bin/python" - <<'PYTHON'
+place=$(mktemp -d) && trap 'rm -rf "$place"' EXIT && cd "$place"
+python3 -m venv venv && venv/bin/pip install -q mne-bids==0.20.0 mne==1.13.2 numpy==2.4.6 edfio==0.4.18
+venv/bin/python - <<'PYTHON'
 import json
 import warnings
 from pathlib import Path

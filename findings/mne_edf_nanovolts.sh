@@ -2,12 +2,9 @@
 # MNE takes EDF channels in nanovolts for volts: it scales uV and mV only, and says nothing of others.
 # Needs python3 and pip. Exits 0 while the behaviour stands, 1 once it changes.
 set -euo pipefail
-place=$(mktemp -d)
-trap 'rm -rf "$place"' EXIT
-python3 -m venv "$place/venv"
-"$place/venv/bin/pip" install -q mne==1.13.2 numpy==2.4.6 scipy==1.17.1 edfio==0.4.18
-cd "$place"
-"$place/venv/bin/python" - <<'PYTHON'
+place=$(mktemp -d) && trap 'rm -rf "$place"' EXIT && cd "$place"
+python3 -m venv venv && venv/bin/pip install -q mne==1.13.2 numpy==2.4.6 scipy==1.17.1 edfio==0.4.18
+venv/bin/python - <<'PYTHON'
 import warnings
 
 import mne

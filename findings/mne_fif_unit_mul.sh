@@ -2,12 +2,9 @@
 # MNE does not apply a FIF channel's unit_mul: values stored in microvolts by it come out a million times too large.
 # Needs python3 and pip. Exits 0 while the behaviour stands, 1 once it changes.
 set -euo pipefail
-place=$(mktemp -d)
-trap 'rm -rf "$place"' EXIT
-python3 -m venv "$place/venv"
-"$place/venv/bin/pip" install -q mne==1.13.2 numpy==2.4.6 scipy==1.17.1
-cd "$place"
-"$place/venv/bin/python" - <<'PYTHON'
+place=$(mktemp -d) && trap 'rm -rf "$place"' EXIT && cd "$place"
+python3 -m venv venv && venv/bin/pip install -q mne==1.13.2 numpy==2.4.6 scipy==1.17.1
+venv/bin/python - <<'PYTHON'
 import mne
 import numpy as np
 

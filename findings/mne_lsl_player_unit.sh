@@ -3,13 +3,10 @@
 # and the metadata layout of XDF, have a name ("microvolts"): a reader that knows names alone takes volts for µV.
 # Needs python3 and pip. Exits 0 while the behaviour stands, 1 once it changes.
 set -euo pipefail
-place=$(mktemp -d)
-trap 'rm -rf "$place"' EXIT
-python3 -m venv "$place/venv"
-"$place/venv/bin/pip" install -q mne-lsl==1.14.0 mne==1.13.2 numpy==2.4.6 pylsl==1.18.6
-cd "$place"
+place=$(mktemp -d) && trap 'rm -rf "$place"' EXIT && cd "$place"
+python3 -m venv venv && venv/bin/pip install -q mne-lsl==1.14.0 mne==1.13.2 numpy==2.4.6 pylsl==1.18.6
 printf '[multicast]\nResolveScope = machine\nAddressesOverride = {127.0.0.1}\n[lab]\nKnownPeers = {127.0.0.1}\n' > lsl.cfg
-LSLAPICFG="$place/lsl.cfg" "$place/venv/bin/python" - <<'PYTHON'
+LSLAPICFG="$place/lsl.cfg" venv/bin/python - <<'PYTHON'
 import mne
 import mne_lsl
 import numpy as np

@@ -2,12 +2,9 @@
 # MNE reads a paused EDF+D file as one unbroken signal: its annotations keep the file's clock, its samples do not.
 # Needs python3 and pip. Exits 0 while the behaviour stands, 1 once it changes.
 set -euo pipefail
-place=$(mktemp -d)
-trap 'rm -rf "$place"' EXIT
-python3 -m venv "$place/venv"
-"$place/venv/bin/pip" install -q mne==1.13.2 numpy==2.4.6 scipy==1.17.1
-cd "$place"
-"$place/venv/bin/python" - <<'PYTHON'
+place=$(mktemp -d) && trap 'rm -rf "$place"' EXIT && cd "$place"
+python3 -m venv venv && venv/bin/pip install -q mne==1.13.2 numpy==2.4.6 scipy==1.17.1
+venv/bin/python - <<'PYTHON'
 import warnings
 
 import mne

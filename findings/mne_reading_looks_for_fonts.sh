@@ -3,10 +3,9 @@
 # Whoever reads files in a process that may start nothing, or counts what a file made it do, meets that; 1.13 does not.
 # Needs python3 and pip. Exits 0 while the behaviour stands, 1 once it changes.
 set -euo pipefail
-place=$(mktemp -d)
-trap 'rm -rf "$place"' EXIT
-python3 -m venv "$place/venv"
-cat > "$place/read.py" <<'PYTHON'
+place=$(mktemp -d) && trap 'rm -rf "$place"' EXIT && cd "$place"
+python3 -m venv venv
+cat > read.py <<'PYTHON'
 import sys
 
 started = []
@@ -19,12 +18,11 @@ mne.io.read_raw_edf("signal.edf", preload=True, verbose="ERROR")
 print("mne", mne.__version__, "started while reading:", started[before:], "matplotlib loaded:", "matplotlib" in sys.modules)
 sys.exit((len(started) > before) != (sys.argv[1] == "starts"))
 PYTHON
-cd "$place"
 for expected in "1.12.1 starts" "1.13.2 starts-nothing"; do
     read -r version word <<< "$expected"
-    "$place/venv/bin/pip" install -q "mne==$version" numpy==2.4.6 scipy==1.17.1 matplotlib==3.11.2 edfio==0.4.18
+    venv/bin/pip install -q "mne==$version" numpy==2.4.6 scipy==1.17.1 matplotlib==3.11.2 edfio==0.4.18
     if [ ! -f signal.edf ]; then
-        "$place/venv/bin/python" - <<'PYTHON'
+        venv/bin/python - <<'PYTHON'
 import mne
 import numpy as np
 
@@ -34,5 +32,5 @@ raw.export("signal.edf", verbose="ERROR")
 PYTHON
     fi
     # A fresh configuration folder, as a new user or a confined process has: no list of fonts was kept.
-    MPLCONFIGDIR=$(mktemp -d -p "$place") "$place/venv/bin/python" read.py "$word"
+    MPLCONFIGDIR=$(mktemp -d -p "$place") venv/bin/python read.py "$word"
 done

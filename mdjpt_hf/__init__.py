@@ -27,11 +27,7 @@ if TYPE_CHECKING:
         MaskedEEGForSequenceClassification,
         MaskedEEGModel,
     )
-    from mdjpt_hf.modeling.modeling_mdjpt import (
-        MDJPTForPreTraining,
-        MDJPTForSequenceClassification,
-        MDJPTModel,
-    )
+    from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining, MDJPTForSequenceClassification, MDJPTModel
     from mdjpt_hf.modeling.pipeline_mdjpt import EEGEmotionPipeline
     from mdjpt_hf.pretraining import pretrain
     from mdjpt_hf.training.config import RunConfig

@@ -10,7 +10,7 @@ from dataclasses import is_dataclass
 from functools import partial
 from inspect import get_annotations
 from types import SimpleNamespace, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
 
 import torch
 import transformers
@@ -136,7 +136,8 @@ else:  # below 5.4
         def _fields(cls) -> dict[str, Any]:
             """Field -> type, of our own classes."""
             listed = {name for base in cls._own_classes() for name in get_annotations(base)}
-            return {name: kind for name, kind in get_type_hints(cls).items() if name in listed}
+            hints = get_type_hints(cls).items()
+            return {name: kind for name, kind in hints if name in listed and get_origin(kind) is not ClassVar}
 
     def strict(cls: Any) -> Any:  # type: ignore[no-redef]
         """Nothing more to do for a class that lists its fields itself."""

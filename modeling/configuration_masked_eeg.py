@@ -5,8 +5,9 @@ The publication's abstract names the method and none of its numbers; every value
 
 from typing import Any
 
-from .compatibility_mdjpt import FieldsConfig, strict
-from .ranges_mdjpt import SIZES, check_format, check_labels, check_ranges, check_streaming, check_weights
+from .compatibility_mdjpt import strict
+from .encoder_configuration_mdjpt import EncoderConfig
+from .ranges_mdjpt import SIZES
 
 #: Raised when a change to the network makes older checkpoints mean something else.
 FORMAT_VERSION = 1
@@ -54,39 +55,29 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 @strict
-class MaskedEEGConfig(FieldsConfig):
+class MaskedEEGConfig(EncoderConfig):
     r"""Settings of [`MaskedEEGModel`] and its heads.
 
     Args:
-        sampling_rate (`int`, Hz), window_seconds (`float`), num_channels (`int`): The input, `(num_channels,
-            sampling_rate * window_seconds)` per window; other window lengths are accepted at run time.
-        token_samples (`int`, samples): One token; 25 are 0.2 s.
         spatial_filters (`int`): Weighted sums of the channels that the tokeniser looks at.
         filters_per_source (`int`), filter_length (`int`, samples, odd), filter_stride (`int`, samples): Temporal
             filters of each of them, and how often they are evaluated; the stride divides `token_samples`.
         power_floor (`float`): Added to a filter's power before the logarithm; the input's variance is about 1.
-        hidden_size, num_hidden_layers, num_attention_heads, intermediate_size (`int`), hidden_act (`str`),
-            attention_dropout (`float`), rms_norm_eps (`float`), initializer_range (`float`),
-            rope_parameters (`dict`): The Transformer encoder, with rotary positions and without biases.
+        hidden_act (`str`), attention_dropout (`float`), rms_norm_eps (`float`), initializer_range (`float`),
+            rope_parameters (`dict`): Of the Transformer encoder, with rotary positions and without biases.
         intermediate_layer (`int`): The layer, counted from 1, whose features are trained and clustered beside the last.
-        max_clusters (`list[int]`): Size of each granularity's prediction head, coarse to fine.
         intermediate_weight (`float`): Weight of the intermediate layer's loss.
         unmasked_weight (`float`): Weight of the tokens that are not masked.
-        classifier_hidden_sizes (`list[int]`), classifier_dropout (`float`): The task head.
-        standardised_head (`bool`, *optional*): Whether a classifier's head standardises its features, see
-            [`TaskHead`]; written when one is saved. Classifiers saved before this field was there do not.
-        streaming (`dict`, *optional*): Of a classifier made for live use, whose windows are normalised from the past
-            alone: `context_seconds` that are looked at, `decay` of the training statistics, `smoothing_windows` before
-            one that count; None for others.
-        format_version (`int`), package_version (`str`): What wrote this file.
+        kwargs: Those of [`EncoderConfig`], and of transformers.
     """
 
     model_type = "masked_eeg"
 
-    sampling_rate: int = 125
-    window_seconds: float | int = 5.0
-    num_channels: int = 60
-    token_samples: int = 25
+    presets = PRESETS
+    ranges = _RANGES
+    auto_classes = AUTO_MAP
+    known_format = FORMAT_VERSION
+
     spatial_filters: int = 64
     filters_per_source: int = 4
     filter_length: int = 51
@@ -94,7 +85,6 @@ class MaskedEEGConfig(FieldsConfig):
     power_floor: float | int = 1e-4
     hidden_size: int = 256
     num_hidden_layers: int = 8
-    num_attention_heads: int = 8
     intermediate_size: int = 768
     hidden_act: str = "silu"
     attention_dropout: float | int = 0.0
@@ -105,35 +95,15 @@ class MaskedEEGConfig(FieldsConfig):
     max_clusters: list[int] | tuple[int, ...] = (20, 100, 300)
     intermediate_weight: float | int = 0.5
     unmasked_weight: float | int = 0.0
-    classifier_hidden_sizes: list[int] | tuple[int, ...] = (128, 64)
-    classifier_dropout: float | int = 0.1
-    standardised_head: bool | None = None
-    streaming: dict[str, Any] | None = None
     format_version: int = FORMAT_VERSION
-    package_version: str = ""
 
     # What transformers' encoder layers also read; fixed by the design.
     attention_bias = False
     mlp_bias = False
 
     def __post_init__(self, **kwargs):
-        check_labels(kwargs)
         self.rope_parameters = self.rope_parameters or {"rope_type": "default", "rope_theta": 1000.0}
-        self.max_clusters = list(self.max_clusters)  # tuples come back from JSON as lists
-        self.classifier_hidden_sizes = list(self.classifier_hidden_sizes)
-        kwargs.setdefault("auto_map", dict(AUTO_MAP))
         super().__post_init__(**kwargs)
-
-    @classmethod
-    def preset(cls, name: str, **overrides: Any) -> "MaskedEEGConfig":
-        """A named configuration, with some fields replaced.
-
-        Raises:
-            ValueError: If the name is not one of `PRESETS`.
-        """
-        if name not in PRESETS:
-            raise ValueError(f"unknown preset {name!r}; choose one of {', '.join(PRESETS)}")
-        return cls(**{**PRESETS[name], **overrides})
 
     @property
     def num_key_value_heads(self) -> int:
@@ -146,11 +116,6 @@ class MaskedEEGConfig(FieldsConfig):
         return self.num_tokens(30 * self.sampling_rate)
 
     @property
-    def window_samples(self) -> int:
-        """Samples of one window at the model's rate."""
-        return round(self.window_seconds * self.sampling_rate)
-
-    @property
     def pooled_size(self) -> int:
         """Size of `pooler_output`: intermediate and last layer side by side."""
         return 2 * self.hidden_size
@@ -159,20 +124,11 @@ class MaskedEEGConfig(FieldsConfig):
         """Whole tokens in a window of `num_samples` samples; what is left over is not read."""
         return num_samples // self.token_samples
 
-    def validate_ranges(self):
-        """Refuse values far beyond sense, NaN among them, and what a later version has written."""
-        check_format(self.format_version, FORMAT_VERSION)
-        check_ranges(self, _RANGES)
-        check_weights(self)
-        check_streaming(self.streaming)
-
     def validate_sizes(self):
         """Refuse sizes that cannot be built."""
         sizes = ("sampling_rate", "num_channels", "token_samples", "spatial_filters", "filters_per_source")
         more = ("filter_length", "filter_stride", "hidden_size", "num_attention_heads", "intermediate_size")
-        for field in (*sizes, *more):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field} must be at least 1, found {getattr(self, field)}")
+        self.refuse_below_one(*sizes, *more)
         if self.filter_length % 2 == 0:
             raise ValueError(f"filter_length must be odd, found {self.filter_length}")
         if self.token_samples % self.filter_stride:

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from .compatibility_mdjpt import FieldsConfig, strict
-from .ranges_mdjpt import SIZES, check_format, check_labels, check_ranges, check_streaming, check_weights
+from .compatibility_mdjpt import strict
+from .encoder_configuration_mdjpt import EncoderConfig
+from .ranges_mdjpt import SIZES
 
 #: Raised when a change to the network makes older checkpoints mean something else.
 FORMAT_VERSION = 1
@@ -70,14 +71,11 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 @strict
-class MDJPTConfig(FieldsConfig):
+class MDJPTConfig(EncoderConfig):
     r"""Settings of [`MDJPTModel`] and its heads. The defaults are the paper's.
 
     Args:
-        sampling_rate (`int`, Hz), window_seconds (`float`), num_channels (`int`): The input, `(num_channels,
-            sampling_rate * window_seconds)` per window; other window lengths are accepted at run time.
         patch_length, patch_stride (`int`, samples): Tokens along time.
-        hidden_size, num_hidden_layers, num_attention_heads, intermediate_size (`int`): The channel encoder.
         feature_size (`int`): Features per channel and token after the encoder.
         spatial_channels (`int`): Virtual channels after the spatial projection.
         filters_per_feature (`int`), dilations (`list[int]`, tokens), filter_taps (`int`, tokens): The grouped
@@ -94,33 +92,23 @@ class MDJPTConfig(FieldsConfig):
         isa_weight (`float`): Of the contrastive loss; 0 switches it off, to see what it does.
         isa_pairs (`"one"` or `"all"`): Whether a window belongs to one pair of subjects, as in the paper, or to a pair
             with each subject of the batch who saw the same moment.
-        max_clusters (`list[int]`): Sizes of the heads of masked prediction (Hu et al. 2024), which may be learnt beside
-            the alignment; empty, as in the paper, for none.
-        token_samples (`int`, samples), masked_weight, unmasked_weight (`float`): What is hidden and predicted, the
-            weight of that loss, and in it of what was not hidden.
+        masked_weight, unmasked_weight (`float`): Of masked prediction (Hu et al. 2024), which may be learnt beside the
+            alignment, and in it of what was not hidden; `max_clusters`, empty as in the paper, says whether.
         group_norm_eps, attention_eps (`float`): Added to standard deviations and to attention's denominator.
         group_mode (`"recording"` or `"window"`): What features are normalised over outside pre-training: all windows
             of a recording, or each window alone. Fine-tuning and prediction must agree on it.
-        classifier_hidden_sizes (`list[int]`), classifier_dropout (`float`): The task head.
-        standardised_head (`bool`, *optional*): Whether a classifier's head standardises its features, see
-            [`TaskHead`]; written when one is saved. Classifiers saved before this field was there do not.
-        streaming (`dict`, *optional*): Of a classifier made for live use, whose windows are normalised from the past
-            alone: `context_seconds` that are looked at, `decay` of the training statistics, `smoothing_windows` before
-            one that count; None for others.
-        format_version (`int`), package_version (`str`): What wrote this file.
+        kwargs: Those of [`EncoderConfig`], and of transformers.
     """
 
     model_type = "mdjpt"
 
-    sampling_rate: int = 125
-    window_seconds: float | int = 5.0
-    num_channels: int = 60
+    presets = PRESETS
+    ranges = _RANGES
+    auto_classes = AUTO_MAP
+    known_format = FORMAT_VERSION
+
     patch_length: int = 32
     patch_stride: int = 6
-    hidden_size: int = 128
-    num_hidden_layers: int = 2
-    num_attention_heads: int = 8
-    intermediate_size: int = 256
     feature_size: int = 32
     spatial_channels: int = 64
     filters_per_feature: int = 4
@@ -136,38 +124,16 @@ class MDJPTConfig(FieldsConfig):
     cda_weight: float | int = 0.01
     isa_weight: float | int = 1.0
     isa_pairs: str = "one"
-    max_clusters: list[int] | tuple[int, ...] = ()
-    token_samples: int = 25
     masked_weight: float | int = 1.0
     unmasked_weight: float | int = 0.0
     group_norm_eps: float | int = 1e-3
     attention_eps: float | int = 1e-5
     group_mode: str = "recording"
-    classifier_hidden_sizes: list[int] | tuple[int, ...] = (128, 64)
-    classifier_dropout: float | int = 0.1
-    standardised_head: bool | None = None
-    streaming: dict[str, Any] | None = None
     format_version: int = FORMAT_VERSION
-    package_version: str = ""
 
     def __post_init__(self, **kwargs):
-        check_labels(kwargs)
-        self.dilations = list(self.dilations)  # tuples come back from JSON as lists
-        self.max_clusters = list(self.max_clusters)
-        self.classifier_hidden_sizes = list(self.classifier_hidden_sizes)
-        kwargs.setdefault("auto_map", dict(AUTO_MAP))
+        self.dilations = list(self.dilations)
         super().__post_init__(**kwargs)
-
-    @classmethod
-    def preset(cls, name: str, **overrides: Any) -> "MDJPTConfig":
-        """A named configuration, with some fields replaced.
-
-        Raises:
-            ValueError: If the name is not one of `PRESETS`.
-        """
-        if name not in PRESETS:
-            raise ValueError(f"unknown preset {name!r}; choose one of {', '.join(PRESETS)}")
-        return cls(**{**PRESETS[name], **overrides})
 
     @property
     def num_maps(self) -> int:
@@ -180,11 +146,6 @@ class MDJPTConfig(FieldsConfig):
         return self.num_maps
 
     @property
-    def window_samples(self) -> int:
-        """Samples of one window at the model's rate: 625 in the paper."""
-        return round(self.window_seconds * self.sampling_rate)
-
-    @property
     def min_pretraining_samples(self) -> int:
         """Shortest window that leaves the projector two tokens: 566 in the paper."""
         pooled = 2 + 2 * (self.filter_taps - 1)
@@ -193,13 +154,6 @@ class MDJPTConfig(FieldsConfig):
     def num_tokens(self, num_samples: int) -> int:
         """Tokens of a window of `num_samples` samples: 99 for 625 in the paper."""
         return (num_samples - self.patch_length) // self.patch_stride + 1
-
-    def validate_ranges(self):
-        """Refuse values far beyond sense, NaN among them, and what a later version has written."""
-        check_format(self.format_version, FORMAT_VERSION)
-        check_ranges(self, _RANGES)
-        check_weights(self)
-        check_streaming(self.streaming)
 
     def validate_choices(self):
         """Refuse values the network does not know."""
@@ -229,9 +183,7 @@ class MDJPTConfig(FieldsConfig):
             "map_attention_pool",
             "projector_pool",
         )
-        for field in (*sizes, "num_hidden_layers", "filters_per_feature", "sampling_rate"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field} must be at least 1, found {getattr(self, field)}")
+        self.refuse_below_one(*sizes, "num_hidden_layers", "filters_per_feature", "sampling_rate")
         if not self.dilations or min(self.dilations) < 1:
             raise ValueError(f"dilations must be one or more steps of at least 1, found {self.dilations}")
         if self.hidden_size % self.num_attention_heads:

@@ -62,9 +62,9 @@ class RecordingReport:
     sampling_rate: float = 0.0
     mean: float = 0.0
     std: float = 1.0
+    breaks: list[int] = field(default_factory=list)
     windows: int = 0
     windows_rejected: int = 0
-    breaks: list[int] = field(default_factory=list)
     first_samples: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

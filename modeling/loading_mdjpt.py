@@ -17,6 +17,10 @@ class SaysWhatIsNew:
     """For models: weights of the encoder that were drawn at random are a warning, a head that is new is none."""
 
     base_model_prefix: str
+    # What every network here takes.
+    main_input_name = "input_values"
+    input_modalities: Any = ["time"]
+    supports_gradient_checkpointing = True
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *args, output_loading_info: bool = False, **kwargs):

@@ -22,7 +22,7 @@ from .errors_mdjpt import SignalError
 from .layers_masked_eeg import ConvTokenizer, sinusoid_filters
 from .loading_mdjpt import SaysWhatIsNew
 from .masked_prediction_mdjpt import masked_prediction
-from .task_head_mdjpt import PRIOR, STATISTICS, CarriesPipeline, TaskHead, init_statistics, task_head, task_loss
+from .task_head_mdjpt import PRIOR, CarriesPipeline, TaskHead, init_statistics, task_head, task_loss
 
 
 @dataclass
@@ -104,9 +104,6 @@ class MaskedEEGPreTrainedModel(SaysWhatIsNew, PreTrainedModel):
     config: MaskedEEGConfig
     config_class = MaskedEEGConfig  # read below transformers 5.0
     base_model_prefix = "masked_eeg"
-    main_input_name = "input_values"
-    input_modalities = ["time"]
-    supports_gradient_checkpointing = True
     _no_split_modules = [EncoderLayer.__name__]
     _supports_sdpa = True
 
@@ -277,9 +274,6 @@ class MaskedEEGForSequenceClassification(CarriesPipeline, MaskedEEGPreTrainedMod
     """The encoder with a task head: classes, several labels at once, or ratings (regression)."""
 
     _keys_to_ignore_on_load_unexpected = [r"^heads\.", r"^mask_embedding$", *PRIOR]
-    _keys_to_ignore_on_load_missing = [*STATISTICS, *PRIOR]  # classifiers of before have none, and answer as they did
-    # The head computes its own mean loss, so Trainer must divide it by the accumulation steps.
-    accepts_loss_kwargs = False
 
     def __init__(self, config: MaskedEEGConfig):
         super().__init__(config)
@@ -290,18 +284,13 @@ class MaskedEEGForSequenceClassification(CarriesPipeline, MaskedEEGPreTrainedMod
 
     @_or_tuple
     def forward(
-        self,
-        input_values: torch.Tensor,
-        labels: torch.Tensor | None = None,
-        **kwargs,
+        self, input_values: torch.Tensor, labels: torch.Tensor | None = None, **kwargs
     ) -> MaskedEEGClassifierOutput:
         """Classify windows.
 
         Args:
             input_values (`torch.Tensor` of shape `(batch, num_channels, samples)`): At least one second.
-            labels (`torch.Tensor`, *optional*): `(batch,)` classes; `(batch, num_labels)` zeros and ones for
-                `problem_type="multi_label_classification"`; `(batch,)` or `(batch, num_labels)` numbers for
-                `"regression"`. A class of -1 and a rating of NaN are left out.
+            labels (`torch.Tensor`, *optional*): Of the config's `problem_type`, see [`task_loss`].
             kwargs: Passed on to [`MaskedEEGModel`].
         """
         encoded = self.masked_eeg(input_values, return_dict=True, **kwargs)
@@ -319,6 +308,7 @@ from .coverage_mdjpt import
 from .edf_mdjpt import
 from .electrodes_mdjpt import
 from .elsewhere_mdjpt import
+from .encoder_configuration_mdjpt import
 from .exchange_mdjpt import
 from .feature_extraction_mdjpt import
 from .filtering_mdjpt import

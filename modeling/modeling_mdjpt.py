@@ -37,7 +37,7 @@ from .loading_mdjpt import SaysWhatIsNew
 from .masked_prediction_mdjpt import masked_prediction
 from .moments_mdjpt import GroupMoments
 from .objectives_mdjpt import covariance_alignment, group_covariances, inter_subject_alignment
-from .task_head_mdjpt import PRIOR, STATISTICS, CarriesPipeline, TaskHead, init_statistics, task_head, task_loss
+from .task_head_mdjpt import PRIOR, CarriesPipeline, TaskHead, init_statistics, task_head, task_loss
 
 
 @dataclass
@@ -98,9 +98,6 @@ class MDJPTPreTrainedModel(SaysWhatIsNew, PreTrainedModel):
     config: MDJPTConfig
     config_class = MDJPTConfig  # read below transformers 5.0
     base_model_prefix = "mdjpt"
-    main_input_name = "input_values"
-    input_modalities = ["time"]
-    supports_gradient_checkpointing = True
     _no_split_modules = [MLLALayer.__name__, ReleasedLayer.__name__]
 
     def compile_encoder(self, for_inference: bool = False, **options) -> None:
@@ -412,9 +409,6 @@ class MDJPTForSequenceClassification(CarriesPipeline, MDJPTPreTrainedModel):
     """The encoder with the paper's head: classes, several labels at once, or ratings (regression)."""
 
     _keys_to_ignore_on_load_unexpected = [r"^projector\.", r"^heads", *PRIOR]
-    _keys_to_ignore_on_load_missing = [*STATISTICS, *PRIOR]  # classifiers of before have none, and answer as they did
-    # The head computes its own mean loss, so Trainer must divide it by the accumulation steps.
-    accepts_loss_kwargs = False
 
     def __init__(self, config: MDJPTConfig):
         super().__init__(config)
@@ -435,9 +429,7 @@ class MDJPTForSequenceClassification(CarriesPipeline, MDJPTPreTrainedModel):
         Args:
             input_values (`torch.Tensor` of shape `(batch, num_channels, samples)`): At least one second.
             group_ids (`torch.Tensor` of shape `(batch,)`, *optional*): See [`MDJPTModel`].
-            labels (`torch.Tensor`, *optional*): `(batch,)` classes; `(batch, num_labels)` zeros and ones for
-                `problem_type="multi_label_classification"`; `(batch,)` or `(batch, num_labels)` numbers for
-                `"regression"`. A class of -1 and a rating of NaN are left out.
+            labels (`torch.Tensor`, *optional*): Of the config's `problem_type`, see [`task_loss`].
         """
         logits = self.classifier(self.mdjpt(input_values, group_ids).pooler_output)
         loss = None if labels is None else task_loss(logits, labels, self.config.problem_type)
@@ -455,6 +447,7 @@ from .coverage_mdjpt import
 from .edf_mdjpt import
 from .electrodes_mdjpt import
 from .elsewhere_mdjpt import
+from .encoder_configuration_mdjpt import
 from .exchange_mdjpt import
 from .feature_extraction_mdjpt import
 from .filtering_mdjpt import

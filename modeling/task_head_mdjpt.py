@@ -180,6 +180,10 @@ class CarriesPipeline:
 
     config: Any
     classifier: TaskHead
+    # Classifiers of before have none, and answer as they did.
+    _keys_to_ignore_on_load_missing: Any = [*STATISTICS, *PRIOR]
+    # The head computes its own mean loss, so Trainer must divide it by the accumulation steps.
+    accepts_loss_kwargs = False
 
     def save_pretrained(self, save_directory, *args, **kwargs) -> None:
         """Save weights, config and code, and with them what the pipeline needs."""

@@ -17,6 +17,7 @@ _FOUNDATIONS = ("mdjpt_hf.errors", "mdjpt_hf.schema", "mdjpt_hf.version", "mdjpt
 _BASE = (
     *_FOUNDATIONS,
     "mdjpt_hf.runtime.ownership",
+    "mdjpt_hf.runtime.writing",
     "mdjpt_hf.runtime.progress",
     "mdjpt_hf.runtime.importing",
     "mdjpt_hf.preprocessing",

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from datasets import DatasetInfo
 
+from mdjpt_hf.runtime.writing import whole_file
 from mdjpt_hf.schema import TRIAL_FEATURES, Trial
 
 #: What stands beside the rows: facts, options, shards with their hashes, and the scale of every recording.
@@ -120,12 +121,8 @@ def folder_metadata(folder: Path) -> dict[str, Any]:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON so that the file is either the old one or the whole new one."""
-    temporary = path.with_name(f".{path.name}.partial")
-    with open(temporary, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1, allow_nan=False)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
 
 
 def file_hash(path: Path) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from mdjpt_hf.data_scripts.recordings_marks import KINDS, read_marks
 from mdjpt_hf.errors import ConfigurationError, CorpusError, MDJPTError
 from mdjpt_hf.modeling.folders_mdjpt import recordings_in
+from mdjpt_hf.runtime.writing import whole_file, writable
 
 COLUMNS = ("file", "subject", "session", "stimulus", "onset", "duration", "label")
 _SUBJECT = re.compile(r"(?:^|[/_\-. ])(?:sub(?:j(?:ect)?)?|participant|vp|s|p)[-_ ]?(\d+)(?=$|[/_\-. ])", re.IGNORECASE)
@@ -117,17 +118,9 @@ def _number_repeats(rows: list[dict[str, str]], drafted: Drafted) -> None:
 
 
 def _write(out: Path, rows: list[dict[str, str]]) -> None:
-    temporary = out.with_name(f".{out.name}.partial")
-    try:
+    with writable(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
+        with whole_file(out) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
-        os.replace(temporary, out)
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot be written ({error.strerror or error})", path=out, value=str(out), remedy="Choose another place"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,11 @@ class Recognition:
     report: Any
     evidence: dict[str, float]
     chance: float
+
+    @property
+    def label(self) -> int:
+        """Number of the recording's label; of ratings the first."""
+        return 0 if self.ratings else self.labels.index(self.result["label"])
 
     @property
     def ratings(self) -> bool:
@@ -92,40 +97,47 @@ def recognise(
     inputs["notes"] = [*notes, *inputs["notes"]]
     progress(0.3, f"encoding {len(inputs['onsets'])} windows")
     outputs = recogniser.forward(inputs, windows_at_once=32, smoothing=smoothing)
-    result, scores, labels, label = read_out(recogniser, outputs)
-    best = np.sort(np.argsort(-scores[:, label], kind="stable")[:EVIDENCE_WINDOWS])
+    found = read_out(recogniser, path.name, inputs, outputs)
+    scores = found.scores[:, found.label]
+    best = np.sort(np.argsort(-scores, kind="stable")[:EVIDENCE_WINDOWS])
     lost = electrode_losses(
         recogniser,
         inputs["input_values"][best],
         inputs["report"].ch_names,
-        label,
+        found.label,
         lambda share: progress(0.6 + 0.4 * share, "silencing one electrode after the other"),
     )
-    surest = int(scores[:, label].argmax())
-    start = float(inputs["onsets"][surest])
-    signal, names, rate = _excerpt(recording, inputs["report"], surest, inputs["duration"])
-    return Recognition(
-        name=path.name,
+    signal, names, rate = _excerpt(recording, inputs["report"], int(scores.argmax()), inputs["duration"])
+    return replace(
+        found,
         signal=signal,
         ch_names=names,
         sampling_rate=rate,
-        shown=(start, start + inputs["duration"]),
-        onsets=np.asarray(inputs["onsets"]),
-        duration=inputs["duration"],
-        labels=labels,
-        scores=scores,
-        result=result,
-        report=inputs["report"],
         evidence={name: float(values.mean()) for name, values in lost.items()},
         chance=chance_level(np.array([*lost.values()])),
     )
 
 
-def read_out(recogniser: Any, outputs: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray, list[str], int]:
-    """What the pipeline returns, scores `(windows, labels)`, names of the labels, and the number of the recording's."""
-    result, scores = recogniser.postprocess(outputs), recogniser.scores(outputs["logits"]).numpy()
-    labels = [recogniser.model.config.id2label[number] for number in range(scores.shape[1])]
-    return result, scores, labels, labels.index(result["label"]) if "label" in result else 0
+def read_out(recogniser: Any, name: str, inputs: dict[str, Any], outputs: dict[str, Any]) -> Recognition:
+    """What the pipeline's steps found, with neither signal nor evidence; the likeliest window is the one shown."""
+    scores, report = recogniser.scores(outputs["logits"]).numpy(), inputs["report"]
+    found = Recognition(
+        name=name,
+        signal=np.empty((0, 0)),
+        ch_names=report.ch_names,
+        sampling_rate=report.sampling_rate,
+        shown=(0.0, inputs["duration"]),
+        onsets=np.asarray(inputs["onsets"]),
+        duration=inputs["duration"],
+        labels=[recogniser.model.config.id2label[number] for number in range(scores.shape[1])],
+        scores=scores,
+        result=recogniser.postprocess(outputs),
+        report=report,
+        evidence={},
+        chance=float("inf"),
+    )
+    start = float(found.onsets[scores[:, found.label].argmax()])
+    return replace(found, shown=(start, start + found.duration))
 
 
 def gather(files: Sequence[str], folder: Path) -> Path:

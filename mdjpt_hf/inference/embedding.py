@@ -1,6 +1,5 @@
 """Features of recordings and corpora as a table, for whatever comes after an encoder."""
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from mdjpt_hf.data.windows import read_windows
 from mdjpt_hf.errors import ConfigurationError, MDJPTError, located
 from mdjpt_hf.modeling.folders_mdjpt import is_folder_of_recordings, recordings_in
 from mdjpt_hf.modeling.reading_mdjpt import read_file
+from mdjpt_hf.runtime.writing import whole_file, writable
 
 #: What a file of features may be called.
 FORMATS = (".parquet", ".csv", ".npz")
@@ -52,28 +52,14 @@ class Embeddings:
             ConfigurationError: If the name ends otherwise, or nothing can be written there.
         """
         path = check_format(path)
-        temporary = path.with_name(f".{path.name}.partial")
-        try:
-            with open(temporary, "wb") as file:
-                if path.suffix == ".parquet":
-                    self.frame().to_parquet(file, index=False)
-                elif path.suffix == ".csv":
-                    self.frame().to_csv(file, index=False)
-                else:
-                    columns: dict[str, Any] = {
-                        name: _plain(self.windows[name].to_numpy()) for name in self.windows.columns
-                    }
-                    np.savez_compressed(file, features=self.features, **columns)
-            os.replace(temporary, path)
-        except OSError as error:
-            raise ConfigurationError(
-                f"cannot be written ({error.strerror or error})",
-                path=path,
-                value=str(path),
-                remedy="Choose another place",
-            ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
+        with writable(path), whole_file(path) as partial, open(partial, "wb") as file:
+            if path.suffix == ".parquet":
+                self.frame().to_parquet(file, index=False)
+            elif path.suffix == ".csv":
+                self.frame().to_csv(file, index=False)
+            else:
+                columns: dict[str, Any] = {name: _plain(self.windows[name].to_numpy()) for name in self.windows.columns}
+                np.savez_compressed(file, features=self.features, **columns)
         return path
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from transformers import AutoFeatureExtractor, AutoModelForSequenceClassification
 
 from mdjpt_hf.demo.figures import draw_timeline
@@ -19,6 +18,7 @@ from mdjpt_hf.errors import ConfigurationError, SignalError
 from mdjpt_hf.modeling.errors_mdjpt import is_ours
 from mdjpt_hf.modeling.folders_mdjpt import is_folder_of_recordings, recordings_in
 from mdjpt_hf.modeling.pipeline_mdjpt import EEGEmotionPipeline
+from mdjpt_hf.runtime.writing import whole_file, writable
 
 
 def open_recogniser(model: str, trust_remote_code: bool = False, device: str | None = None) -> EEGEmotionPipeline:
@@ -69,32 +69,13 @@ class Predictions:
         return render_all(self)
 
 
-def predict(
-    model: str,
-    path: Path | Sequence[Path],
-    smoothing: str = "none",
-    json_path: Path | None = None,
-    picture: Path | None = None,
-    trust_remote_code: bool = False,
-    **options: Any,
-) -> str:
-    """Recognise emotion in recordings.
-
-    Args:
-        model: Folder or Hub id of a classifier.
-        path: Of a recording, of several, or of a folder of recordings; files that belong to one lie beside it.
-        smoothing: Of the pipeline: none, causal or lds.
-        json_path, picture: Where to write everything, and the scores over time (of one recording).
-        trust_remote_code: Run the model's own code, which models of this package do not need.
-        options: See [`predict_all`].
-
-    Returns:
-        The table to print.
+def predict(model: str, path: Path | Sequence[Path], *outputs: Any, **options: Any) -> str:
+    """The table to print of what [`predict_all`] finds, whose arguments these are.
 
     Raises:
         MDJPTError: If no recording, or the model, cannot be used.
     """
-    return render_all(predict_all(model, path, smoothing, json_path, picture, trust_remote_code, **options))
+    return render_all(predict_all(model, path, *outputs, **options))
 
 
 def predict_all(
@@ -188,24 +169,7 @@ def _normalisation(recogniser: EEGEmotionPipeline) -> str:
 
 def _recognise(recogniser: EEGEmotionPipeline, path: Path, name: str, stated: dict, forward: dict) -> Recognition:
     inputs = recogniser.preprocess(path, **stated)
-    outputs = recogniser.forward(inputs, **forward)
-    result, scores, labels, label = read_out(recogniser, outputs)
-    best = float(inputs["onsets"][scores[:, label].argmax()])
-    return Recognition(
-        name=name,
-        signal=np.empty((0, 0)),
-        ch_names=inputs["report"].ch_names,
-        sampling_rate=inputs["report"].sampling_rate,
-        shown=(best, best + inputs["duration"]),
-        onsets=np.asarray(inputs["onsets"]),
-        duration=inputs["duration"],
-        labels=labels,
-        scores=scores,
-        result=result,
-        report=inputs["report"],
-        evidence={},
-        chance=float("inf"),
-    )
+    return read_out(recogniser, name, inputs, recogniser.forward(inputs, **forward))
 
 
 def _write(
@@ -222,13 +186,8 @@ def _write(
 
 
 def _put(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with writable(path), whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _as_csv(found: Sequence[Recognition]) -> str:

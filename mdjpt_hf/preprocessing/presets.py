@@ -87,6 +87,15 @@ class Preprocessed:
         """
         return find_span(onset, duration, self.stretches, self.sampling_rate)
 
+    def cut(self, span: Span) -> dict[str, Any]:
+        """What a `Trial` has from its recording: `signal` `(channels, samples)`, rate, names, preset."""
+        return {
+            "signal": self.signal[:, span.start : span.stop],
+            "sampling_rate": self.sampling_rate,
+            "ch_names": self.ch_names,
+            "preprocessing": self.id,
+        }
+
     def is_silent(self, start: int, stop: int) -> bool:
         """Whether next to nothing was recorded from sample `start` to `stop`, measured against the whole recording."""
         return _typical(self.signal[:, start:stop]) < SILENT * _typical(self.signal)

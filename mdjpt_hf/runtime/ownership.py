@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.runtime.writing import writable
 
 #: Beside the lock: who holds it, for the message to the next one.
 _OWNER = ".owner"
@@ -74,10 +75,7 @@ def take(file: Path, folder: Path, wait: float = 0.0) -> Ownership:
             lock.acquire(timeout=wait)
     except Timeout:
         raise InUseError(
-            f"is in use by {_owner(file)}",
-            path=folder,
-            value=str(folder),
-            remedy="Wait until it ends, end it, or choose another folder",
+            f"is in use by {_owner(file)}", path=folder, value=str(folder), remedy="Wait, end it, or choose another"
         ) from None
     except NotImplementedError:  # some network file systems have no locks
         warnings.warn(f"{folder} lies on a file system without locks: let no two runs write it", stacklevel=2)
@@ -106,16 +104,9 @@ def owned_output(folder: Path) -> Iterator[None]:
         ConfigurationError: If nothing can be written beside it.
     """
     lock = lock_beside(folder)
-    try:
+    with writable(folder):
         lock.parent.mkdir(parents=True, exist_ok=True)
         ownership = take(lock, folder)
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot be written ({error.strerror or error})",
-            path=folder,
-            value=str(folder),
-            remedy="Make the place writable, or choose another folder",
-        ) from error
     try:
         yield
     finally:

@@ -24,11 +24,7 @@ from mdjpt_hf.modeling.modeling_masked_eeg import (
     MaskedEEGForSequenceClassification,
     MaskedEEGModel,
 )
-from mdjpt_hf.modeling.modeling_mdjpt import (
-    MDJPTForPreTraining,
-    MDJPTForSequenceClassification,
-    MDJPTModel,
-)
+from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining, MDJPTForSequenceClassification, MDJPTModel
 from mdjpt_hf.modeling.pipeline_mdjpt import TASK, EEGEmotionPipeline
 
 MODELS: dict[Any, dict[Any, Any]] = {

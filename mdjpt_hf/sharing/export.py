@@ -1,7 +1,6 @@
 """A model as one ONNX file, for programs without PyTorch."""
 
 import json
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from torch import nn
 from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedModel
 
 from mdjpt_hf.errors import ConfigurationError, MDJPTError
+from mdjpt_hf.runtime.writing import whole_file, writable
 from mdjpt_hf.version import __version__
 
 #: Largest difference from PyTorch that a file may show.
@@ -84,17 +84,13 @@ def export_onnx(name: str, path: Path, trust_remote_code: bool = False, whole_re
         )
     assert program is not None  # it is None only where the exporter writes the file itself
     program.model.metadata_props.update(_facts(config, whole_recording))
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with writable(path), whole_file(path) as partial:
         program.save(str(partial))
         difference = _difference(network, partial, config)
         if not difference <= TOLERANCE:
             raise MDJPTError(
                 f"the file differs from PyTorch by {difference:.2g}", path=path, value=difference, remedy="Report it"
             )
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     size = path.stat().st_size / 2**20
     return (
         f"{path}, {size:.1f} MiB: input_values (batch, {config.num_channels}, samples at {config.sampling_rate} Hz) -> "

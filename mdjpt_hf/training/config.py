@@ -138,10 +138,10 @@ class RunConfig:
     num_workers: int = 0
     num_threads: int = 0
     log_steps: int = 10
+    trackers: tuple[str, ...] = ("tensorboard",)
     eval_steps: int = 100
     checkpoint_steps: int = 100
     keep_checkpoints: int = 2
-    trackers: tuple[str, ...] = ("tensorboard",)
     push_to_hub: str = ""
     push_private: bool = False
     push_licence: str = ""

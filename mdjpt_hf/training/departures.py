@@ -67,8 +67,7 @@ def _differing_network(config: RunConfig, published: RunConfig) -> dict[str, tup
     """Field of the network's configuration -> (published, here)."""
     theirs, ours = published.model_config(), config.model_config()
     skipped = _NOT_NETWORK | ({"max_clusters"} if config.objective == "mdjpt+masked" else set())
-    names = [entry.name for entry in dataclasses.fields(OBJECTIVES[config.objective][0])]
-    own = [name for name in names if name in OBJECTIVES[config.objective][0].__annotations__ and name not in skipped]
+    own = [name for name in OBJECTIVES[config.objective][0].own_fields() if name not in skipped]
     return {
         name: (getattr(theirs, name), getattr(ours, name))
         for name in own

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from mdjpt_hf.data_scripts.base import UnitReport
-from mdjpt_hf.data_scripts.downloaded import MarkedTrial, SourceRecording
 from mdjpt_hf.data_scripts.files import read_recording
+from mdjpt_hf.data_scripts.marked import MarkedTrial, SourceRecording
 from mdjpt_hf.data_scripts.recordings import Recordings
 from mdjpt_hf.data_scripts.seed import SEED
 from mdjpt_hf.errors import CorpusError

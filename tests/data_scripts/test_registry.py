@@ -2,17 +2,21 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+import mdjpt_hf
 from mdjpt_hf.cli import app
 from mdjpt_hf.data_scripts import BUILDERS, builder_class
 from mdjpt_hf.data_scripts.downloaded import DownloadedCorpus
+from mdjpt_hf.data_scripts.published import published
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.schema import EMOTIONS, VALENCE_CLASSES
 
+FACTS = Path(mdjpt_hf.__file__).parent / "data_scripts" / "facts"
 DOWNLOADED = [name for name in BUILDERS if issubclass(builder_class(name), DownloadedCorpus)]
 
 
@@ -34,6 +38,18 @@ def test_every_corpus_is_described(name):
     assert str(builder.expected_subjects) in about.size
     for meaning in builder.classes:
         assert meaning.emotion in (None, *EMOTIONS) and meaning.valence in (None, *VALENCE_CLASSES)
+
+
+def test_every_file_of_facts_belongs_to_a_corpus():
+    told = {file.stem: tomllib.loads(file.read_text(encoding="utf-8")) for file in FACTS.glob("*.toml")}
+    shared = {f"_{name}" for facts in told.values() for name in facts.get("shares", ())}
+    assert set(told) == {*DOWNLOADED, *shared}
+
+
+def test_facts_of_a_corpus_win_over_those_it_shares():
+    about, classes = published("seed_ger")
+    assert about.licence == published("seed")[0].licence and about.citation == published("seed_fra")[0].citation
+    assert (about.label_source, about.label_names, classes) == ("none", (), ())
 
 
 @pytest.mark.parametrize("name", DOWNLOADED)

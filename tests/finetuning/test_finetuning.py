@@ -15,7 +15,12 @@ from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.data.targets import Target, find_target
 from mdjpt_hf.data_scripts.simulated import SimulatedCorpora
 from mdjpt_hf.errors import CardError, CheckpointError, ConfigurationError, CorpusError
-from mdjpt_hf.finetuning.scores import recording_features, side_score, verdict
+from mdjpt_hf.evaluation.encoders import Encoder
+from mdjpt_hf.evaluation.protocols import Protocol, Split
+from mdjpt_hf.evaluation.readout import Features
+from mdjpt_hf.evaluation.reports import plain
+from mdjpt_hf.evaluation.scores import Effort, evaluate_pool
+from mdjpt_hf.finetuning.scores import PERMUTATIONS, _pool, recording_features, side_score, verdict
 from mdjpt_hf.finetuning.train import FinetuneConfig, _load, _weighted_loss, finetune, schedule
 from mdjpt_hf.finetuning.windows import LabelledDataset, RecordingSampler, split_subjects
 from mdjpt_hf.schema import EMOTIONS, VALENCE_CLASSES
@@ -429,3 +434,42 @@ def test_a_classifier_learns_what_can_be_learnt(encoder, data, tmp_path, monkeyp
     finetune(config(encoder, data, out, epochs=0, stride_seconds=5.0, learning_rate=2e-3))
     record = json.loads((out / "finetune.json").read_text())
     assert record["training"]["score"]["mean"] > 0.95 and record["validation"]["score"]["mean"] > 0.8
+
+
+def test_the_same_answers_have_the_same_score_by_every_door(judged, monkeypatch):
+    """What `finetune` says of a classifier is what an evaluation says of it on the same people, its null included."""
+    model, windows, _ = judged
+    monkeypatch.setattr(windows, "stimulus", np.array([f"clip {place % 4}" for place in windows.trial]))
+    logits = np.random.default_rng(3).normal(size=(len(windows), 3)) + np.eye(3)[windows.label]
+    monkeypatch.setattr("mdjpt_hf.finetuning.scores._answers", lambda model, windows, chosen: logits[chosen])
+    people = np.unique(windows.subject)
+    tested = np.isin(windows.subject, people[:3])
+    told = side_score(model, windows, np.flatnonzero(tested))
+
+    pool = _pool(windows, np.arange(len(windows)), windows.label)
+    known = Encoder("classifier", {}, fit=lambda pool: lambda train, label, asked, seed: logits[None, asked])
+    protocol = Protocol("leave-one-subject-out", stimulus_disjoint=False, validation=0.0)
+    split = Split("seen", tuple(people[3:]), (), tuple(people[:3]))
+    work = Effort(scratch_permutations=PERMUTATIONS)
+    entry = plain(evaluate_pool(Features(pool), [known], protocol, [split], work)["classifier"])
+    assert told["score"] == entry["score"] and told["chance"] == entry["null"]
+    assert told["per_subject"] == entry["per_subject"]
+    assert 0.34 < told["score"]["mean"] < 1 and told["chance"]["low"] < told["chance"]["high"]
+
+
+def test_ratings_are_judged_by_the_engine(judged, monkeypatch):
+    model, windows, chosen = judged
+    wanted = np.random.default_rng(1).uniform(size=(len(windows), 2))
+    wanted = wanted[windows.trial]  # a report for each trial
+    wanted[:, 1] = 0.5
+    wanted[windows.subject == windows.subject[0], 0] = np.nan
+    monkeypatch.setattr(windows, "label", wanted)
+    monkeypatch.setattr(windows, "stimulus", np.array([f"clip {number}" for number in windows.trial]))
+    monkeypatch.setattr(windows, "target", Target("ratings", ("valence", "arousal"), []))
+    for answers, good in ((np.nan_to_num(wanted), True), (np.full_like(wanted, 0.5), False)):
+        monkeypatch.setattr("mdjpt_hf.finetuning.scores._answers", lambda *given, answers=answers: answers)
+        told = side_score(model, windows, chosen)
+        assert told["above_chance"] == good and set(told["ratings"]) == {"valence"}  # nobody's arousal varies
+        assert told["ratings"]["valence"]["score"]["mean"] == pytest.approx(1.0 if good else 0.0)
+        assert "concordance of valence" in verdict(told, told, "")[0]
+        json.dumps(told, allow_nan=False)

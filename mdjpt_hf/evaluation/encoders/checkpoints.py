@@ -73,9 +73,7 @@ def checkpoint_montage(name: str) -> str:
         return ""
     except (ValueError, AttributeError) as error:
         raise CheckpointError(
-            f"has a {FEATURE_EXTRACTOR_NAME} that cannot be read: {error}",
-            path=name,
-            remedy="Copy it again from where the model was saved",
+            f"has a {FEATURE_EXTRACTOR_NAME} that cannot be read: {error}", path=name, remedy="Copy the original again"
         ) from error
 
 

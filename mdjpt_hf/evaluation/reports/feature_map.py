@@ -1,6 +1,5 @@
 """Features before and after the encoder as a map (t-SNE), coloured by dataset, subject and emotion."""
 
-import os
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from mdjpt_hf.errors import RecordError
 from mdjpt_hf.evaluation.reports.canvas import COLOURS, colour_of, mark_of
+from mdjpt_hf.runtime.writing import whole_file
 
 #: Windows a file holds and a map shows at most.
 SHOWN_WINDOWS = 1200
@@ -51,12 +51,8 @@ def write_sample(path: Path, sample: FeatureSample) -> None:
     """Write a sample as compressed NumPy arrays, so that the file is either the old one or the whole new one."""
     arrays: dict[str, Any] = {f"{_FEATURES}{name}": values for name, values in sample.features.items()}
     arrays |= {"before": np.array(sample.before, dtype=str), **sample.names}
-    temporary = path.with_name(f".{path.name}.partial")
-    with open(temporary, "wb") as file:
+    with whole_file(path) as partial, open(partial, "wb") as file:
         np.savez_compressed(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def read_sample(path: Path) -> FeatureSample:

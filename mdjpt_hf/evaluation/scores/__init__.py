@@ -5,7 +5,7 @@ from mdjpt_hf.evaluation.scores.metrics import Accuracy, BalancedAccuracy, all_m
 from mdjpt_hf.evaluation.scores.nulls import labellings, null_in_words
 from mdjpt_hf.evaluation.scores.rating_metrics import ConcordanceCorrelation, all_rating_metrics
 from mdjpt_hf.evaluation.scores.ratings import SCORE_OF_RATINGS
-from mdjpt_hf.evaluation.scores.scoring import Effort, evaluate_pool
+from mdjpt_hf.evaluation.scores.scoring import Effort, entry_of, evaluate_pool
 from mdjpt_hf.evaluation.scores.statistics import (
     Interval,
     holm,
@@ -25,6 +25,7 @@ __all__ = [
     "SCORE_OF_RATINGS",
     "all_metrics",
     "all_rating_metrics",
+    "entry_of",
     "evaluate_pool",
     "holm",
     "judged",

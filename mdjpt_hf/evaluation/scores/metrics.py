@@ -38,25 +38,29 @@ Args:
 
 
 class _Metric(evaluate.Metric):
-    """Predictions and true classes in, one number out; a subclass says its name, its meaning and its function."""
+    """Predictions and true classes in, one number out; a subclass names it and the function, and tells its meaning."""
 
     score_name: str
-    meaning: str
     function: Callable[..., float]
     prediction: Any = datasets.Value("int64")
     reference: Any = datasets.Value("int64")
     inputs = _CLASS_INPUTS
 
+    def __init_subclass__(cls, score: str = "", by: Callable[..., float] | None = None) -> None:
+        super().__init_subclass__()
+        if by is not None:
+            cls.score_name, cls.function = score, staticmethod(by)
+
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
-            description=self.meaning,
+            description=self.__doc__ or self.score_name,
             citation="",
             inputs_description=self.inputs,
             features=datasets.Features({"predictions": self.prediction, "references": self.reference}),
         )
 
     def _compute(self, predictions, references) -> dict[str, float]:
-        return {self.score_name: float(type(self).function(references, predictions))}
+        return {self.score_name: float(self.function(references, predictions))}
 
 
 class _ScoreMetric(_Metric):
@@ -64,40 +68,24 @@ class _ScoreMetric(_Metric):
     inputs = _SCORE_INPUTS
 
 
-class Accuracy(_Metric):
+class Accuracy(_Metric, score="accuracy", by=accuracy_score):
     """Share of windows classified correctly."""
 
-    score_name = "accuracy"
-    meaning = "Share of windows classified correctly."
-    function = staticmethod(accuracy_score)
 
-
-class BalancedAccuracy(_Metric):
+class BalancedAccuracy(_Metric, score="balanced_accuracy", by=balanced_accuracy_score):
     """Mean over classes of the share classified correctly, so that a frequent class counts no more than a rare one."""
-
-    score_name = "balanced_accuracy"
-    meaning = "Mean recall over classes."
-    function = staticmethod(balanced_accuracy_score)
 
 
 def _macro_f1(references, predictions) -> float:
     return float(f1_score(references, predictions, average="macro", zero_division=0.0))
 
 
-class MacroF1(_Metric):
-    """Mean over classes of the harmonic mean of precision and recall."""
-
-    score_name = "macro_f1"
-    meaning = "Mean over classes of the harmonic mean of precision and recall; 0 for a class never predicted."
-    function = staticmethod(_macro_f1)
+class MacroF1(_Metric, score="macro_f1", by=_macro_f1):
+    """Mean over classes of the harmonic mean of precision and recall; 0 for a class never predicted."""
 
 
-class CohenKappa(_Metric):
+class CohenKappa(_Metric, score="cohen_kappa", by=cohen_kappa_score):
     """Agreement beyond what the frequencies of the classes give by themselves."""
-
-    score_name = "cohen_kappa"
-    meaning = "Agreement beyond that of independent draws with the same frequencies of classes."
-    function = staticmethod(cohen_kappa_score)
 
 
 def _one_against_rest(score: Callable[..., float], references, predictions) -> float:
@@ -120,20 +108,12 @@ def _auprc(references, predictions) -> float:
     return _one_against_rest(average_precision_score, references, predictions)
 
 
-class AUROC(_ScoreMetric):
+class AUROC(_ScoreMetric, score="auroc", by=_auroc):
     """Area under the receiver operating characteristic, each class against the rest, mean over classes that occur."""
 
-    score_name = "auroc"
-    meaning = "Area under the receiver operating characteristic, one class against the rest, macro average."
-    function = staticmethod(_auroc)
 
-
-class AUPRC(_ScoreMetric):
+class AUPRC(_ScoreMetric, score="auprc", by=_auprc):
     """Average precision, each class against the rest, mean over classes that occur."""
-
-    score_name = "auprc"
-    meaning = "Average precision (area under precision and recall), one class against the rest, macro average."
-    function = staticmethod(_auprc)
 
 
 def expected_calibration_error(references: Any, predictions: Any) -> float:
@@ -143,12 +123,8 @@ def expected_calibration_error(references: Any, predictions: Any) -> float:
     return float(np.sum(share * np.abs(accuracy - confidence)))
 
 
-class ExpectedCalibrationError(_ScoreMetric):
+class ExpectedCalibrationError(_ScoreMetric, score="expected_calibration_error", by=expected_calibration_error):
     """How far the confidence of the predicted class lies from how often it is right."""
-
-    score_name = "expected_calibration_error"
-    meaning = f"Distance between confidence and accuracy, weighted mean over {CALIBRATION_BINS} equal bins."
-    function = staticmethod(expected_calibration_error)
 
 
 SCORE_METRICS: tuple[type[_Metric], ...] = (AUROC, AUPRC, ExpectedCalibrationError)

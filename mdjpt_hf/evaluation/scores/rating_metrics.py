@@ -52,28 +52,16 @@ class _RatingMetric(_Metric):
     inputs = _INPUTS
 
 
-class ConcordanceCorrelation(_RatingMetric):
-    """Lin's concordance correlation coefficient (CCC): correlation that scale and offset can only lower."""
-
-    score_name = "concordance_correlation"
-    meaning = "Lin's concordance correlation coefficient, from -1 to 1."
-    function = staticmethod(concordance)
+class ConcordanceCorrelation(_RatingMetric, score="concordance_correlation", by=concordance):
+    """Lin's concordance correlation coefficient (CCC): correlation, which scale and offset only lower; -1 to 1."""
 
 
-class PearsonR(_RatingMetric):
+class PearsonR(_RatingMetric, score="pearson_r", by=pearson):
     """Pearson's correlation coefficient."""
 
-    score_name = "pearson_r"
-    meaning = "Pearson's correlation coefficient."
-    function = staticmethod(pearson)
 
-
-class RootMeanSquaredError(_RatingMetric):
-    """Root of the mean squared error."""
-
-    score_name = "root_mean_squared_error"
-    meaning = "Root of the mean squared error, in the unit of the ratings."
-    function = staticmethod(root_mean_squared_error)
+class RootMeanSquaredError(_RatingMetric, score="root_mean_squared_error", by=root_mean_squared_error):
+    """Root of the mean squared error, in the unit of the ratings."""
 
 
 RATING_METRICS: tuple[type[_RatingMetric], ...] = (ConcordanceCorrelation, PearsonR, RootMeanSquaredError)

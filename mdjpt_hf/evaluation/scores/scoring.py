@@ -85,9 +85,7 @@ def evaluate_pool(
         dealt = labellings(pool, effort.of(protocol, encoder), effort.seed)
         with threadpool_limits(1, user_api="blas"):  # thousands of small matrices: threads would wait for each other
             answered = [(ask(labelling), labelling.label) for labelling in dealt]
-        rows[encoder.name] = (
-            rating_entry(pool, subjects, answered) if pool.rated else _entry(pool, subjects, answered, metrics)
-        )
+        rows[encoder.name] = entry_of(pool, subjects, answered, metrics)
         if effort.importance and not pool.rated and encoder.features is not None:
             found = channel_importance(features, encoder, protocol, list(splits), effort.seed, answered[0][0])
             rows[encoder.name]["importance"] = found
@@ -99,6 +97,22 @@ def evaluate_pool(
         )
     _compare(rows)
     return rows
+
+
+def entry_of(
+    pool: Pool, subjects: np.ndarray, answered: list[tuple[Answers, np.ndarray]], metrics: bool = True
+) -> dict[str, Any]:
+    """What a record says of answers: score, null, p-value and what else there is to say of classes, or of a rating.
+
+    Args:
+        subjects: Names of those tested.
+        answered: Answers and the labels asked for, the true labelling first, then permutations.
+        metrics: Whether metrics of classes beside the score are computed.
+
+    Raises:
+        CorpusError: If no tested subject's ratings vary.
+    """
+    return rating_entry(pool, subjects, answered) if pool.rated else _entry(pool, subjects, answered, metrics)
 
 
 def _entry(

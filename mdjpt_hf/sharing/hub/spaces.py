@@ -1,6 +1,7 @@
 """A Space on its way to the Hub: a folder with an app, sent whole."""
 
 from pathlib import Path
+from typing import Any
 
 from mdjpt_hf.errors import HubError
 from mdjpt_hf.sharing.hub.files import CHECKSUMS_FILE, SharedFile, with_checksums
@@ -9,14 +10,7 @@ from mdjpt_hf.version import __version__
 
 
 def push_space(
-    folder: str | Path,
-    repo_id: str,
-    *,
-    private: bool = False,
-    revision: str = "",
-    create_pr: bool = False,
-    dry_run: bool = False,
-    to_folder: str | Path | None = None,
+    folder: str | Path, repo_id: str, *, dry_run: bool = False, to_folder: str | Path | None = None, **where: Any
 ) -> Pushed:
     """Send the folder of a Gradio Space as one commit, compared afterwards.
 
@@ -24,7 +18,8 @@ def push_space(
 
     Args:
         folder: With `app.py` and a `README.md` that opens with the Space's settings.
-        repo_id, private, revision, create_pr, dry_run, to_folder: See [`mdjpt_hf.sharing.hub.push_model`].
+        repo_id, dry_run, to_folder: See [`mdjpt_hf.sharing.hub.push_model`].
+        where: `private`, `revision` and `create_pr` of [`mdjpt_hf.sharing.hub.Destination`].
 
     Raises:
         HubError: If it is no folder of a Space, or the Hub refuses.
@@ -47,5 +42,5 @@ def push_space(
         for place in places
         if place not in hidden and place.as_posix() != CHECKSUMS_FILE
     ]
-    to = Destination(repo_id, "space", private, revision, create_pr)
+    to = Destination(repo_id, "space", **where)
     return push(with_checksums(files), to, f"Space by mdjpt-hf {__version__}", dry_run, to_folder)
