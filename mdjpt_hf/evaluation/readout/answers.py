@@ -57,7 +57,8 @@ def answer(
     found: list[list[tuple]] = [[] for _ in labellings]
     for number, split in enumerate(splits):
         sides = [
-            tuple(part[kept[part]] for part in split.parts(pool.subject, labelling.stimulus)) for labelling in labellings
+            tuple(part[kept[part]] for part in split.parts(pool.subject, labelling.stimulus))
+            for labelling in labellings
         ]
         usable = [place for place, parts in enumerate(sides) if len(parts[0]) and len(parts[2])]
         if usable:
@@ -105,9 +106,7 @@ def _temperature(pool: Pool, protocol: Protocol, task: _Task, logits: np.ndarray
     return DEFAULT_TEMPERATURE if protocol.head == "ridge" and not protocol.votes else 1.0
 
 
-def _choose(
-    head: Head, pool: Pool, protocol: Protocol, tasks: list[_Task], seed: int
-) -> list[tuple[np.ndarray, int]]:
+def _choose(head: Head, pool: Pool, protocol: Protocol, tasks: list[_Task], seed: int) -> list[tuple[np.ndarray, int]]:
     """For validation and test windows of every task the answers that count, and the number of the candidate.
 
     It is the middle one where nobody is left to choose.
@@ -137,9 +136,7 @@ def _by_folds(head: Head, pool: Pool, tasks: list[_Task], quality: Callable, see
     firsts = [np.isin(pool.subject[task.train], np.unique(pool.subject[task.train])[::2]) for task in tasks]
     totals: list[Any] = [0] * len(tasks)
     for halves in (firsts, [~first for first in firsts]):
-        problems = [
-            task.on(task.train[half], task.train[~half]) for task, half in zip(tasks, halves, strict=True)
-        ]
+        problems = [task.on(task.train[half], task.train[~half]) for task, half in zip(tasks, halves, strict=True)]
         for place, found in enumerate(head(problems, seed) if problems else []):
             asked = problems[place].asked
             totals[place] = totals[place] + quality(found, tasks[place].label[asked]) * len(asked)

@@ -1,6 +1,7 @@
 """From an encoder and a protocol to answers: features computed once, heads trained in every split."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,6 +31,23 @@ class Features:
         return self._known[key]
 
 
+#: Answers of one candidate that are held at once, of all labellings that are answered for together.
+_TOGETHER = 2**22
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Answers for a labelling of the windows, or with `all` for many, which takes less time than one after the other.
+
+    Confidences are those of the first of many: of the others only which class is likeliest counts.
+    """
+
+    all: Callable[[Sequence[Labelling]], list[Answers]]
+
+    def __call__(self, labelling: Labelling) -> Answers:
+        return self.all([labelling])[0]
+
+
 def asker(
     features: Features,
     encoder: Encoder,
@@ -37,8 +55,8 @@ def asker(
     splits: list[Split],
     seed: int,
     changed: np.ndarray | None = None,
-) -> Callable[[Sequence[Labelling]], list[Answers]]:
-    """What answers for labellings of the windows; confidences are those of the first.
+) -> Asker:
+    """What answers for labellings of the windows.
 
     Args:
         changed: `(windows, size)` features that take the place of the encoder's where windows are tested; heads are
@@ -48,20 +66,16 @@ def asker(
     if protocol.name == "zero-shot":
         known = features.of(encoder, protocol.encoder_groups) if changed is None else changed
         neighbours = Neighbours(prepare(known, pool, protocol, np.ones(len(pool), dtype=bool)), pool, protocol)
-        return lambda labellings: [neighbours.answer(labelling) for labelling in labellings]
+        return Asker(lambda labellings: [neighbours.answer(labelling) for labelling in labellings])
     heads = _heads(features, encoder, protocol, splits, changed)
     kept = kept_windows(pool, protocol, seed)
     together = max(1, _TOGETHER // (len(pool) * len(pool.classes)))
 
-    def ask(labellings: Sequence[Labelling]) -> list[Answers]:
+    def all_of(labellings: Sequence[Labelling]) -> list[Answers]:
         parts = (labellings[start : start + together] for start in range(0, len(labellings), together))
         return [found for part in parts for found in answer(heads, pool, protocol, splits, part, seed, kept)]
 
-    return ask
-
-
-#: Answers of one candidate that are held at once, of all labellings that are answered for together.
-_TOGETHER = 2**22
+    return Asker(all_of)
 
 
 def _heads(

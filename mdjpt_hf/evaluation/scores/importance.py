@@ -37,7 +37,7 @@ def channel_importance(
         changed = features.of(encoder, protocol.encoder_groups).copy()
         found = encoder.features(replace(tested, silenced=name), protocol.encoder_groups)  # type: ignore[misc]
         changed[np.isin(pool.corpus, tested.corpus)] = found
-        (silenced,) = asker(features, encoder, protocol, splits, seed, changed)([truth])
+        silenced = asker(features, encoder, protocol, splits, seed, changed)(truth)
         lost.append(_scores(pool, answers) - _scores(pool, silenced))
     probability, accuracy = np.array(lost).reshape(-1, 2).T
     return {"electrodes": names, "probability": probability, "accuracy": accuracy}

@@ -84,7 +84,7 @@ def evaluate_pool(
         ask = asker(features, encoder, protocol, list(splits), effort.seed)
         dealt = labellings(pool, effort.of(protocol, encoder), effort.seed)
         with threadpool_limits(1, user_api="blas"):  # thousands of small matrices: threads would wait for each other
-            answered = list(zip(ask(dealt), (labelling.label for labelling in dealt), strict=True))
+            answered = list(zip(ask.all(dealt), (labelling.label for labelling in dealt), strict=True))
         rows[encoder.name] = (
             rating_entry(pool, subjects, answered) if pool.rated else _entry(pool, subjects, answered, metrics)
         )
