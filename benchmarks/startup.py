@@ -1,8 +1,8 @@
 """What importing and asking for help cost: `python benchmarks/startup.py`.
 
-Starts a fresh interpreter that does nothing, one that imports this package, `mdjpt --help`, and a model's class with all
-that it needs, in turns, so that whatever else the machine does meets all of them. Prints the median and the fastest, and
-what each adds to Python itself; exits with 1 if one of the first two adds more than a second.
+Starts a fresh interpreter that does nothing, one that imports this package, `mdjpt --help`, and a model's class with
+all that it needs, in turns, so that whatever else the machine does meets all of them. Prints the median and the
+fastest, and what each adds to Python itself; exits with 1 if one of the first two adds more than a second.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """mdjpt-hf: joint pre-training on many EEG emotion corpora, native to the Hugging Face Hub.
 
 After importing this, transformers' auto classes know the models. Nothing large is loaded for it: they are registered
-when the auto classes, or classes of ours, are first imported. The `mdjpt` command registers them when it runs something,
-and the processes in which it prepares data never do.
+when the auto classes, or classes of ours, are first imported. The `mdjpt` command registers them when it runs
+something, and the processes in which it prepares data never do.
 """
 
 from importlib import import_module

@@ -56,13 +56,13 @@ def answer(
     """
     found: list[list[tuple]] = [[] for _ in labellings]
     for number, split in enumerate(splits):
-        sides = [
+        sides: list[Any] = [
             tuple(part[kept[part]] for part in split.parts(pool.subject, labelling.stimulus))
             for labelling in labellings
         ]
         usable = [place for place, parts in enumerate(sides) if len(parts[0]) and len(parts[2])]
         if usable:
-            tasks = [_Task(*sides[place], labellings[place].label) for place in usable]
+            tasks = [_Task(*sides[place], label=labellings[place].label) for place in usable]
             chosen = _choose(head_of(number), pool, protocol, tasks, seed + number)
             for place, task, (logits, candidate) in zip(usable, tasks, chosen, strict=True):
                 temperature = _temperature(pool, protocol, task, logits) if place == 0 else 1.0

@@ -45,6 +45,7 @@ class Asker:
     all: Callable[[Sequence[Labelling]], list[Answers]]
 
     def __call__(self, labelling: Labelling) -> Answers:
+        """Answers for one, with its confidences."""
         return self.all([labelling])[0]
 
 
