@@ -56,13 +56,10 @@ def answer(
     """
     found: list[list[tuple]] = [[] for _ in labellings]
     for number, split in enumerate(splits):
-        sides: list[Any] = [
-            tuple(part[kept[part]] for part in split.parts(pool.subject, labelling.stimulus))
-            for labelling in labellings
-        ]
-        usable = [place for place, parts in enumerate(sides) if len(parts[0]) and len(parts[2])]
+        everyone = [_task(split, pool, labelling, kept) for labelling in labellings]
+        usable = [place for place, task in enumerate(everyone) if len(task.train) and len(task.test)]
         if usable:
-            tasks = [_Task(*sides[place], label=labellings[place].label) for place in usable]
+            tasks = [everyone[place] for place in usable]
             chosen = _choose(head_of(number), pool, protocol, tasks, seed + number)
             for place, task, (logits, candidate) in zip(usable, tasks, chosen, strict=True):
                 temperature = _temperature(pool, protocol, task, logits) if place == 0 else 1.0
@@ -95,6 +92,11 @@ class _Task(NamedTuple):
 
     def on(self, train: np.ndarray, asked: np.ndarray) -> Problem:
         return Problem(train, self.label[train], asked)
+
+
+def _task(split: Split, pool: Pool, labelling: Labelling, kept: np.ndarray) -> _Task:
+    train, validation, test = (part[kept[part]] for part in split.parts(pool.subject, labelling.stimulus))
+    return _Task(train, validation, test, labelling.label)
 
 
 def _temperature(pool: Pool, protocol: Protocol, task: _Task, logits: np.ndarray) -> float:
