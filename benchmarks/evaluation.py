@@ -4,6 +4,10 @@ Prints processor time on one core, and each figure also as a ratio to the plain 
 same run: normalising and smoothing 45 sessions of 1725 windows and 512 features, the three strengths of the ridge
 head, and a labelling of the zero-shot null. Exits with 1 if results differ by more than 1e-5 or the first takes more
 than a second.
+
+With `--table FACTOR` it scores four encoders on 1440 windows instead, zero-shot and few-shot, with FACTOR times the
+default permutations, and prints seconds; runs with the code of two builds alike (`PYTHONPATH`), so that both can be
+measured in turns.
 """
 
 import argparse
@@ -19,9 +23,11 @@ import numpy as np
 from sklearn import linear_model
 from threadpoolctl import threadpool_limits
 
-from mdjpt_hf.evaluation.protocols import honest
-from mdjpt_hf.evaluation.readout import Neighbours
+from mdjpt_hf.evaluation.encoders import Encoder
+from mdjpt_hf.evaluation.protocols import Pool, draw_splits, honest
+from mdjpt_hf.evaluation.readout import Features, Neighbours
 from mdjpt_hf.evaluation.readout.ridge import STRENGTHS, Ridge
+from mdjpt_hf.evaluation.scores import Effort, evaluate_pool
 from mdjpt_hf.evaluation.scores.nulls import Labelling
 from mdjpt_hf.modeling.smoothing_mdjpt import lds_smooth, online_normalise
 
@@ -37,7 +43,12 @@ def main() -> None:
     """Measure everything on one core and judge it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--table", type=int, metavar="FACTOR", help="times the default permutations")
+    parser.add_argument("--head", default="ridge", help="of the few-shot rows of the table")
+    arguments = parser.parse_args()
+    repeats = arguments.repeats
+    if arguments.table:
+        return table(arguments.table, arguments.head)
     with threadpool_limits(1):
         differences, seconds = smoothing(repeats)
         differences.append(ridge_head(repeats))
@@ -104,6 +115,35 @@ def zero_shot_null(repeats: int) -> None:
     labelling = Labelling(stimulus % CLASSES, stimulus)
     answering, _ = _spent(lambda: neighbours.answer(labelling), repeats)
     print(f"zero-shot: neighbours {1000 * finding:.0f} ms; each further labelling {answering / finding:.3f} of that")
+
+
+def table(factor: int, head: str) -> None:
+    """Four encoders on 24 subjects x 12 clips of three classes x 5 windows, whose features are at hand."""
+    grid = np.array([(s, k, w) for s in range(24) for k in range(12) for w in range(5)])
+    named = {
+        name: np.array([f"one/{number}" for number in grid[:, at]]) for name, at in (("subject", 0), ("stimulus", 1))
+    }
+    numbers = {"trial": grid[:, 0] * 12 + grid[:, 1], "recording": grid[:, 0], "order": np.arange(len(grid))}
+    pool = Pool((), "label", ("a", "b", "c"), np.full(len(grid), "one"), **named, **numbers, label=grid[:, 1] % 3)
+    encoders = [_noise(size) for size in (128, 129, 300, 200)]
+    effort = Effort(permutations=100 * factor, zero_shot_permutations=500 * factor)
+    for protocol in (honest("zero-shot"), honest("few-shot", head=head)):
+        splits = draw_splits(pool, protocol, "one", {}, seed=0).splits
+        wall, processor = time.perf_counter(), time.process_time()
+        rows = evaluate_pool(Features(pool), encoders, protocol, splits, effort)
+        wall, processor = time.perf_counter() - wall, time.process_time() - processor
+        scores = ", ".join(f"{row['score']['mean']:.6f} (null {row['null']['mean']:.6f})" for row in rows.values())
+        print(f"{protocol.title}, {len(pool)} windows: {wall:.2f} s, processor {processor:.2f} s; {scores}")
+
+
+def _noise(size: int) -> Encoder:
+    """Features that know a little of the class."""
+
+    def features(pool: Pool, groups: str) -> np.ndarray:
+        known = 0.1 * np.random.default_rng(1).normal(size=(3, size))[pool.label]
+        return (known + np.random.default_rng(size).normal(size=(len(pool), size))).astype(np.float32)
+
+    return Encoder(f"noise {size}", {"weights": "none"}, features)
 
 
 def _sized(pool: SimpleNamespace, length: int) -> Any:

@@ -1,14 +1,15 @@
 """mdjpt-hf: joint pre-training on many EEG emotion corpora, native to the Hugging Face Hub.
 
-Importing this registers the models with transformers' auto classes. It loads neither MNE nor datasets. The `mdjpt`
-command registers them when it runs something: its help, its errors and its completion wait for no model, nor do the
-processes in which it prepares data.
+After importing this, transformers' auto classes know the models. Nothing large is loaded for it: they are registered
+when the auto classes, or classes of ours, are first imported. The `mdjpt` command registers them when it runs
+something, and the processes in which it prepares data never do.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mdjpt_hf.former_names import keep_former_names
+from mdjpt_hf.runtime.first_use import register_at_first_use
 from mdjpt_hf.runtime.importing import collection_paused, needs_no_models
 from mdjpt_hf.version import __version__
 
@@ -72,8 +73,7 @@ __all__ = [
 
 keep_former_names()
 if not needs_no_models():
-    with collection_paused():
-        import_module("mdjpt_hf.runtime.registration").register()
+    register_at_first_use()
 
 
 def __getattr__(name: str) -> Any:

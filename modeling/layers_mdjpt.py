@@ -257,7 +257,7 @@ class ChannelEncoder(nn.Module):
         size = self.read_in.out_features
         if not (torch.is_grad_enabled() and self._learns(sequences)):
             return fill_chunks(encode, sequences, chunk_length(sequences, size, channels, compiled))
-        length = chunk_length(sequences, size, channels, compiled or self._lets_threads_run(sequences))
+        length = chunk_length(sequences, size, channels, compiled)
         recompute, threads = self.gradient_checkpointing and self.training, self._threads(sequences, length)
         if not compiled and not recompute:
             encode = partial(self._encode, kept=KeptActivations())
@@ -269,20 +269,13 @@ class ChannelEncoder(nn.Module):
     def _learns(self, sequences: torch.Tensor) -> bool:
         return sequences.requires_grad or any(parameter.requires_grad for parameter in self.parameters())
 
-    def _lets_threads_run(self, sequences: torch.Tensor) -> bool:
-        """Whether a chunk's work lets go of Python's lock: compiled as C++, or blocks with their own gradient."""
-        if self._encode_chunk is not None:
-            return self._threaded
-        return all(isinstance(layer, MLLALayer) and layer.learns_by_itself(sequences) for layer in self.layers)
-
     def _threads(self, sequences: torch.Tensor, length: int) -> int:
         """How many chunks to work on at once: one, unless each of torch's threads has several to do."""
         threads = torch.get_num_threads()
-        if sequences.device.type != "cpu" or len(sequences) < 2 * threads * length:
-            return 1
+        several = self._threaded and sequences.device.type == "cpu" and len(sequences) >= 2 * threads * length
         # A hook would meet the gradient of every chunk.
         hooked = any(getattr(parameter, "_backward_hooks", None) for parameter in self.parameters())
-        return 1 if hooked or not self._lets_threads_run(sequences) else threads
+        return threads if several and not hooked else 1
 
 
 class SpatialProjection(GradientCheckpointingLayer):

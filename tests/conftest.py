@@ -12,6 +12,9 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ.setdefault("MPLBACKEND", "agg")
+# Nor may tests, or processes that they start, share a core: threads with so little to do wait for each other.
+for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_threads, "1")
 
 from mdjpt_hf.data.prepare import prepare  # noqa: E402
 from mdjpt_hf.data_scripts.base import CorpusBuilder, CorpusFacts, UnitReport  # noqa: E402

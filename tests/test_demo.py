@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -262,21 +263,27 @@ def test_the_space_runs_without_the_package(folder, tmp_path):
 # ---- in a browser
 
 
+def _free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
 @pytest.fixture(scope="module")
 def page(folder):
     if CHROMIUM is None:
         pytest.skip("no chromium on this machine")
     sync_api = pytest.importorskip("playwright.sync_api", reason="the browser is driven by playwright")
-    command = [sys.executable, "-m", "mdjpt_hf", "demo", str(folder / "model"), "--port", "7935"]
+    command = [sys.executable, "-m", "mdjpt_hf", "demo", str(folder / "model"), "--port", str(port := _free_port())]
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
     try:
         with sync_api.sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
             page = browser.new_page(viewport={"width": 390, "height": 844})
-            page.asked = []
+            page.address, page.asked = f"http://127.0.0.1:{port}", []
             page.on("request", lambda request: page.asked.append(request.url))
-            _open(page, "http://127.0.0.1:7935", server)
+            _open(page, page.address, server)
             yield page
             browser.close()
     finally:
@@ -326,4 +333,4 @@ def test_a_bad_file_shows_the_extractors_message(page, folder):
 
 
 def test_the_page_asks_nobody_else(page):
-    assert page.asked and all(address.startswith(("http://127.0.0.1:7935", "data:", "blob:")) for address in page.asked)
+    assert page.asked and all(address.startswith((page.address, "data:", "blob:")) for address in page.asked)

@@ -66,8 +66,8 @@ import warnings
 with warnings.catch_warnings(record=True) as told:
     warnings.simplefilter("always")
     import mdjpt_hf
+    from transformers import Trainer, pipeline
 print(*(str(warning.message) for warning in told if "torchaudio" in str(warning.message)))
-from transformers import Trainer, pipeline
 """
 
 

@@ -145,7 +145,6 @@ def test_chunks_in_threads_have_the_same_gradient_and_are_compiled_once(monkeypa
 
 def test_threads_need_several_chunks_each_and_parameters_without_hooks(two_threads):
     encoder = build(MDJPTModel).channel_encoder
-    encoder._encode_chunk = encoder._encode
     assert encoder._threads(torch.empty(40, 3), 10) == 1
     encoder._threaded = True
     assert encoder._threads(torch.empty(40, 3), 10) == 2
@@ -154,15 +153,6 @@ def test_threads_need_several_chunks_each_and_parameters_without_hooks(two_threa
     assert encoder._threads(torch.empty(40, 3), 10) == 1
     handle.remove()
     assert encoder._threads(torch.empty(40, 3), 10) == 2
-
-
-@pytest.mark.parametrize("block, threads", [("mlla", 2), ("released", 1)])
-def test_blocks_with_a_gradient_of_their_own_need_no_compiler_for_threads(two_threads, block, threads):
-    encoder = build(MDJPTModel, block=block).channel_encoder
-    windows = torch.empty(40, 3, dtype=encoder.read_in.weight.dtype)
-    assert encoder._threads(windows, 10) == threads
-    encoder.layers[0].norm = torch.nn.Sequential(encoder.layers[0].norm)  # as an adapter would
-    assert encoder._threads(windows, 10) == 1
 
 
 def test_an_encoder_that_does_not_learn_keeps_nothing():

@@ -28,6 +28,71 @@ def test_a_run_loads_what_draws_and_clusters_only_when_it_does():
     assert loaded_after("import mdjpt_hf.cli, mdjpt_hf.pretraining") <= baseline
 
 
+def printed_by(code: str) -> list[str]:
+    """Words that a fresh process prints."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+#: Each takes from a tenth of a second to some seconds.
+LARGE = (
+    *("accelerate", "datasets", "evaluate", "huggingface_hub", "matplotlib", "mne", "numpy", "pandas", "pyarrow"),
+    *("rich", "scipy", "sklearn", "torch", "transformers", "typer"),
+)
+
+
+def test_importing_the_package_loads_nothing_large():
+    assert printed_by(f"import mdjpt_hf, sys; print(*sorted(set({LARGE!r}) & set(sys.modules)))") == []
+
+
+REGISTERED = """
+from transformers import AutoConfig, AutoModel
+from transformers.pipelines import PIPELINE_REGISTRY
+from mdjpt_hf.modeling.modeling_mdjpt import MDJPTModel
+known = AutoConfig.for_model("mdjpt")
+print(AutoModel._model_mapping[type(known)] is MDJPTModel, MDJPTModel._auto_class)
+print("eeg-emotion-recognition" in PIPELINE_REGISTRY.get_supported_tasks())
+print(any("first_use" in type(finder).__module__ for finder in sys.meta_path))
+"""
+
+
+@pytest.mark.parametrize(
+    "door",
+    [
+        "from transformers import AutoConfig",
+        "import transformers.generation.utils",  # which stands in the middle of those that import each other
+        "from mdjpt_hf.modeling.pipeline_mdjpt import EEGEmotionPipeline",
+        "mdjpt_hf.MDJPTModel",
+    ],
+)
+def test_models_are_registered_by_whichever_door_one_comes(door):
+    assert printed_by(f"import sys, transformers, mdjpt_hf; {door}; {REGISTERED}") == [
+        "True",
+        "AutoModel",
+        "True",
+        "False",
+    ]
+
+
+def test_models_are_registered_at_once_where_the_auto_classes_are_loaded():
+    code = "import sys; from transformers import AutoModel; import mdjpt_hf"
+    at_once = "print('mdjpt_hf.runtime.registration' in sys.modules)"
+    found = printed_by(f"{code}; {at_once}; {REGISTERED}")
+    assert found == ["True", "True", "AutoModel", "True", "False"]
+
+
+def test_torchaudio_is_mended_before_transformers_looks_for_it():
+    code = """if True:
+        import sys
+        import mdjpt_hf
+        from mdjpt_hf.runtime import torchaudio_guard
+        torchaudio_guard.mend_torchaudio = lambda: print("transformers.pipelines.base" in sys.modules)
+        import transformers.pipelines
+    """
+    assert printed_by(code)[0] == "False"
+
+
 #: Every module, as where Python has none of the modules of POSIX alone; libraries keep theirs.
 WITHOUT_POSIX = """
 import builtins, importlib, pkgutil
@@ -105,8 +170,9 @@ def collections_of(statement: str) -> int:
     return int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
 
 
-def test_importing_the_package_hardly_collects():
-    assert 10 * collections_of("import mdjpt_hf") < collections_of("from transformers import PreTrainedModel")
+def test_loading_the_models_hardly_collects():
+    ours = "import mdjpt_hf; mdjpt_hf.MDJPTModel"
+    assert 10 * collections_of(ours) < collections_of("from transformers import PreTrainedModel")
 
 
 #: A worker's first task: this file would load torch there.

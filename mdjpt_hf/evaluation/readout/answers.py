@@ -4,15 +4,16 @@ A head gives one answer per candidate (a strength, an epoch, a number of neighbo
 protocol to say: validation subjects, the training subjects themselves, or, as published, those tested.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mdjpt_hf.errors import SplitError
-from mdjpt_hf.evaluation.encoders import Fit
 from mdjpt_hf.evaluation.protocols import Labelling, Pool, Protocol, Split
 from mdjpt_hf.evaluation.readout.calibration import fit_temperature, scale
+from mdjpt_hf.evaluation.readout.problems import Head, Problem
 
 #: Of ridge regression's scores where no validation subject could fit one.
 DEFAULT_TEMPERATURE = 0.2
@@ -34,71 +35,114 @@ class Answers:
 
 
 def answer(
-    fit_of: Callable[[int], Fit],
+    head_of: Callable[[int], Head],
     pool: Pool,
     protocol: Protocol,
     splits: list[Split],
-    labelling: Labelling,
+    labellings: Sequence[Labelling],
     seed: int,
     kept: np.ndarray,
-) -> Answers:
-    """Train, choose and answer in every split; `fit_of(number)` is the head of a split.
+) -> list[Answers]:
+    """Train, choose and answer in every split, for every labelling; `head_of(number)` is the head of a split.
+
+    Confidences are those of the first labelling alone: of the others only which class is likeliest is known, which no
+    temperature changes.
 
     Args:
         kept: `(windows,)` whether a window is trained on and asked for at all.
 
     Raises:
-        SplitError: If no split has windows on both sides under this labelling.
+        SplitError: If no split has windows on both sides under a labelling.
     """
-    found = []
+    found: list[list[tuple]] = [[] for _ in labellings]
     for number, split in enumerate(splits):
-        parts = tuple(part[kept[part]] for part in split.parts(pool.subject, labelling.stimulus))
-        if len(parts[0]) and len(parts[2]):
-            answers = _answer_split(fit_of(number), pool, protocol, parts, labelling.label, seed + number)
-            found.append((parts[2], np.full(len(parts[2]), number), *answers))
-    if not found:
+        everyone = [_task(split, pool, labelling, kept) for labelling in labellings]
+        usable = [place for place, task in enumerate(everyone) if len(task.train) and len(task.test)]
+        if usable:
+            tasks = [everyone[place] for place in usable]
+            chosen = _choose(head_of(number), pool, protocol, tasks, seed + number)
+            for place, task, (logits, candidate) in zip(usable, tasks, chosen, strict=True):
+                temperature = _temperature(pool, protocol, task, logits) if place == 0 else 1.0
+                answers = logits[len(task.validation) :]
+                shares = answers if pool.rated else scale(answers, temperature)
+                found[place].append((task.test, np.full(len(task.test), number), shares, candidate, temperature))
+    return [_joined(parts, len(splits)) for parts in found]
+
+
+def _joined(parts: list[tuple], splits: int) -> Answers:
+    if not parts:
         raise SplitError(
             "no split has windows to train and to test on once labels are dealt anew",
-            value=len(splits),
+            value=splits,
             remedy="Give a corpus whose subjects saw more of the same stimuli, or --set stimulus_disjoint=false",
         )
-    windows, numbers, probabilities, candidates, temperatures = zip(*found, strict=True)
+    windows, numbers, probabilities, candidates, temperatures = zip(*parts, strict=True)
     return Answers(
         np.concatenate(windows), np.concatenate(numbers), np.concatenate(probabilities), candidates, temperatures
     )
 
 
-def _answer_split(fit: Fit, pool: Pool, protocol: Protocol, parts, label: np.ndarray, seed: int):
-    train, validation, test = parts
-    asked = np.concatenate([validation, test])
-    logits = fit(train, label[train], asked, seed)
-    candidate = _choose(fit, pool, protocol, parts, logits, label, seed)
-    chosen = logits[candidate]
+class _Task(NamedTuple):
+    """The three sides of a split under a labelling, numbers of windows; `label` `(windows,)` are those of all."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    label: np.ndarray
+
+    def on(self, train: np.ndarray, asked: np.ndarray) -> Problem:
+        return Problem(train, self.label[train], asked)
+
+
+def _task(split: Split, pool: Pool, labelling: Labelling, kept: np.ndarray) -> _Task:
+    train, validation, test = (part[kept[part]] for part in split.parts(pool.subject, labelling.stimulus))
+    return _Task(train, validation, test, labelling.label)
+
+
+def _temperature(pool: Pool, protocol: Protocol, task: _Task, logits: np.ndarray) -> float:
+    """Of the logits of validation windows, which stand first."""
     if pool.rated:
-        return chosen[len(validation) :], candidate, 1.0
-    temperature = DEFAULT_TEMPERATURE if protocol.head == "ridge" and not protocol.votes else 1.0
-    if len(validation):
-        temperature = fit_temperature(chosen[: len(validation)], label[validation])
-    return scale(chosen[len(validation) :], temperature), candidate, temperature
+        return 1.0
+    if len(task.validation):
+        return fit_temperature(logits[: len(task.validation)], task.label[task.validation])
+    return DEFAULT_TEMPERATURE if protocol.head == "ridge" and not protocol.votes else 1.0
 
 
-def _choose(fit: Fit, pool: Pool, protocol: Protocol, parts, logits: np.ndarray, label: np.ndarray, seed: int) -> int:
-    """The number of the candidate that counts; the middle one where nobody is left to choose."""
-    train, validation, test = parts
+def _choose(head: Head, pool: Pool, protocol: Protocol, tasks: list[_Task], seed: int) -> list[tuple[np.ndarray, int]]:
+    """For validation and test windows of every task the answers that count, and the number of the candidate.
+
+    It is the middle one where nobody is left to choose.
+    """
+    answers = head([task.on(task.train, np.concatenate([task.validation, task.test])) for task in tasks], seed)
     quality = _closeness if pool.rated else share_correct
-    if protocol.selection == "test":
-        return int(quality(logits[:, len(validation) :], label[test]).argmax())
-    if protocol.selection == "validation" and len(validation):
-        return int(quality(logits[:, : len(validation)], label[validation]).argmax())
-    people = np.unique(pool.subject[train])
-    if protocol.selection == "validation" or len(people) < 2:
-        return len(logits) // 2
-    first = np.isin(pool.subject[train], people[::2])
-    total = np.zeros(len(logits))
-    for fold in (first, ~first):
-        found = fit(train[fold], label[train[fold]], train[~fold], seed)
-        total += quality(found, label[train[~fold]]) * (~fold).sum()
-    return int(total.argmax())
+    folded = [place for place, task in enumerate(tasks) if _chosen_by_folds(pool, protocol, task)]
+    by_folds = dict(zip(folded, _by_folds(head, pool, [tasks[place] for place in folded], quality, seed), strict=True))
+    found = []
+    for place, (task, logits) in enumerate(zip(tasks, answers, strict=True)):
+        if protocol.selection == "test":
+            candidate = int(quality(logits[:, len(task.validation) :], task.label[task.test]).argmax())
+        elif protocol.selection == "validation" and len(task.validation):
+            candidate = int(quality(logits[:, : len(task.validation)], task.label[task.validation]).argmax())
+        else:
+            candidate = by_folds.get(place, len(logits) // 2)
+        found.append((logits[candidate], candidate))
+    return found
+
+
+def _chosen_by_folds(pool: Pool, protocol: Protocol, task: _Task) -> bool:
+    return protocol.selection == "source" and len(np.unique(pool.subject[task.train])) > 1
+
+
+def _by_folds(head: Head, pool: Pool, tasks: list[_Task], quality: Callable, seed: int) -> list[int]:
+    """The candidate that is best on each half of the training subjects when the other half trains."""
+    firsts = [np.isin(pool.subject[task.train], np.unique(pool.subject[task.train])[::2]) for task in tasks]
+    totals: list[Any] = [0] * len(tasks)
+    for halves in (firsts, [~first for first in firsts]):
+        problems = [task.on(task.train[half], task.train[~half]) for task, half in zip(tasks, halves, strict=True)]
+        for place, found in enumerate(head(problems, seed) if problems else []):
+            asked = problems[place].asked
+            totals[place] = totals[place] + quality(found, tasks[place].label[asked]) * len(asked)
+    return [int(total.argmax()) for total in totals]
 
 
 def share_correct(logits: np.ndarray, label: np.ndarray) -> np.ndarray:

@@ -1,17 +1,18 @@
 """From an encoder and a protocol to answers: features computed once, heads trained in every split."""
 
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from mdjpt_hf.evaluation.encoders import Encoder, Fit
+from mdjpt_hf.evaluation.encoders import Encoder
 from mdjpt_hf.evaluation.protocols import Labelling, Pool, Protocol, Split, kept_windows
 from mdjpt_hf.evaluation.readout.answers import Answers, answer
-from mdjpt_hf.evaluation.readout.heads import mlp
+from mdjpt_hf.evaluation.readout.heads import mlps
 from mdjpt_hf.evaluation.readout.neighbours import Neighbours, vote
 from mdjpt_hf.evaluation.readout.preparing import prepare
-from mdjpt_hf.evaluation.readout.ridge import Ridge
+from mdjpt_hf.evaluation.readout.problems import Head, Problem
+from mdjpt_hf.evaluation.readout.ridge import ridges
 
 
 class Features:
@@ -30,6 +31,24 @@ class Features:
         return self._known[key]
 
 
+#: Answers of one candidate that are held at once, of all labellings that are answered for together.
+_TOGETHER = 2**22
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Answers for a labelling of the windows, or with `all` for many, which takes less time than one after the other.
+
+    Confidences are those of the first of many: of the others only which class is likeliest counts.
+    """
+
+    all: Callable[[Sequence[Labelling]], list[Answers]]
+
+    def __call__(self, labelling: Labelling) -> Answers:
+        """Answers for one, with its confidences."""
+        return self.all([labelling])[0]
+
+
 def asker(
     features: Features,
     encoder: Encoder,
@@ -37,8 +56,8 @@ def asker(
     splits: list[Split],
     seed: int,
     changed: np.ndarray | None = None,
-) -> Callable[[Labelling], Answers]:
-    """What answers for a labelling of the windows.
+) -> Asker:
+    """What answers for labellings of the windows.
 
     Args:
         changed: `(windows, size)` features that take the place of the encoder's where windows are tested; heads are
@@ -48,64 +67,54 @@ def asker(
     if protocol.name == "zero-shot":
         known = features.of(encoder, protocol.encoder_groups) if changed is None else changed
         neighbours = Neighbours(prepare(known, pool, protocol, np.ones(len(pool), dtype=bool)), pool, protocol)
-        return neighbours.answer
-    fits = _fits(features, encoder, protocol, splits, changed)
+        return Asker(lambda labellings: [neighbours.answer(labelling) for labelling in labellings])
+    heads = _heads(features, encoder, protocol, splits, changed)
     kept = kept_windows(pool, protocol, seed)
-    return lambda labelling: answer(fits, pool, protocol, splits, labelling, seed, kept)
+    together = max(1, _TOGETHER // (len(pool) * len(pool.classes)))
+
+    def all_of(labellings: Sequence[Labelling]) -> list[Answers]:
+        parts = (labellings[start : start + together] for start in range(0, len(labellings), together))
+        return [found for part in parts for found in answer(heads, pool, protocol, splits, part, seed, kept)]
+
+    return Asker(all_of)
 
 
-#: (numbers of the windows to train on, their labels, features asked for, seed) -> (candidates, windows, classes)
-_Head = Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]
-
-#: Trainings of a ridge regression that are remembered while labels are dealt anew: of four draws, and their two folds.
-_REMEMBERED = 16
-
-
-def _fits(
+def _heads(
     features: Features, encoder: Encoder, protocol: Protocol, splits: list[Split], changed: np.ndarray | None
-) -> Callable[[int], Fit]:
-    """The classifier of every split; features are prepared once for each set of training subjects."""
+) -> Callable[[int], Head]:
+    """The head of every split; features are prepared once for each set of training subjects."""
     pool = features.pool
     if encoder.fit is not None:
         from_scratch = encoder.fit(pool)
-        return lambda number: from_scratch
+        return lambda number: lambda problems, seed: [from_scratch(*problem, seed) for problem in problems]
     known = features.of(encoder, protocol.encoder_groups)
-    prepared: dict[tuple[str, ...], tuple[np.ndarray, np.ndarray, _Head]] = {}
+    prepared: dict[tuple[str, ...], tuple[np.ndarray, np.ndarray]] = {}
 
-    def fit_of(number: int) -> Fit:
+    def head_of(number: int) -> Head:
         people = splits[number].train if protocol.normalisation == "online" else ()
         if people not in prepared:
             prepared.clear()  # one set of features at a time: they may be large
             reference = np.isin(pool.subject, people)
             values = prepare(known, pool, protocol, reference)
-            others = values if changed is None else prepare(changed, pool, protocol, reference)
-            prepared[people] = values, others, _head(values, pool, protocol)
-        values, others, head = prepared[people]
+            prepared[people] = values, values if changed is None else prepare(changed, pool, protocol, reference)
+        values, others = prepared[people]
         tested = np.isin(pool.subject, splits[number].test)[:, None]
+        return _head(values, values if others is values else np.where(tested, others, values), pool, protocol)
 
-        def fit(train: np.ndarray, label: np.ndarray, asked: np.ndarray, seed: int) -> np.ndarray:
-            wanted = values[asked] if others is values else np.where(tested[asked], others[asked], values[asked])
-            return head(train, label, wanted, seed)
-
-        return fit
-
-    return fit_of
+    return head_of
 
 
-def _head(values: np.ndarray, pool: Pool, protocol: Protocol) -> _Head:
-    """The head of a protocol on prepared features `(windows, size)`."""
+def _head(values: np.ndarray, given: np.ndarray, pool: Pool, protocol: Protocol) -> Head:
+    """The head of a protocol, trained on prepared features `(windows, size)` and answering for those `given`."""
     classes = len(pool.classes)
 
-    @lru_cache(maxsize=_REMEMBERED)
-    def ridge_on(train: bytes) -> Ridge:
-        return Ridge(values[np.frombuffer(train, dtype=np.intp)])
+    def vote_all(problems: Sequence[Problem], seed: int) -> list[np.ndarray]:
+        return [
+            vote(values[train], label, given[asked], classes, protocol.neighbours) for train, label, asked in problems
+        ]
 
-    def head(train: np.ndarray, label: np.ndarray, wanted: np.ndarray, seed: int) -> np.ndarray:
-        if protocol.votes:
-            return vote(values[train], label, wanted, classes, protocol.neighbours)
-        if protocol.head == "mlp" and not pool.rated:
-            return mlp(values[train], label, wanted, classes, seed)
-        targets = label[:, None] if pool.rated else np.eye(classes)[label]
-        return ridge_on(train.astype(np.intp).tobytes()).values(targets, wanted)
-
-    return head
+    if protocol.votes:
+        return vote_all
+    if protocol.head == "mlp" and not pool.rated:
+        return lambda problems, seed: mlps(values, given, problems, classes, seed)
+    return lambda problems, seed: ridges(values, given, problems, 0 if pool.rated else classes)

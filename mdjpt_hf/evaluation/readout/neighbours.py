@@ -35,12 +35,17 @@ class Neighbours:
 
     def answer(self, labelling: Labelling) -> Answers:
         """Shares of the votes; by the number of neighbours that is right most often, if there is a choice."""
-        votes = np.eye(self.classes)[labelling.label[self.nearest]] * self.weight[..., None]
-        totals = [votes[:, :count].sum(axis=1) for count in self.counts]
+        voted = labelling.label[self.nearest] + self.classes * np.arange(len(self.nearest))[:, None]
+        totals = [self._totals(voted[:, :count], self.weight[:, :count]) for count in self.counts]
         chosen = int(share_correct(np.stack(totals), labelling.label).argmax())
         everything = np.arange(len(labelling.label))
         shares = totals[chosen] / np.maximum(totals[chosen].sum(axis=1, keepdims=True), 1e-12)
         return Answers(everything, np.zeros_like(everything), shares, (chosen,), (1.0,))
+
+    def _totals(self, voted: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Votes `(windows, classes)`; `voted` `(windows, neighbours)` numbers class and window in one."""
+        size = len(voted) * self.classes
+        return np.bincount(voted.ravel(), weight.ravel(), minlength=size).reshape(-1, self.classes)
 
 
 def nearest_neighbours(

@@ -1,7 +1,12 @@
 """Ridge regression of classes or ratings, at several strengths at once."""
 
+from collections import defaultdict
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
+
+from mdjpt_hf.evaluation.readout.problems import Problem
 
 #: Candidates, relative to the number of windows.
 STRENGTHS = (0.1, 1.0, 10.0)
@@ -31,3 +36,25 @@ class Ridge:
         weights = np.stack([cho_solve(factor, right) for factor in self.factors]).astype(self.inputs.dtype)
         asked = (others - self.mean) / self.spread
         return asked @ (self.inputs.T @ weights if self.wide else weights) + share
+
+
+def ridges(known: np.ndarray, given: np.ndarray, problems: Sequence[Problem], classes: int) -> list[np.ndarray]:
+    """Ridge regression for several problems, of each `(strengths, asked, values)`; windows they share are solved once.
+
+    Args:
+        known, given: `(windows, size)` features to train on, and to answer for. classes: 0 for ratings.
+    """
+    answers: dict[int, np.ndarray] = {}
+    shared: dict[tuple[bytes, bytes], list[int]] = defaultdict(list)
+    for number, problem in enumerate(problems):
+        shared[problem.train.tobytes(), problem.asked.tobytes()].append(number)
+    for numbers in shared.values():
+        train, _, asked = problems[numbers[0]]
+        targets = [_targets(problems[number].label, classes) for number in numbers]
+        found = Ridge(known[train]).values(np.concatenate(targets, axis=1), given[asked])
+        answers |= dict(zip(numbers, np.split(found, len(numbers), axis=2), strict=True))
+    return [answers[number] for number in range(len(problems))]
+
+
+def _targets(label: np.ndarray, classes: int) -> np.ndarray:
+    return np.eye(classes)[label] if classes else label[:, None]

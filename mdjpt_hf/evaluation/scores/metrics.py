@@ -14,14 +14,13 @@ import evaluate
 import numpy as np
 from sklearn.metrics import (
     accuracy_score,
-    average_precision_score,
     balanced_accuracy_score,
     cohen_kappa_score,
     f1_score,
-    roc_auc_score,
 )
 
 from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.evaluation.scores.counting import areas, confusion, scores_of_counts
 
 CALIBRATION_BINS = 10
 
@@ -88,24 +87,12 @@ class CohenKappa(_Metric, score="cohen_kappa", by=cohen_kappa_score):
     """Agreement beyond what the frequencies of the classes give by themselves."""
 
 
-def _one_against_rest(score: Callable[..., float], references, predictions) -> float:
-    """Mean of a score of two classes over all classes that stand against another; NaN where none does.
-
-    The mean is taken over the classes that occur, so that a subject who saw two emotions of nine has a score too.
-    """
-    references, predictions = _checked(references, predictions)
-    occurring = np.unique(references)
-    if len(occurring) < 2:
-        return float("nan")
-    return float(np.mean([score(references == value, predictions[:, value]) for value in occurring]))
-
-
 def _auroc(references, predictions) -> float:
-    return _one_against_rest(roc_auc_score, references, predictions)
+    return areas(*_checked(references, predictions))["auroc"]
 
 
 def _auprc(references, predictions) -> float:
-    return _one_against_rest(average_precision_score, references, predictions)
+    return areas(*_checked(references, predictions))["auprc"]
 
 
 class AUROC(_ScoreMetric, score="auroc", by=_auroc):
@@ -136,18 +123,14 @@ def all_metrics(references: np.ndarray, probabilities: np.ndarray) -> dict[str, 
     Args:
         references (`np.ndarray` of shape `(windows,)`): True classes.
         probabilities (`np.ndarray` of shape `(windows, classes)`).
+
+    Raises:
+        ConfigurationError: If both do not fit each other, or a probability is no number.
     """
-    found = probabilities.argmax(axis=1)
-    scores = {
-        "accuracy": float(accuracy_score(references, found)),
-        # The mean recall of scikit-learn, without its warning about predicted classes that do not occur.
-        "balanced_accuracy": float(np.mean([(found[references == c] == c).mean() for c in np.unique(references)])),
-        "macro_f1": _macro_f1(references, found),
-        "cohen_kappa": float("nan"),
-    }
-    if len(np.unique(np.concatenate([references, found]))) > 1:
-        scores["cohen_kappa"] = float(cohen_kappa_score(references, found))
-    return scores | {metric.score_name: float(metric.function(references, probabilities)) for metric in SCORE_METRICS}
+    references, probabilities = _checked(references, probabilities)
+    counts = confusion(references, probabilities.argmax(axis=1), probabilities.shape[1])
+    error = {ExpectedCalibrationError.score_name: expected_calibration_error(references, probabilities)}
+    return scores_of_counts(counts) | areas(references, probabilities) | error
 
 
 def reliability(references: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -189,5 +172,9 @@ def _checked(references: Any, predictions: Any) -> tuple[np.ndarray, np.ndarray]
             f"probabilities of shape {predictions.shape} do not fit {len(references)} references",
             value=predictions.shape,
             remedy="Give one probability per class for every window",
+        )
+    if not np.isfinite(predictions).all():
+        raise ConfigurationError(
+            "a probability is no number", value=float("nan"), remedy="Look for windows whose answers are not finite"
         )
     return references, predictions

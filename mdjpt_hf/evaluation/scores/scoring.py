@@ -84,7 +84,7 @@ def evaluate_pool(
         ask = asker(features, encoder, protocol, list(splits), effort.seed)
         dealt = labellings(pool, effort.of(protocol, encoder), effort.seed)
         with threadpool_limits(1, user_api="blas"):  # thousands of small matrices: threads would wait for each other
-            answered = [(ask(labelling), labelling.label) for labelling in dealt]
+            answered = list(zip(ask.all(dealt), (labelling.label for labelling in dealt), strict=True))
         rows[encoder.name] = entry_of(pool, subjects, answered, metrics)
         if effort.importance and not pool.rated and encoder.features is not None:
             found = channel_importance(features, encoder, protocol, list(splits), effort.seed, answered[0][0])

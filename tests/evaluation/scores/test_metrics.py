@@ -62,6 +62,45 @@ def test_metrics_equal_scikit_learn_also_in_batches(metric, scored, tmp_path):
     assert metrics.all_metrics(references, probabilities)[metric.score_name] == pytest.approx(wanted)
 
 
+def one_by_one(references, probabilities):
+    """What scikit-learn says of a subject who may have met a few of the classes only, each class against the rest."""
+    found, occurring = probabilities.argmax(axis=1), np.unique(references)
+    scores = {
+        "accuracy": accuracy_score(references, found),
+        "balanced_accuracy": np.mean([(found[references == value] == value).mean() for value in occurring]),
+        "macro_f1": f1_score(references, found, average="macro", zero_division=0.0),
+        "expected_calibration_error": slow_calibration_error(references, probabilities),
+        **dict.fromkeys(("cohen_kappa", "auroc", "auprc"), np.nan),
+    }
+    if len({*references, *found}) > 1:
+        scores["cohen_kappa"] = cohen_kappa_score(references, found)
+    if len(occurring) > 1:
+        for name, score in (("auroc", roc_auc_score), ("auprc", average_precision_score)):
+            scores[name] = np.mean([score(references == value, probabilities[:, value]) for value in occurring])
+    return scores
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_metrics_of_a_subject_equal_scikit_learn_one_by_one(seed):
+    """Few windows, classes that do not occur or are never predicted, and answers that are the same for several."""
+    rng = np.random.default_rng(seed)
+    classes, windows = int(rng.integers(2, 10)), int(rng.integers(1, 30))
+    references = rng.choice(rng.permutation(classes)[: rng.integers(1, classes + 1)], windows)
+    probabilities = softmax(rng.normal(0, 3, (windows, classes)), axis=1)
+    if seed % 2:  # shares of seven votes
+        probabilities = rng.multinomial(7, np.full(classes, 1 / classes), windows) / 7
+    found, wanted = metrics.all_metrics(references, probabilities), one_by_one(references, probabilities)
+    assert found == pytest.approx(wanted, abs=1e-12, nan_ok=True)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_probability_that_is_no_number_is_refused(scored, value):
+    references, probabilities = scored
+    probabilities[3, 1] = value
+    with pytest.raises(ConfigurationError, match="no number"):
+        metrics.all_metrics(references, probabilities)
+
+
 def test_the_metrics_can_be_told_apart(scored):
     assert len({round(value, 6) for value in metrics.all_metrics(*scored).values()}) == len(EXPECTED)
 

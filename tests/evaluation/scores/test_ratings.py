@@ -127,14 +127,15 @@ def test_what_is_there_is_found_and_noise_is_not(name, pool):
 
 def test_the_strength_is_chosen_by_validation_subjects_not_by_those_tested(pool):
     """With ratings that contradict each other on both sides, only what validation subjects say may count."""
-    from mdjpt_hf.evaluation.readout.answers import _choose
+    from mdjpt_hf.evaluation.readout.answers import _choose, _Task
 
     ratings = np.stack([pool.label[:6] + 0.5, pool.label[:6], pool.label[:6] - 0.5])[..., None]
     parts = (np.arange(6, 9), np.arange(3), np.arange(3, 6))
     ratings[2, :3, 0] = pool.label[:3]  # third candidate: right about validation, wrong about test
     ratings[1, :3, 0] += 0.3
-    assert _choose(None, pool, honest("few-shot"), parts, ratings, pool.label, 0) == 2
-    assert _choose(None, pool, honest("few-shot", selection="test"), parts, ratings, pool.label, 0) == 1
+    for protocol, wanted in ((honest("few-shot"), 2), (honest("few-shot", selection="test"), 1)):
+        ((answers, candidate),) = _choose(lambda *_: [ratings], pool, protocol, [_Task(*parts, pool.label)], 0)
+        assert candidate == wanted and (answers == ratings[wanted]).all()
 
 
 def test_records_reports_and_cards_of_ratings(rated, tmp_path):
