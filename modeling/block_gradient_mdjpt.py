@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from .chunks_mdjpt import KeptActivations
-from .kernels_mdjpt import attend, attention_gradients, convolve_tokens, token_conv_gradients
+from .kernels_mdjpt import Attended, attend, attention_gradients, convolve_tokens, token_conv_gradients
 
 Weight = torch.Tensor
 Bias = torch.Tensor | None
@@ -22,7 +22,7 @@ class BlockParameters(NamedTuple):
     """Weights of one block; the names are those of its modules."""
 
     conv_before: Weight
-    conv_before_bias: Bias
+    conv_before_bias: Weight
     norm: Weight
     norm_bias: Bias
     gate: Weight
@@ -30,7 +30,7 @@ class BlockParameters(NamedTuple):
     value: Weight
     value_bias: Bias
     conv_inside: Weight
-    conv_inside_bias: Bias
+    conv_inside_bias: Weight
     qkv: Weight
     qkv_bias: Bias
     attention_out: Weight
@@ -38,7 +38,7 @@ class BlockParameters(NamedTuple):
     out: Weight
     out_bias: Bias
     conv_after: Weight
-    conv_after_bias: Bias
+    conv_after_bias: Weight
     ffn_norm: Weight | None
     ffn_norm_bias: Bias
     ffn_in: Weight
@@ -84,7 +84,7 @@ class _GatedBlock(torch.autograd.Function):
         projected = _product(hidden, p.value, p.value_bias, kept)
         gate = F.silu(F.linear(hidden, p.gate, p.gate_bias), inplace=True)
         value = F.silu(convolve_tokens(projected, p.conv_inside, p.conv_inside_bias), inplace=True)
-        attended, _ = attend(*_query_key_value(value, p), settings.num_heads, settings.attention_eps)
+        attended, _ = _attend(value, settings, p)
         answer = _product(attended, p.attention_out, p.attention_out_bias, kept)
         second = _product(gate.mul_(answer), p.out, p.out_bias, kept, onto=first)
         third, normed, _ = _enter_feed_forward(second, settings, p)
@@ -143,10 +143,11 @@ def _product(given, weight, bias, kept: KeptActivations, onto: torch.Tensor | No
     return result
 
 
-def _query_key_value(value: torch.Tensor, p: BlockParameters) -> list[torch.Tensor]:
+def _attend(value: torch.Tensor, settings: BlockSettings, p: BlockParameters) -> tuple[torch.Tensor, Attended]:
     """Three products instead of one: each part lies densely in memory, which everything behind it needs."""
-    biases = [None] * 3 if p.qkv_bias is None else p.qkv_bias.chunk(3)
-    return [F.linear(value, weight, bias) for weight, bias in zip(p.qkv.chunk(3), biases, strict=True)]
+    biases = (None, None, None) if p.qkv_bias is None else p.qkv_bias.chunk(3)
+    query, key, value = (F.linear(value, weight, bias) for weight, bias in zip(p.qkv.chunk(3), biases, strict=True))
+    return attend(query, key, value, settings.num_heads, settings.attention_eps)
 
 
 def _back_through_feed_forward(gradient, second, inner, settings, p, found) -> torch.Tensor:
@@ -165,18 +166,16 @@ def _back_through_attention(to_answer, projected, settings, p, found) -> torch.T
     """From the gradient of the attention's result to that of what went into the convolution before it."""
     mixed = convolve_tokens(projected, p.conv_inside, p.conv_inside_bias)
     value = F.silu(mixed)
-    result, attended = attend(*_query_key_value(value, p), settings.num_heads, settings.attention_eps)
+    result, attended = _attend(value, settings, p)
     to_attended = _back_through_linear(to_answer, result, p.attention_out, "attention_out", found)
     parts = attention_gradients(attended, to_attended, settings.num_heads)
-    flat = _rows(value)
-    to_value = None
-    weights, biases = [], []
-    for part, weight in zip(map(_rows, parts), p.qkv.chunk(3), strict=True):
-        to_value = part @ weight if to_value is None else to_value.addmm_(part, weight)
-        weights.append(part.T @ flat)
-        biases.append(part.sum(dim=0))
-    found["qkv"] = torch.cat(weights)
-    found["qkv_bias"] = None if p.qkv_bias is None else torch.cat(biases)
+    flat, rows = _rows(value), [_rows(part) for part in parts]
+    found["qkv"] = torch.cat([part.T @ flat for part in rows])
+    found["qkv_bias"] = torch.cat([part.sum(dim=0) for part in rows])
+    (first, *others), (weight, *weights) = rows, p.qkv.chunk(3)
+    to_value = first @ weight
+    for part, weight in zip(others, weights, strict=True):
+        to_value.addmm_(part, weight)
     to_mixed = aten.silu_backward(to_value.view_as(value), mixed)
     return _back_through_conv(to_mixed, projected, p.conv_inside, "conv_inside", found)
 

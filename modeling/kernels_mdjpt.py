@@ -308,7 +308,8 @@ def attention_gradients(
     to_summary = torch.bmm(q.mT, numerator)
     to_query = torch.bmm(numerator, summary.mT).baddbmm_(weight, total, alpha=-1).mul_(q.clamp_max(1))
     to_key = torch.bmm(v, to_summary.mT).sub_(torch.bmm(weight.mT, q)).mul_(k.clamp_max(1))
-    return tuple(_together(part, num_heads) for part in (to_query, to_key, torch.bmm(k, to_summary)))
+    to_value = torch.bmm(k, to_summary)
+    return _together(to_query, num_heads), _together(to_key, num_heads), _together(to_value, num_heads)
 
 
 class _CompiledLinearAttention(torch.autograd.Function):

@@ -15,6 +15,7 @@ of one subject's recording that are normalised together.
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -172,9 +173,11 @@ class MLLALayer(nn.Module):
 
     def _parameters_of_block(self) -> BlockParameters:
         attention, ffn_norm = self.attention, self.ffn_norm
-        modules = (self.conv_before, self.norm, self.gate_proj, self.in_proj, self.conv_inside, attention.qkv)
-        modules += (attention.out_proj, self.out_proj, self.conv_after, ffn_norm, self.ffn_in, self.ffn_out)
-        return BlockParameters(*(getattr(part, name, None) for part in modules for name in ("weight", "bias")))
+        value_path = (self.conv_before, self.norm, self.gate_proj, self.in_proj, self.conv_inside, attention.qkv)
+        way_out = (attention.out_proj, self.out_proj, self.conv_after, ffn_norm, self.ffn_in, self.ffn_out)
+        parts: tuple[Any, ...] = (*value_path, *way_out)
+        weights: list[Any] = [getattr(part, name, None) for part in parts for name in ("weight", "bias")]
+        return BlockParameters(*weights)
 
 
 #: Modules whose forward is what [`gated_block`] computes, and nothing else.

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
 from mdjpt_hf.training.memory import free_memory, give_back_large_blocks, keep_freed_memory
 from mdjpt_hf.training.objective import Objective
 
@@ -23,6 +24,8 @@ WAYS = {
 }
 #: Windows that the memory of a step is measured on.
 MEASURED_WINDOWS = 4
+#: Steps of which the one with most windows must fit.
+FIRST_STEPS = 8
 #: What a step needs beside what it keeps: gradients on their way back, as a share of that and of the maps, the work on
 #: a chunk in every thread, and holes in the heap.
 SPARE_SHARE, SPARE_BYTES = 1.25, 300 * 2**20
@@ -51,7 +54,7 @@ class Way:
 
 def ways_for(model: PreTrainedModel) -> list[str]:
     """Those of [`WAYS`] that a network knows."""
-    return [name for name in WAYS if name != "groups" or hasattr(model, "groups_apart")]
+    return [name for name in WAYS if name != "groups" or isinstance(model, MDJPTForPreTraining)]
 
 
 def next_way(model: PreTrainedModel, name: str) -> str | None:
@@ -72,7 +75,7 @@ def use_way(model: PreTrainedModel, name: str) -> None:
     else:
         give_back_large_blocks()
         recompute_activations(model)
-    if hasattr(model, "groups_apart"):
+    if isinstance(model, MDJPTForPreTraining):
         model.groups_apart = name == "groups"
 
 
@@ -90,7 +93,7 @@ def choose_way(model: PreTrainedModel, objective: Objective, accelerator: Accele
         ConfigurationError: If none fits: it names what is free and what is needed.
     """
     device = accelerator.device
-    batch = max((objective.steps[step] for step in range(min(8, len(objective.steps)))), key=_windows)
+    batch = max((objective.steps[step] for step in range(min(FIRST_STEPS, objective.rounds()[0].stop))), key=_windows)
     free = free_memory(device)
     needed: dict[str, int] = {}
     for number, name in enumerate(ways_for(model)):

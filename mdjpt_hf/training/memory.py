@@ -71,7 +71,7 @@ def _left_by_control_groups(root: Path = Path("/sys/fs/cgroup"), groups: Path = 
 
     Files in the page cache count as used and are given back when memory is wanted, so they are free.
     """
-    left = []
+    left: list[int] = []
     try:
         lines = groups.read_text(encoding="utf-8").splitlines()
     except OSError:  # not Linux
