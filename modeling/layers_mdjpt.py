@@ -124,6 +124,9 @@ class MLLALayer(nn.Module):
             the last feed-forward has no output bias: it could never learn.
     """
 
+    #: Set by `keep_little`.
+    keeps_little = False
+
     def __init__(self, config: MDJPTConfig, is_last: bool):
         super().__init__()
         size = config.hidden_size
@@ -153,11 +156,11 @@ class MLLALayer(nn.Module):
         return tokens + self.ffn_out(F.gelu(self.ffn_in(self.ffn_norm(tokens))))
 
     def learns_by_itself(self, tokens: torch.Tensor) -> bool:
-        """Whether the block's own gradient will do: one is wanted, of plain modules in plain precision.
+        """Whether the block's own gradient is asked for and will do: of plain modules in plain precision.
 
         Adapters, hooks and quantised or offloaded weights live in modules that it would pass over.
         """
-        if not torch.is_grad_enabled() or torch.compiler.is_compiling() or is_exporting():
+        if not self.keeps_little or not torch.is_grad_enabled() or torch.compiler.is_compiling() or is_exporting():
             return False
         weights = list(self.parameters())
         return (

@@ -122,6 +122,20 @@ class MDJPTPreTrainedModel(SaysWhatIsNew, PreTrainedModel):
             if isinstance(module, ChannelEncoder):
                 module.compile_chunks(**options)
 
+    def keep_little(self, enabled: bool = True) -> None:
+        """Have the paper's blocks keep six of their twenty-one activations for the gradient and make the rest again.
+
+        A step of the paper's network then takes a third of the memory, for a tenth of its time; small networks, whose
+        matrix products are a smaller share of their work, lose a quarter and more. The gradient is the same. Adapters,
+        hooks, mixed precision and compiled code, which keeps little by itself, work as they do without.
+
+        Args:
+            enabled (`bool`): False for the state of before.
+        """
+        for module in self.modules():
+            if isinstance(module, MLLALayer):
+                module.keeps_little = enabled
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         """PyTorch's own defaults, uniform in ±1/√fan-in, which the paper's program starts from."""

@@ -19,6 +19,7 @@ from mdjpt_hf.training.objective import Objective
 #: Ways to make a step, from the fastest to the one that needs least memory, with what each computes again.
 WAYS = {
     "no": "activations are kept",
+    "some": "a third of the activations is kept",
     "yes": "activations inside the encoder are computed again",
     "groups": "one subject's windows after the other, all of their activations computed again",
 }
@@ -53,8 +54,11 @@ class Way:
 
 
 def ways_for(model: PreTrainedModel) -> list[str]:
-    """Those of [`WAYS`] that a network knows."""
-    return [name for name in WAYS if name != "groups" or isinstance(model, MDJPTForPreTraining)]
+    """Those of [`WAYS`] that a network knows; compiled code keeps little by itself."""
+    known = {"no", "yes"}
+    if isinstance(model, MDJPTForPreTraining):
+        known |= {"groups", "some"} if model.config.block == "mlla" else {"groups"}
+    return [name for name in WAYS if name in known]
 
 
 def next_way(model: PreTrainedModel, name: str) -> str | None:
@@ -70,12 +74,17 @@ def is_out_of_memory(error: Exception) -> bool:
 
 def use_way(model: PreTrainedModel, name: str) -> None:
     """Have a network, and this process's allocator, work in one of [`WAYS`]."""
-    if name == "no":
+    if name in ("no", "some"):
         keep_freed_memory()
     else:
         give_back_large_blocks()
-        recompute_activations(model)
+    _arrange(model, name)
+
+
+def _arrange(model: PreTrainedModel, name: str) -> None:
+    recompute_activations(model, name in ("yes", "groups"))
     if isinstance(model, MDJPTForPreTraining):
+        model.keep_little(name == "some")
         model.groups_apart = name == "groups"
 
 
@@ -96,10 +105,10 @@ def choose_way(model: PreTrainedModel, objective: Objective, accelerator: Accele
     batch = max((objective.steps[step] for step in range(min(FIRST_STEPS, objective.rounds()[0].stop))), key=_windows)
     free = free_memory(device)
     needed: dict[str, int] = {}
-    for number, name in enumerate(ways_for(model)):
+    for name in ways_for(model):
         needed[name] = _needed(model, objective, batch, name, device)
         fits = torch.tensor([needed[name] <= free], device=device)
-        if bool(accelerator.gather(fits).all()) or number == len(WAYS) - 1:
+        if bool(accelerator.gather(fits).all()):
             break
     if needed[name] > free:
         smallest = f"{needed[name] / 2**30:.1f} GiB"
@@ -160,7 +169,7 @@ def _kept(model: PreTrainedModel, objective: Objective, part: dict[str, torch.Te
 
     threads, training = torch.get_num_threads(), model.training
     torch.set_num_threads(1)  # hooks see what this thread keeps
-    recompute_activations(model, name != "no")
+    _arrange(model, "yes" if name == "groups" else name)
     try:
         model.train()
         with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
@@ -168,5 +177,5 @@ def _kept(model: PreTrainedModel, objective: Objective, part: dict[str, torch.Te
     finally:
         torch.set_num_threads(threads)
         model.train(training)
-        recompute_activations(model, False)
+        _arrange(model, "no")
     return sum(found.values())

@@ -13,6 +13,7 @@ SIZES = {"hidden_size": 24, "intermediate_size": 40, "num_attention_heads": 3}
 def layer(is_last=False, std=0.3, **fields):
     torch.manual_seed(0)
     block = MLLALayer(MDJPTConfig(**SIZES | fields), is_last).double()
+    block.keeps_little = True
     for parameter in block.parameters():
         torch.nn.init.normal_(parameter, std=std)
     return block
@@ -132,9 +133,10 @@ def test_where_no_plain_gradient_is_wanted_the_modules_answer(tokens, mode):
 
 
 def test_a_whole_step_has_the_same_gradient_in_one_thread_and_two(plain, monkeypatch):
-    """Chunks of whole windows in threads, against modules and autograd."""
+    """In many chunks, against modules and autograd."""
     torch.manual_seed(0)
     model = MDJPTForPreTraining(MDJPTConfig(**SIZES, num_channels=6, feature_size=4)).double()
+    model.keep_little()
     groups = torch.tensor([0] * 8 + [1] * 8)
     given = {"input_values": torch.randn(16, 6, 625, dtype=torch.float64), "group_ids": groups}
     given |= {"dataset_ids": torch.zeros(16, dtype=torch.long), "stimulus_ids": torch.arange(8).repeat(2)}
@@ -153,4 +155,16 @@ def test_a_whole_step_has_the_same_gradient_in_one_thread_and_two(plain, monkeyp
     for first, second, third, wanted in zip(one, two, again, step(1), strict=True):
         torch.testing.assert_close(first, wanted, rtol=1e-9, atol=1e-12)
         torch.testing.assert_close(second, wanted, rtol=1e-9, atol=1e-12)
-        assert torch.equal(second, third)  # whichever thread comes first
+        assert torch.equal(second, third)
+
+
+def test_little_is_kept_where_it_is_asked_for_and_until_it_is_not():
+    model = MDJPTForPreTraining(MDJPTConfig(**SIZES, num_channels=6, feature_size=4))
+    layers = [module for module in model.modules() if isinstance(module, MLLALayer)]
+    tokens = torch.zeros(1, 4, SIZES["hidden_size"])
+    states = []
+    for enabled in (None, True, False):
+        if enabled is not None:
+            model.keep_little(enabled)
+        states.append([block.learns_by_itself(tokens) for block in layers])
+    assert states == [[False, False], [True, True], [False, False]]

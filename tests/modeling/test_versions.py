@@ -25,6 +25,7 @@ IMPORTED = {
     "torch.nn.functional": "documented",
     "torch.distributed": "documented",
     "torch.autograd.graph.get_gradient_edge": "documented since 2.2",
+    "torch.utils.checkpoint.checkpoint": "documented",
     "torch._functorch.config": "private: activation_memory_budget does nothing without it",
     "transformers": "for its version",
     "transformers.pipeline": "documented",

@@ -76,11 +76,11 @@ def test_groups_apart_are_encoded_one_after_the_other(model, batch, monkeypatch)
     assert sizes[8:] == [16]
 
 
-@pytest.mark.parametrize("free, way", [(2**40, "no"), (None, "yes"), (0, None)])
+@pytest.mark.parametrize("free, way", [(2**40, "no"), ("some", "some"), ("yes", "yes"), (0, None)])
 def test_the_fastest_way_that_fits_is_taken(model, objective, monkeypatch, free, way):
     needs = {name: fitting._needed(model, objective, objective.steps[0], name, CPU) for name in WAYS}
-    assert needs["groups"] <= needs["yes"] < needs["no"]
-    free = needs["yes"] if free is None else free
+    assert needs["groups"] <= needs["yes"] < needs["some"] < needs["no"]
+    free = needs.get(free, free)
     monkeypatch.setattr(fitting, "free_memory", lambda device: free)
     if way is None:
         with pytest.raises(ConfigurationError, match="16 windows needs about .* 0.0 GiB are free"):
@@ -104,6 +104,8 @@ def test_networks_without_groups_apart_have_two_ways():
     assert ways_for(tiny) == ["no", "yes"]
     assert fitting.next_way(tiny, "no") == "yes"
     assert fitting.next_way(tiny, "yes") is None
+    released = MDJPTForPreTraining(MDJPTConfig.preset("tiny", block="released"))
+    assert ways_for(released) == ["no", "yes", "groups"]
 
 
 def test_a_run_remembers_its_way(tmp_path):
