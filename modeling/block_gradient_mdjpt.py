@@ -84,7 +84,7 @@ class _GatedBlock(torch.autograd.Function):
         projected = _product(hidden, p.value, p.value_bias, kept)
         gate = F.silu(F.linear(hidden, p.gate, p.gate_bias), inplace=True)
         value = F.silu(convolve_tokens(projected, p.conv_inside, p.conv_inside_bias), inplace=True)
-        attended, _ = _attend(value, settings, p)
+        attended = _attend(value, settings, p).values
         answer = _product(attended, p.attention_out, p.attention_out_bias, kept)
         second = _product(gate.mul_(answer), p.out, p.out_bias, kept, onto=first)
         third, normed, _ = _enter_feed_forward(second, settings, p)
@@ -143,7 +143,7 @@ def _product(given, weight, bias, kept: KeptActivations, onto: torch.Tensor | No
     return result
 
 
-def _attend(value: torch.Tensor, settings: BlockSettings, p: BlockParameters) -> tuple[torch.Tensor, Attended]:
+def _attend(value: torch.Tensor, settings: BlockSettings, p: BlockParameters) -> Attended:
     """Three products instead of one: each part lies densely in memory, which everything behind it needs."""
     biases = (None, None, None) if p.qkv_bias is None else p.qkv_bias.chunk(3)
     query, key, value = (F.linear(value, weight, bias) for weight, bias in zip(p.qkv.chunk(3), biases, strict=True))
@@ -166,8 +166,8 @@ def _back_through_attention(to_answer, projected, settings, p, found) -> torch.T
     """From the gradient of the attention's result to that of what went into the convolution before it."""
     mixed = convolve_tokens(projected, p.conv_inside, p.conv_inside_bias)
     value = F.silu(mixed)
-    result, attended = _attend(value, settings, p)
-    to_attended = _back_through_linear(to_answer, result, p.attention_out, "attention_out", found)
+    attended = _attend(value, settings, p)
+    to_attended = _back_through_linear(to_answer, attended.values, p.attention_out, "attention_out", found)
     parts = attention_gradients(attended, to_attended, settings.num_heads)
     flat, rows = _rows(value), [_rows(part) for part in parts]
     found["qkv"] = torch.cat([part.T @ flat for part in rows])

@@ -252,46 +252,52 @@ def _deviation(spread: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
     return (spread / (count - 1).clamp_min(1)).clamp_min(NO_SPREAD).sqrt()
 
 
+#: Heads narrower than this share one matrix product, in which the products between different heads are masked out:
+#: a few wasted multiplications cost less than copying every head to a place of its own.
+HEAD_BLOCK = 16
+
+
 class _LinearAttention(torch.autograd.Function):
     """See [`attend`] and [`attention_gradients`]."""
 
     @staticmethod
     def forward(ctx, query, key, value, num_heads, eps):
-        result, attended = attend(query, key, value, num_heads, eps)
+        attended = attend(query, key, value, num_heads, eps)
         ctx.num_heads = num_heads
-        ctx.save_for_backward(*attended)
-        return result
+        ctx.save_for_backward(*attended[:5], *attended.summaries)
+        return attended.values
 
     @staticmethod
     def backward(ctx, gradient):
-        return *attention_gradients(Attended(*ctx.saved_tensors), gradient, ctx.num_heads), None, None
+        attended = Attended(*ctx.saved_tensors[:5], list(ctx.saved_tensors[5:]))
+        return *attention_gradients(attended, gradient, ctx.num_heads), None, None
 
 
 class Attended(NamedTuple):
-    """What the gradient of linear attention needs, heads behind each other: `(S * heads, tokens, head size)`."""
+    """Linear attention's result, `values`, with what its gradient needs: φ of query and key, and sums of every head."""
 
-    query: torch.Tensor  # φ of it, as of the key
+    query: torch.Tensor
     key: torch.Tensor
     value: torch.Tensor
-    result: torch.Tensor
-    denominator: torch.Tensor  # (S * heads, tokens, 1)
-    summary: torch.Tensor  # Σ_j φ(k_j) v_jᵀ
-    total: torch.Tensor  # Σ_j φ(k_j)
+    values: torch.Tensor
+    denominator: torch.Tensor
+    summaries: list[torch.Tensor]
 
 
-def attend(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, num_heads: int, eps: float
-) -> tuple[torch.Tensor, Attended]:
-    """[`linear_attention`] without a gradient, and what that needs.
-
-    A copy that lays heads one behind the other costs less than products that pick them out from between the others.
-    """
-    q, k = (_positive_features(_apart(part, num_heads)) for part in (query, key))
-    v = _apart(value, num_heads)
-    total = k.sum(dim=1, keepdim=True)
-    denominator, summary = torch.bmm(q, total.mT).add_(eps), torch.bmm(k.mT, v)
-    result = torch.bmm(q, summary).div_(denominator)
-    return _together(result, num_heads), Attended(q, k, v, result, denominator, summary, total)
+def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, num_heads: int, eps: float) -> Attended:
+    """[`linear_attention`] without a gradient. Heads are worked on where they lie, several narrow ones at a time."""
+    query, key = _positive_features(query), _positive_features(key)
+    blocks, mask = _head_blocks(query, num_heads)
+    attended, denominator = torch.empty_like(query), torch.empty_like(query)
+    summaries = []
+    for block in blocks:
+        q, k, v = query[..., block], key[..., block], value[..., block]
+        summary = (k.transpose(1, 2) @ v).mul_(mask)  # Σ_j φ(k_j) v_jᵀ
+        weights = k.sum(dim=1).unsqueeze(-1) * mask  # Σ_j φ(k_j), once for every column of its head
+        denominator[..., block] = torch.bmm(q, weights).add_(eps)
+        torch.div(torch.bmm(q, summary), denominator[..., block], out=attended[..., block])
+        summaries += [summary, weights]
+    return Attended(query, key, value, attended, denominator, summaries)
 
 
 def attention_gradients(
@@ -299,17 +305,23 @@ def attention_gradients(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Gradients of [`linear_attention`] with respect to query, key and value.
 
-    With `w = g / denominator` for the incoming gradient g, every gradient is one batched product of what was kept
+    With `w = g / denominator` for the incoming gradient g, every gradient is one batched product of what was saved
     with `w` or with `w * y`; the derivative of φ is min(φ, 1), so φ itself is all that it needs.
     """
-    q, k, v, result, denominator, summary, total = attended
-    numerator = _apart(gradient, num_heads) / denominator
-    weight = (numerator * result).sum(dim=-1, keepdim=True)  # of minus the denominator
-    to_summary = torch.bmm(q.mT, numerator)
-    to_query = torch.bmm(numerator, summary.mT).baddbmm_(weight, total, alpha=-1).mul_(q.clamp_max(1))
-    to_key = torch.bmm(v, to_summary.mT).sub_(torch.bmm(weight.mT, q)).mul_(k.clamp_max(1))
-    to_value = torch.bmm(k, to_summary)
-    return _together(to_query, num_heads), _together(to_key, num_heads), _together(to_value, num_heads)
+    query, key, value, values, denominator, summaries = attended
+    blocks, mask = _head_blocks(query, num_heads)
+    numerator = gradient / denominator
+    weight = numerator * values
+    to_query, to_key, to_value = (torch.empty_like(part) for part in (query, key, value))
+    for index, block in enumerate(blocks):
+        summary, weights = summaries[2 * index : 2 * index + 2]
+        q, k, v, n, w = (part[..., block] for part in (query, key, value, numerator, weight))
+        to_query[..., block] = torch.bmm(n, summary.transpose(1, 2)).baddbmm_(w, weights.transpose(1, 2), alpha=-1)
+        to_summary = torch.bmm(q.transpose(1, 2), n).mul_(mask)
+        to_weights = torch.bmm(q.transpose(1, 2), w).mul_(mask).sum(dim=-1)  # of minus the sum over tokens
+        to_value[..., block] = torch.bmm(k, to_summary)
+        to_key[..., block] = torch.baddbmm(to_weights.unsqueeze(1), v, to_summary.transpose(1, 2), beta=-1)
+    return to_query.mul_(query.clamp_max(1)), to_key.mul_(key.clamp_max(1)), to_value
 
 
 class _CompiledLinearAttention(torch.autograd.Function):
@@ -376,3 +388,15 @@ def _together(apart: torch.Tensor, num_heads: int) -> torch.Tensor:
 def _positive_features(values: torch.Tensor) -> torch.Tensor:
     """φ(z) = ELU(z) + 1, that is exp(z) below zero and z + 1 above; a power of two is the faster exponential."""
     return values.mul(math.log2(math.e)).clamp_max_(0).exp2_().add_(values.clamp_min(0))
+
+
+def _head_blocks(tokens: torch.Tensor, num_heads: int) -> tuple[list[slice], torch.Tensor]:
+    """Slices of the last axis that hold whole heads, and which columns of a slice belong to the same head."""
+    size = tokens.shape[-1] // num_heads
+    per_block = next(
+        n for n in range(1, num_heads + 1) if num_heads % n == 0 and (n * size >= HEAD_BLOCK or n == num_heads)
+    )
+    width = per_block * size
+    head = torch.arange(width, device=tokens.device) // size
+    mask = (head[:, None] == head[None, :]).to(tokens.dtype)
+    return [slice(start, start + width) for start in range(0, num_heads * size, width)], mask

@@ -99,9 +99,9 @@ class RunConfig:
         mixed_precision: `"no"`, `"bf16"` or `"fp16"`.
         compile: Use torch.compile: on a CPU for mdJPT's encoder, chunk by chunk, else for the whole network.
         recompute: What of a step is computed again for the gradient rather than kept: `"no"` nothing; `"some"` what is
-            cheap, a third of the memory; `"yes"` what lies inside the encoder, a fraction of the memory for a third more
-            arithmetic; `"groups"` everything, one
-            subject's windows after the other; `"auto"` the first of these that fits into what is free.
+            cheap, a third of the memory; `"yes"` what lies inside the encoder, a fraction of it for a third more
+            arithmetic; `"groups"` everything, one subject's windows after the other; `"auto"` the first of these that
+            fits into what is free.
         num_workers: Data worker processes per process. num_threads: CPU threads per process, 0 = share the cores.
         log_steps, eval_steps, checkpoint_steps: How often. keep_checkpoints: How many stay.
         trackers: Accelerate trackers, for example `tensorboard`.

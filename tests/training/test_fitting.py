@@ -120,7 +120,7 @@ def test_yaml_has_two_words_for_yes_and_no():
     assert [RunConfig(recompute=value).recompute for value in (True, False, "groups")] == ["yes", "no", "groups"]
     assert RunConfig().recompute == "auto"
     with pytest.raises(ConfigurationError, match="recompute must be one of"):
-        RunConfig(recompute="some")
+        RunConfig(recompute="most")
 
 
 @pytest.mark.parametrize(
