@@ -8,7 +8,7 @@ also where chunks are computed twice. Networks take turns, so that all meet the 
 2. With the extra `[braindecode]`: three published foundation models on windows of the same 60 channels and 5 s, each
    at the rate it was made for, with random weights.
 3. Training steps of the paper's network: 110 windows (pairs of 15 and 40 stimuli), as it is, compiled, and with
-   `recompute`; each in a process of its own, whose peak memory is printed. A step takes many seconds, in which a shared
+   each way of `recompute`; each in a process of its own, whose peak memory is printed. A step takes many seconds, in which a shared
    machine changes: it is compared with the products right before and after it, and the median step is printed.
 """
 
@@ -29,8 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mdjpt_hf import MDJPTConfig, MDJPTForPreTraining, MDJPTModel
 from mdjpt_hf.modeling.mne_mdjpt import template_montage
-from mdjpt_hf.training.fitting import recompute_activations
-from mdjpt_hf.training.memory import give_back_large_blocks, keep_freed_memory
+from mdjpt_hf.training.fitting import WAYS, use_way
 
 GEMM_SIZE = 2048
 SECONDS = 5
@@ -46,8 +45,10 @@ OTHERS = {"CBraMod": 200, "BIOT": 200, "EEGPT": 256}
 STEPS = {
     "eager": (),
     "compiled": ("--compile",),
-    "eager, recompute": ("--recompute",),
-    "compiled, recompute": ("--compile", "--recompute"),
+    "eager, recompute some": ("--recompute", "some"),
+    "eager, recompute": ("--recompute", "yes"),
+    "eager, recompute groups": ("--recompute", "groups"),
+    "compiled, recompute": ("--compile", "--recompute", "yes"),
 }
 WARM_UP = 3  # steps, until the allocator asks the system for nothing more
 PRODUCTS = 10  # the fastest of so many is the rate beside a step
@@ -63,7 +64,7 @@ def main() -> None:
     parser.add_argument("--skip", nargs="*", choices=("inference", "others", "training"), default=[])
     parser.add_argument("--step", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--compile", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--recompute", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--recompute", choices=WAYS, default="no", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
@@ -170,7 +171,7 @@ def _other(name: str, rate: int, windows: int) -> Callable[[], object]:
 
 
 def training(threads: int, repeats: int) -> None:
-    """Print the four ways to make a training step of the paper's network."""
+    """Print the ways to make a training step of the paper's network."""
     windows = 2 * sum(PAIRS)
     print(f"\ntraining step of the paper's network, {windows} windows, three forwards counted")
     print("| step | seconds | windows/s | of the matrix-product rate | that rate | peak memory of the process |")
@@ -195,16 +196,12 @@ def step_batch() -> dict[str, torch.Tensor]:
     return {"input_values": values, "group_ids": ids, "dataset_ids": ids // 2, "stimulus_ids": torch.cat(stimuli)}
 
 
-def measure_step(compiled: bool, recompute: bool, repeats: int) -> dict[str, float]:
+def measure_step(compiled: bool, recompute: str, repeats: int) -> dict[str, float]:
     """One step of forward, gradient and Adam, in this process. Peak memory is that of the whole process."""
     model, batch = MDJPTForPreTraining(MDJPTConfig()).train(), step_batch()
     optimizer = torch.optim.Adam(model.parameters())
     flops = 3 * _forward_flops(model)
-    if recompute:
-        give_back_large_blocks()
-        recompute_activations(model)
-    else:
-        keep_freed_memory()
+    use_way(model, recompute)
     if compiled:
         model.compile_encoder()
 
