@@ -7,9 +7,9 @@ also where chunks are computed twice. Networks take turns, so that all meet the 
 1. Inference: the paper's network, the authors' block, the presets; as it is, and compiled.
 2. With the extra `[braindecode]`: three published foundation models on windows of the same 60 channels and 5 s, each
    at the rate it was made for, with random weights.
-3. Training steps of the paper's network: 110 windows (pairs of 15 and 40 stimuli), as it is, compiled, and with
-   each way of `recompute`; each in a process of its own, whose peak memory is printed. A step takes many seconds, in which a shared
-   machine changes: it is compared with the products right before and after it, and the median step is printed.
+3. Training steps of the paper's network: 110 windows (pairs of 15 and 40 stimuli), as it is, compiled, and in each way
+   of `recompute`; each in a process of its own, whose peak memory is printed. A step takes many seconds, in which a
+   shared machine changes: it is compared with the products right before and after it, and the median step is printed.
 """
 
 import argparse
