@@ -106,7 +106,12 @@ def choose_way(model: PreTrainedModel, objective: Objective, accelerator: Accele
     free = free_memory(device)
     needed: dict[str, int] = {}
     for name in ways_for(model):
-        needed[name] = _needed(model, objective, batch, name, device)
+        try:
+            needed[name] = _needed(model, objective, batch, name, device)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            needed[name] = 2 * free + SPARE_BYTES  # not even a few windows fit; how many times too much is not known
         fits = torch.tensor([needed[name] <= free], device=device)
         if bool(accelerator.gather(fits).all()):
             break

@@ -92,6 +92,22 @@ def test_the_fastest_way_that_fits_is_taken(model, objective, monkeypatch, free,
     assert model.training and not model.mdjpt.channel_encoder.gradient_checkpointing
 
 
+def test_what_does_not_even_fit_with_a_few_windows_is_passed_over(model, objective, monkeypatch):
+    rehearse = objective.rehearse
+
+    def short(model, part):
+        if not model.groups_apart and not model.mdjpt.channel_encoder.gradient_checkpointing:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 67108864 bytes")
+        return rehearse(model, part)
+
+    objective.rehearse = short
+    monkeypatch.setattr(fitting, "free_memory", lambda device: 2**40)
+    assert choose_way(model, objective, Accelerator(cpu=True)).name == "yes"
+    objective.rehearse = lambda model, part: model(part["input_values"][:, :3])
+    with pytest.raises(Exception, match="input_values must have shape"):
+        choose_way(model, objective, Accelerator(cpu=True))
+
+
 def test_what_a_step_needs_grows_with_its_windows(model, objective, batch):
     twice = {name: torch.cat([values, values]) for name, values in batch.items()}
     for name in WAYS:
