@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from types import ModuleType
 
 from mdjpt_hf.runtime.importing import collection_paused
@@ -34,7 +35,12 @@ _OURS = tuple(
 
 
 def register_at_first_use() -> None:
-    """Register our models as soon as somebody can miss them; at once where the auto classes are loaded already."""
+    """Register our models as soon as somebody can miss them; at once where the auto classes are loaded already.
+
+    Where torchaudio is installed it is mended now: nobody says which of its importers comes first.
+    """
+    if find_spec("torchaudio") is not None:
+        _before()
     if _AUTO in sys.modules:
         _register()
     elif not any(isinstance(finder, _Watch) for finder in sys.meta_path):
