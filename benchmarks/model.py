@@ -29,7 +29,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mdjpt_hf import MDJPTConfig, MDJPTForPreTraining, MDJPTModel
 from mdjpt_hf.modeling.mne_mdjpt import template_montage
-from mdjpt_hf.training.fitting import WAYS, use_way
+from mdjpt_hf.training.config import WAYS
+from mdjpt_hf.training.fitting import use_way
 
 GEMM_SIZE = 2048
 SECONDS = 5

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import copy_context
 from math import prod
-from threading import Lock
 from typing import TypeVar
 
 import torch
@@ -80,21 +79,20 @@ class KeptActivations:
     def __init__(self, block_elements: int = KEPT_BLOCK_ELEMENTS) -> None:
         self._block_elements = block_elements
         self._block: torch.Tensor | None = None
-        self._used, self._lock = 0, Lock()
+        self._used = 0
 
     def room(self, *shape: int, like: torch.Tensor) -> torch.Tensor:
         """An uninitialised tensor of a shape, of the dtype and on the device of another one."""
         if like.device.type != "cpu" or not self._block_elements:
             return like.new_empty(shape)
         count = prod(shape)
-        with self._lock:
-            if self._block is None or self._used + count > len(self._block) or self._block.dtype != like.dtype:
-                self._block, self._used = like.new_empty(max(count, self._block_elements)), 0
-            start = self._used
-            self._used += -(-count // ALIGNED_ELEMENTS) * ALIGNED_ELEMENTS
-            # Not a view: those count changes of all that shares the block, and a gradient would miss its activations.
-            strides = torch.empty(shape, device="meta").stride()
-            return like.new_empty(0).set_(self._block.untyped_storage(), start, shape, strides)
+        if self._block is None or self._used + count > len(self._block) or self._block.dtype != like.dtype:
+            self._block, self._used = like.new_empty(max(count, self._block_elements)), 0
+        start = self._used
+        self._used += -(-count // ALIGNED_ELEMENTS) * ALIGNED_ELEMENTS
+        # Not a view: those count changes of all that shares the block, and a gradient would miss its activations.
+        strides = torch.empty(shape, device="meta").stride()
+        return like.new_empty(0).set_(self._block.untyped_storage(), start, shape, strides)
 
 
 def fill_chunks(function: Callable, sequences: torch.Tensor, length: int, threads: int = 1) -> torch.Tensor:

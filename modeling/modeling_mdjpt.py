@@ -106,7 +106,7 @@ class MDJPTPreTrainedModel(SaysWhatIsNew, PreTrainedModel):
         On a CPU this is faster than `torch.compile` of the whole model, which works all the same: a chunk is compiled,
         whose activations stay in the cache, once for each length of window and whatever the batch. Training on a CPU
         works on as many chunks at once as torch has threads, where a batch has several for each; meanwhile torch has
-        one thread in the whole process, and a gradient can be taken once for each forward pass.
+        one thread in the whole process.
 
         Args:
             for_inference (`bool`): Weights become part of the compiled code, laid out as matrix products like them;

@@ -58,8 +58,15 @@ NOT_METHOD = _FREE_FIELDS | {
     "eval_steps",
     "checkpoint_steps",
 }
+#: Ways to make a step, from the fastest to the one that needs least memory, with what each computes again.
+WAYS = {
+    "no": "activations are kept",
+    "some": "a third of the activations is kept",
+    "yes": "activations inside the encoder are computed again",
+    "groups": "one subject's windows after the other, all of their activations computed again",
+}
 #: What `RunConfig.recompute` may be.
-RECOMPUTE = ("auto", "no", "some", "yes", "groups")
+RECOMPUTE = ("auto", *WAYS)
 #: Never written beside the weights: repeating a run from its record must not send anything anywhere.
 _UNSAVED_FIELDS = {"push_to_hub", "push_private", "push_licence"}
 

@@ -13,16 +13,10 @@ from transformers import PreTrainedModel
 from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
+from mdjpt_hf.training.config import WAYS
 from mdjpt_hf.training.memory import free_memory, give_back_large_blocks, keep_freed_memory
 from mdjpt_hf.training.objective import Objective
 
-#: Ways to make a step, from the fastest to the one that needs least memory, with what each computes again.
-WAYS = {
-    "no": "activations are kept",
-    "some": "a third of the activations is kept",
-    "yes": "activations inside the encoder are computed again",
-    "groups": "one subject's windows after the other, all of their activations computed again",
-}
 #: Windows that the memory of a step is measured on.
 MEASURED_WINDOWS = 4
 #: Steps of which the one with most windows must fit.

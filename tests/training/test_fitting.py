@@ -14,8 +14,8 @@ from accelerate import Accelerator
 from mdjpt_hf import MaskedEEGConfig, MaskedEEGForPreTraining, MDJPTConfig, MDJPTForPreTraining
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.training import fitting, memory
-from mdjpt_hf.training.config import RunConfig
-from mdjpt_hf.training.fitting import WAYS, choose_way, remember_way, remembered_way, use_way, ways_for
+from mdjpt_hf.training.config import WAYS, RunConfig
+from mdjpt_hf.training.fitting import choose_way, remember_way, remembered_way, use_way, ways_for
 
 CPU = torch.device("cpu")
 

@@ -13,21 +13,9 @@ from mdjpt_hf.evaluation.scores.scoring import Effort
 
 
 @pytest.fixture
-def pool() -> Pool:
+def pool(make_pool) -> Pool:
     """8 subjects x 6 stimuli (3 classes) x 5 windows."""
-    grid = np.array([(s, k, w) for s in range(8) for k in range(6) for w in range(5)])
-    return Pool(
-        parts=(),
-        target="label",
-        classes=("a", "b", "c"),
-        corpus=np.full(len(grid), "one"),
-        subject=np.array([f"one/s{s}" for s in grid[:, 0]]),
-        stimulus=np.array([f"one/k{k}" for k in grid[:, 1]]),
-        trial=grid[:, 0] * 6 + grid[:, 1],
-        recording=grid[:, 0],
-        label=grid[:, 1] % 3,
-        order=np.arange(len(grid)),
-    )
+    return make_pool(lambda subject, stimulus: 5)
 
 
 def noise(pool, size=12, seed=0):
