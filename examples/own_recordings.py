@@ -66,7 +66,7 @@ settings = RunConfig(
     trackers=(),
 )
 if not (folder / "encoder" / "model.safetensors").exists():
-    pretrain(settings)
+    pretrain(settings, resume=True)  # where it was broken off, if it was
 
 # %%
 # Fine-tune
@@ -74,7 +74,7 @@ if not (folder / "encoder" / "model.safetensors").exists():
 # The head alone, on the labels of the table. A fifth of the people never train.
 
 classifier = folder / "classifier"
-if not classifier.exists():
+if not (classifier / "config.json").exists():
     finetune(FinetuneConfig(model=str(folder / "encoder"), data=[mine], output_dir=str(classifier), steps=60))
 
 # %%

@@ -24,6 +24,8 @@ FIRST_STEPS = 8
 #: What a step needs beside what it keeps: gradients on their way back, as a share of that and of the maps, the work on
 #: a chunk in every thread, and holes in the heap.
 SPARE_SHARE, SPARE_BYTES = 1.25, 300 * 2**20
+#: Remedy where no way fits.
+SMALLER_STEPS = "Use fewer pairs_per_dataset, viewers, clips or datasets_per_step, or more processes"
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,15 @@ def next_way(model: PreTrainedModel, name: str) -> str | None:
 def is_out_of_memory(error: Exception) -> bool:
     """Whether memory did not suffice: a GPU has an error of its own for that, PyTorch's allocator on a CPU has not."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def does_not_fit(name: str, less: str | None) -> ConfigurationError:
+    """The error of a step that ran out of memory, made in the way `name`; `less` would need less of it."""
+    return ConfigurationError(
+        f"a step did not fit into memory with recompute {name}; checkpoints are whole",
+        value=name,
+        remedy=f"Set recompute to {less}" if less else SMALLER_STEPS,
+    )
 
 
 def use_way(model: PreTrainedModel, name: str) -> None:
@@ -114,7 +125,7 @@ def choose_way(model: PreTrainedModel, objective: Objective, accelerator: Accele
         raise ConfigurationError(
             f"a step of {_windows(batch)} windows needs about {smallest}, and {free / 2**30:.1f} GiB are free",
             value=needed[name],
-            remedy="Use fewer pairs_per_dataset, viewers, clips or datasets_per_step, or more processes",
+            remedy=SMALLER_STEPS,
         )
     return Way(name, needed, free)
 
