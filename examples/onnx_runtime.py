@@ -15,11 +15,11 @@ extra ``[onnx]``. The encoder was trained on **simulated** data, and the input i
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import small
 import torch
 
 from mdjpt_hf import MDJPTFeatureExtractor, MDJPTModel
+from mdjpt_hf.inference.onnx_model import OnnxModel
 from mdjpt_hf.sharing.export import export_onnx
 
 path = Path("outputs", "examples", "encoder.onnx")
@@ -29,10 +29,11 @@ print(f"{path.stat().st_size / 1024:.0f} KiB")
 # %%
 # Open
 # ----
-# What the file expects stands in it: standard channels in their order, the rate, the length of a window.
+# What the file expects stands in it: standard channels in their order, the rate, the length of a window. ``OnnxModel``
+# refuses what PyTorch refuses; ``onnxruntime.InferenceSession(path)`` alone runs the file as well.
 
-session = onnxruntime.InferenceSession(path)
-for name, value in session.get_modelmeta().custom_metadata_map.items():
+exported = OnnxModel(path)
+for name, value in exported.facts.items():
     print(f"{name}: {value[:70]}")
 
 # %%
@@ -45,7 +46,7 @@ noise = np.random.default_rng(0).normal(0, 20, (8, 60 * 256))
 names = ["Fp1", "Fp2", "F3", "F4", "C3", "C4", "O1", "O2"]
 inputs = MDJPTFeatureExtractor()(noise, ch_names=names, sampling_rate=256, unit="uV", return_tensors="pt")
 windows = inputs["input_values"]
-(features,) = session.run(None, {session.get_inputs()[0].name: windows.numpy()})
+features = exported(windows.numpy())
 print(windows.shape, "->", features.shape)
 
 # %%

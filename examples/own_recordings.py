@@ -51,7 +51,7 @@ print(mine.num_rows, "trials of", len(set(mine["subject"])), "people,", len(mine
 # %%
 # Pre-train
 # ---------
-# Without labels: people who watch the same moment of the same clip should look alike. A hundred and fifty steps of a
+# Without labels: people who watch the same moment of the same clip should look alike. Eighty steps of a
 # small network show how it is done; a real run takes all corpora that there are, and thousands of steps.
 
 settings = RunConfig(
@@ -59,7 +59,7 @@ settings = RunConfig(
     data=[mine],
     output_dir=str(folder / "encoder"),
     model={"preset": "tiny", "block": "released", "contrastive_temperature": 0.4},
-    steps=150,
+    steps=80,
     learning_rate=6e-3,
     viewers=8,
     held_out_subjects=0,
