@@ -1,13 +1,13 @@
 """Whether a step of the paper's size fits under a limit of memory: `python benchmarks/limits.py --limits 24 12 6 2`.
 
-The paper's own step has 284 windows: pairs of 15, 24, 15, 20, 28 and 40 clips, a pair of each corpus. Under every limit
-(GB of 10^9 bytes) a process of its own builds the network, chooses its way as a run with `recompute: auto` does, and makes
-one step of forward, gradient and Adam; the next way follows where memory does not suffice after all. Printed are the way,
-what it was expected to need, the peak and the seconds.
+The paper's own step has 284 windows: pairs of 15, 24, 15, 20, 28 and 40 clips, a pair of each corpus. Under every
+limit (GB of 10^9 bytes) a process of its own builds the network, chooses its way as a run with `recompute: auto` does,
+and makes one step of forward, gradient and Adam; the next way follows where memory does not suffice after all. Printed
+are the way, what it was expected to need, the peak and the seconds.
 
-A limit is a control group where this user may make one (root on a machine with version 1 or 2), as containers and batch
-systems have it; elsewhere, or with `--address-space`, it is one of addresses (`ulimit -v`), which counts what is
-reserved too. A process that the system kills is told as such.
+A limit is a control group where this user may make one (root, version 1 or 2), as containers and batch systems have
+it; elsewhere, or with `--address-space`, it is one of addresses (`ulimit -v`), which counts what is reserved too. A
+process that the system kills is told as such.
 """
 
 import argparse
