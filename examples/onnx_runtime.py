@@ -14,6 +14,7 @@ extra ``[onnx]``. The encoder was trained on **simulated** data, and the input i
 
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import small
 import torch
@@ -56,3 +57,10 @@ model = MDJPTModel.from_pretrained(small.encoder()).eval()
 with torch.no_grad():
     alone = model(windows, torch.arange(len(windows))).pooler_output.numpy()
 print(f"largest difference {np.abs(alone - features).max():.1e}, features up to {np.abs(features).max():.2f}")
+
+# %%
+
+figure, axes = plt.subplots(figsize=(4, 4), layout="constrained")
+axes.plot(alone.ravel(), features.ravel(), ".", markersize=2)
+axes.set(xlabel="feature in PyTorch", ylabel="feature in onnxruntime", aspect="equal")
+plt.show()
