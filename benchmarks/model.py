@@ -5,7 +5,7 @@ matrix-product rate. The arithmetic is counted by torch on the forward pass; a t
 also where chunks are computed twice. Networks take turns, so that all meet the same load.
 
 1. Inference: the paper's network, the authors' block, the presets; as it is, and compiled.
-2. With the extra `[braindecode]`: three published foundation models on windows of the same 60 channels and 5 s, each
+2. With the extra `[braindecode]`: published foundation models on windows of the same 60 channels and 5 s, each
    at the rate it was made for, with random weights.
 3. Training steps of the paper's network: 110 windows (pairs of 15 and 40 stimuli), as it is, compiled, and in each way
    of `recompute`; each in a process of its own, whose peak memory is printed. A step takes many seconds, in which a
@@ -42,7 +42,9 @@ NETWORKS = {
     "tiny": ("tiny", {}),
 }
 #: Networks of braindecode and the Hz they were made for.
-OTHERS = {"CBraMod": 200, "BIOT": 200, "EEGPT": 256}
+OTHERS = {"LUNA": 256, "CBraMod": 200, "BIOT": 200, "EEGPT": 256, "Labram": 200, "SignalJEPA": 128}
+#: Those that are told the names of the channels with every call.
+_WITH_NAMES = {"Labram"}
 STEPS = {
     "eager": (),
     "compiled": ("--compile",),
@@ -82,10 +84,10 @@ def main() -> None:
 def fastest(run: Callable[[], object], repeats: int) -> float:
     """Seconds of the fastest of several runs, after one to warm up."""
     run()
-    return min(_seconds(run) for _ in range(repeats))
+    return min(seconds_of(run) for _ in range(repeats))
 
 
-def _seconds(run: Callable[[], object]) -> float:
+def seconds_of(run: Callable[[], object]) -> float:
     started = time.perf_counter()
     run()
     return time.perf_counter() - started
@@ -128,7 +130,7 @@ def inference(windows: int, repeats: int, others: bool) -> None:
         runs[name] = lambda plain=plain: plain(values)
         runs[name + ", compiled"] = lambda compiled=compiled: compiled(values)
     if others and find_spec("braindecode"):
-        runs |= {name: _other(name, rate, windows) for name, rate in OTHERS.items()}
+        runs |= {name: other_network(name, windows)[1] for name in OTHERS}
     seconds = take_turns({"": _product(), **runs}, repeats)
     gemm = 2 * GEMM_SIZE**3 / seconds.pop("")
     rates = {name: windows / spent for name, spent in seconds.items()}
@@ -147,12 +149,12 @@ def inference(windows: int, repeats: int, others: bool) -> None:
 
 def take_turns(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
     """Seconds of the fastest call of each, one after the other in every round."""
-    rounds = [{name: _seconds(run) for name, run in runs.items()} for _ in range(repeats + 1)][1:]
+    rounds = [{name: seconds_of(run) for name, run in runs.items()} for _ in range(repeats + 1)][1:]
     return {name: min(one[name] for one in rounds) for name in runs}
 
 
-def _other(name: str, rate: int, windows: int) -> Callable[[], object]:
-    """A network of braindecode with random weights."""
+def other_network(name: str, windows: int) -> tuple[nn.Module, Callable[[], object]]:
+    """A network of braindecode with random weights, and what runs it on windows at the rate it was made for."""
     import braindecode.models
     import mne
 
@@ -160,12 +162,13 @@ def _other(name: str, rate: int, windows: int) -> Callable[[], object]:
 
     montage = mne.channels.make_standard_montage(template_montage())
     known = {channel.upper(): channel for channel in montage.ch_names}
-    info = mne.create_info([known[channel.upper()] for channel in STANDARD_CHANNELS], rate, "eeg")
-    info.set_montage(montage)
+    rate, names = OTHERS[name], [known[channel.upper()] for channel in STANDARD_CHANNELS]
+    info = mne.create_info(names, rate, "eeg").set_montage(montage)
     options = {"n_chans": 60, "n_outputs": 2, "sfreq": rate, "input_window_seconds": SECONDS}
     network: nn.Module = getattr(braindecode.models, name)(chs_info=info["chs"], **options).eval()
     values = torch.randn(windows, 60, rate * SECONDS)
-    return lambda: network(values)
+    told = {"ch_names": names} if name in _WITH_NAMES else {}
+    return network, lambda: network(values, **told)
 
 
 # --- training ------------------------------------------------------------------------------------------------------
@@ -215,7 +218,7 @@ def measure_step(compiled: bool, recompute: str, repeats: int) -> dict[str, floa
         step()
     products, seconds = [gemm_rate(PRODUCTS)], []
     for _ in range(repeats):
-        seconds.append(_seconds(step))
+        seconds.append(seconds_of(step))
         products.append(gemm_rate(PRODUCTS))
     beside = [(before + after) / 2 for before, after in pairwise(products)]
     shares = [flops / spent / rate for spent, rate in zip(seconds, beside, strict=True)]
