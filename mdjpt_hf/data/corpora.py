@@ -12,6 +12,7 @@ import pyarrow as pa
 from datasets import Dataset, load_from_disk
 
 from mdjpt_hf.data.sources import prepared_folder, prepared_folders
+from mdjpt_hf.data.stimuli import stimulus_set_of
 from mdjpt_hf.data.storage import file_hash, folder_metadata
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import channel_projection
@@ -86,6 +87,11 @@ class TrialSet:
         """What is known of the corpus, by the names of `CorpusFacts`; empty where nothing is stored."""
         stored = folder_metadata(self.folder).get("facts", [])
         return next((facts for facts in stored if facts["name"] == self.name), {})
+
+    @cached_property
+    def stimulus_set(self) -> str:
+        """Whose ids its stimuli have, see [`stimulus_set_of`]: equal for corpora that show the same clips."""
+        return stimulus_set_of(self.name, self.facts)
 
     @cached_property
     def scales(self) -> np.ndarray:

@@ -13,14 +13,13 @@ from datasets import load_from_disk
 from transformers.utils import cached_file
 
 from mdjpt_hf.data.corpora import TrialSet
+from mdjpt_hf.data.exposure import UNKNOWN_DATASET as UNKNOWN_DATASET
 from mdjpt_hf.data.storage import folder_metadata
 from mdjpt_hf.version import __version__
 
 #: Beside the weights: how they came to be, for their card.
 RECORD_FILE = "run_record.json"
 
-#: What a record calls training data that nobody wrote down.
-UNKNOWN_DATASET = "unknown"
 #: Begins the objective of a checkpoint that was trained with labels.
 FINE_TUNING = "fine-tuning"
 
@@ -42,7 +41,7 @@ def dataset_facts(trials: TrialSet, held_out_subjects: int = 0) -> dict[str, Any
         "subjects": len(np.unique(trials.subject)),
         "held_out_subjects": held_out_subjects,
         "stimuli": len(np.unique(trials.stimulus)),
-        "stimulus_set": facts.get("stimulus_set", ""),
+        "stimulus_set": _shared_set(trials),
         "trials": len(trials),
         "hours": round(trials.hours, 3),
         "channels": [min(channels), max(channels)],
@@ -51,6 +50,10 @@ def dataset_facts(trials: TrialSet, held_out_subjects: int = 0) -> dict[str, Any
         "preprocessing_settings": corpus.get("options", {}).get("preprocessing", {}),
         "fingerprint": trials.fingerprint,
     }
+
+
+def _shared_set(trials: TrialSet) -> str:
+    return "" if trials.stimulus_set == trials.name else trials.stimulus_set
 
 
 def _preprocessing(trials: TrialSet) -> list[str]:
