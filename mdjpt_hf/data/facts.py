@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import load_from_disk
 from transformers.utils import cached_file
 
-from mdjpt_hf.data.corpora import TrialSet
+from mdjpt_hf.data.corpora import TrialSet, preprocessing_of
 from mdjpt_hf.data.exposure import UNKNOWN_DATASET as UNKNOWN_DATASET
 from mdjpt_hf.data.storage import folder_metadata
 from mdjpt_hf.version import __version__
@@ -64,8 +63,7 @@ def _preprocessing(trials: TrialSet) -> list[str]:
 @lru_cache(maxsize=64)
 def _presets(folder: str, fingerprint: str, rows: bytes, kind: str) -> tuple[str, ...]:
     """The same, read once for data of one fingerprint, however many records are written about them."""
-    column = load_from_disk(folder).data.column("preprocessing")
-    return tuple(sorted(set(column.take(np.frombuffer(rows, dtype=kind)).to_pylist())))
+    return preprocessing_of(Path(folder), np.frombuffer(rows, dtype=kind))
 
 
 def training_record(model: str) -> dict[str, Any] | None:
