@@ -22,7 +22,7 @@ from mdjpt_hf.schema import TRIAL_FEATURES
 INDEX_FILE = "trials.arrow"
 
 _TOLD = tuple(name for name in TRIAL_FEATURES if name != "signal")
-_PLACE = {"file": pa.string(), "row_group": pa.int32(), "row": pa.int32()}
+_PLACE = {"file": pa.string(), "row_group": pa.int32(), "row": pa.int32(), "offset": pa.int64()}
 _SCHEMA = pa.schema([*schema_of(_TOLD), *(pa.field(name, kind) for name, kind in _PLACE.items())])
 _ABOUT = b"mdjpt_hf"
 
@@ -32,7 +32,8 @@ class TrialIndex:
     """What is known of trials without reading a signal.
 
     Attributes:
-        rows: Columns of the schema but `signal`; and `file`, `row_group`, and `row` within that.
+        rows: Columns of the schema but `signal`; `file`, `row_group`, and `row` within that; and `offset`, the byte of
+            the file where the floats of the signal should begin, one after the other, -1 where they do not.
         sizes: File -> bytes.
         fingerprint: Of the prepared folder the shards were written from; of the index, where that is not known.
         checked: Whether signals were looked at when the shards were written.
@@ -70,20 +71,37 @@ def _part(name: str, opened: Callable[[str], BinaryIO]) -> pa.Table:
             if lacking:
                 raise CorpusError(f"lacks the columns {lacking}", path=name, value=lacking, remedy=REMEDY)
             table = parquet.read(columns=list(_TOLD), use_threads=False)
-            counts = [parquet.metadata.row_group(number).num_rows for number in range(parquet.num_row_groups)]
+            groups = [parquet.metadata.row_group(number) for number in range(parquet.num_row_groups)]
     except (pa.ArrowException, OSError) as error:
         raise CorpusError(
             f"cannot be read: {error}", path=name, value=name, remedy="Download or write it again"
         ) from error
-    table = typed_rows(table, name)
+    table, counts = typed_rows(table, name), [group.num_rows for group in groups]
     place = {
         "file": pa.array([name] * len(table)),
         "row_group": np.repeat(np.arange(len(counts), dtype=np.int32), counts),
         "row": np.concatenate([np.arange(count, dtype=np.int32) for count in [0, *counts]]),
+        "offset": np.repeat(np.array([_plain_values(group) for group in groups], dtype=np.int64), counts),
     }
     for column, values in place.items():
         table = table.append_column(column, pa.array(values))
     return table.cast(_SCHEMA)
+
+
+def _plain_values(group: pq.RowGroupMetaData) -> int:
+    """Where the floats of the one signal of a row group begin, if they lie in the file as they lie in memory.
+
+    Values end a page, and a page its column; whether there was but one is seen when they are first read both ways.
+    """
+    column = next(
+        found
+        for found in map(group.column, range(group.num_columns))
+        if found.path_in_schema.partition(".")[0] == "signal"
+    )
+    plain = column.compression == "UNCOMPRESSED" and set(column.encodings) <= {"PLAIN", "RLE"}
+    if group.num_rows != 1 or not plain or column.physical_type != "FLOAT":
+        return -1
+    return column.data_page_offset + column.total_compressed_size - 4 * column.num_values
 
 
 def write_index(path: Path, index: TrialIndex) -> None:

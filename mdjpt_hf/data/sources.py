@@ -5,6 +5,7 @@ written as a prepared folder once, in the cache of `datasets` (`HF_DATASETS_CACH
 checked. With `stream:` before it, Parquet stays where it is, and trials are read as they are needed.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -133,6 +134,13 @@ def _pinned(place: str) -> str:
 
 def _not_found(name: str, error: Exception) -> CorpusError:
     reason = (str(error) or type(error).__name__).splitlines()[0]
+    if getattr(error, "errno", None) == errno.ENOSPC:
+        return CorpusError(
+            f"cannot be downloaded: {reason}",
+            path=name,
+            value=name,
+            remedy=f"Make room in the Hub's cache (HF_HOME), or leave it on the Hub: {PREFIX}{name}",
+        )
     return CorpusError(
         f"is neither a folder here nor a dataset that the Hub gives: {reason}",
         path=name,
@@ -191,6 +199,7 @@ def _written(key: str, rows: Iterable[pa.Table], metadata: Mapping[str, Any], na
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with owned(lock_beside(place), place, wait=_PATIENCE):
+            _check_room(place, size, name)
             if not (place / "state.json").is_file():
                 LOGGER.info("%s: %.3g GB are written once as memory-mapped Arrow to %s", name, size / 1e9, place)
                 staging = place.with_name(f".{place.name}.staging")
@@ -207,6 +216,18 @@ def _written(key: str, rows: Iterable[pa.Table], metadata: Mapping[str, Any], na
             f"Parquet where it is: {PREFIX}{name}",
         ) from error
     return place
+
+
+def _check_room(place: Path, size: int, name: str) -> None:
+    """Refuse before hours of writing what the disk does not hold; `size` bytes are what rows take at least."""
+    free = shutil.disk_usage(place.parent).free
+    if not (place / "state.json").is_file() and size > free:
+        raise CorpusError(
+            f"takes {size / 1e9:.3g} GB as memory-mapped Arrow, and {free / 1e9:.3g} GB are free",
+            path=place,
+            value=size,
+            remedy=f"Make room there, or leave Parquet where it is: {PREFIX}{name}",
+        )
 
 
 def _write(folder: Path, key: str, rows: Iterable[pa.Table], metadata: Mapping[str, Any], name: str) -> None:

@@ -22,6 +22,7 @@ from mdjpt_hf.data.ranged import Files, KeptGroups
 from mdjpt_hf.data.sources import as_sources, holds_corpus, prepared_folder
 from mdjpt_hf.errors import CorpusError, UnitError
 from mdjpt_hf.evaluation.run import Evaluation
+from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS
 from mdjpt_hf.schema import TRIAL_FEATURES
 from mdjpt_hf.training.config import RunConfig
 
@@ -123,6 +124,43 @@ def test_signals_that_nobody_looked_at_are_looked_at_when_they_are_read(prepared
         assert found.signal(2).shape == (9, 1500)
         with pytest.raises(error, match=words):
             found.signal(3)
+
+
+def test_after_the_first_reading_files_here_are_mapped_where_signals_lie_as_they_are(prepared, tmp_path, monkeypatch):
+    names = [name for name in STANDARD_CHANNELS if name != "Cz"]
+    folder = prepared(shown={("s1", 1): ["a", "b"], ("s2", 1): ["a", "b"]}, seconds=90.0, ch_names=names)
+    (wanted,) = open_corpora([folder])
+    assert wanted.signal(0).nbytes > 2**21  # more than a page that writers make by themselves
+    parquet = write_parquet(folder, tmp_path / "parquet")
+    (found,) = open_corpora([f"stream:{parquet}"])
+    for index in (3, 1, 0, 2):
+        np.testing.assert_array_equal(found.signal(index), wanted.signal(index))
+    assert ranged._KEPT.held == 0
+    monkeypatch.setattr(ranged.pq, "ParquetFile", lambda *_, **__: pytest.fail("read again"))
+    for index in range(4):
+        assert found.window(index, 1234, 625).tobytes() == wanted.window(index, 1234, 625).tobytes()
+
+
+@pytest.mark.parametrize("compression", ["NONE", "zstd"])
+def test_signals_that_lie_otherwise_are_found_out(prepared, tmp_path, monkeypatch, compression):
+    folder = prepared()
+    (wanted,) = open_corpora([folder])
+    others = tmp_path / "others"
+    others.mkdir()
+    table = load_from_disk(str(folder)).data.table
+    pq.write_table(table, others / "x.parquet", row_group_size=1, compression=compression, use_dictionary=False)
+    (found,) = open_corpora([f"stream:{others}"])
+    signals = found._signals
+    if compression == "NONE":  # such as an index of other files of the same size
+        assert (signals._offset > 0).all()
+        signals._offset = signals._offset + 4
+        signals._offset[3] = 10**9
+        signals._offset[4] += 1
+    else:
+        assert (signals._offset == -1).all()
+    for index in [*range(12), *range(12)]:
+        np.testing.assert_array_equal(found.signal(index), wanted.signal(index))
+    assert not signals._as_they_lie
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "gone"])
