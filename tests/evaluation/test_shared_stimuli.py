@@ -158,6 +158,21 @@ def test_choices_that_concern_no_shared_clip_change_nothing(sets):
     assert note == "8 stimuli of here were shown in there as well; they are TRAINED ON as well"
 
 
+def test_recordings_of_the_tested_corpus_under_another_name_are_refused(sets, tmp_path):
+    class Copy(NoiseCorpus):
+        def read_unit(self, unit, report):
+            yield from (replace(trial, dataset=self.name) for trial in NoiseCorpus("alone", 4).read_unit(unit, report))
+
+    copy = open_corpora([prepare(Copy("copy", 3), tmp_path / "copy", progress=False).folder])[0]
+    pool = open_pool([sets["alone"], copy], "valence_class", 5.0)
+    for refused in (
+        lambda: fitting(paper("cross-dataset"), pool, "alone", ()),
+        lambda: draw_splits(pool, paper("cross-dataset"), "alone", {}, 0),
+    ):
+        with pytest.raises(SplitError, match="3 recordings of alone stand in copy as well"):
+            refused()
+
+
 def test_ids_that_do_not_meet_are_told(tmp_path, sets):
     class Others(Watching):
         def read_unit(self, unit, report):

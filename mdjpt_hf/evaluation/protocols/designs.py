@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from mdjpt_hf.data.overlap import recordings_in_common
 from mdjpt_hf.errors import ConfigurationError, SplitError
 from mdjpt_hf.evaluation.protocols.choices import Protocol
 from mdjpt_hf.evaluation.protocols.pool import Pool
@@ -60,6 +61,7 @@ def fitting(protocol: Protocol, pool: Pool, corpus: str, asked: Collection[str])
 
 def _fitting_across(protocol: Protocol, pool: Pool, corpus: str) -> tuple[Protocol, str]:
     """The same; where no clip is shared, nothing is to be done about shared ones."""
+    check_recordings(pool, corpus)
     shared = shared_stimuli(pool.stimulus, pool.corpus, corpus)
     if not len(shared):
         return replace(protocol, shared_stimuli=REFUSED), _none_in_common(pool, corpus)
@@ -69,6 +71,23 @@ def _fitting_across(protocol: Protocol, pool: Pool, corpus: str) -> tuple[Protoc
     where = f"{len(shared)} stimuli of {corpus} were shown in {', '.join(others)} as well"
     done = "tested where nobody was trained on them" if protocol.shared_stimuli == HELD_OUT else "TRAINED ON as well"
     return protocol, f"{where}; they are {done}"
+
+
+def check_recordings(pool: Pool, corpus: str) -> None:
+    """Refuse to train on other corpora that hold recordings of the one tested.
+
+    Raises:
+        SplitError: With the corpora.
+    """
+    tested = [part.trials for part in pool.parts if part.trials.name == corpus]
+    for other in (part.trials for part in pool.parts if part.trials.name != corpus):
+        if same := sum(recordings_in_common(trials, other) for trials in tested):
+            raise SplitError(
+                f"{same} recordings of {corpus} stand in {other.name} as well: who is tested would be trained on",
+                path=other.folder,
+                value=other.name,
+                remedy="Leave out one of the two",
+            )
 
 
 def _none_in_common(pool: Pool, corpus: str) -> str:
