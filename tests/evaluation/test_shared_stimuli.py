@@ -316,7 +316,7 @@ def test_clip_and_class_are_said_to_be_the_same_thing_with_every_score(one_clip_
     for record in records:
         assert words in record["protocol"]["one_stimulus"] and words in _results(record)
     text = write_report([tmp_path / "out"], tmp_path / "report").read_text()
-    assert f"**⚠ {words}" in text
+    assert f"**⚠ {words}" in text and "(class and stimulus are the same thing)](lab_0_subjects.png)" in text
 
 
 def test_it_is_said_across_corpora_in_the_audit_and_in_the_table_of_a_run(one_clip_each, folders, tmp_path):
