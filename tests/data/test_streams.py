@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+from dataclasses import replace
 
 import fsspec
 import numpy as np
@@ -21,7 +22,8 @@ from mdjpt_hf.data.parquet import write_parquet
 from mdjpt_hf.data.ranged import Files, KeptGroups
 from mdjpt_hf.data.sources import as_sources, holds_corpus, prepared_folder
 from mdjpt_hf.errors import CorpusError, UnitError
-from mdjpt_hf.evaluation.run import Evaluation
+from mdjpt_hf.evaluation.run import Evaluation, evaluate
+from mdjpt_hf.evaluation.scores import Effort
 from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS
 from mdjpt_hf.schema import TRIAL_FEATURES
 from mdjpt_hf.training.config import RunConfig
@@ -297,3 +299,17 @@ def test_the_index_says_nothing_that_the_shards_do_not(parquet):
         if name != "signal":
             assert repr(rows.column(name).to_pylist()) == repr(wanted.data.column(name).to_pylist())
     assert json.loads((parquet / "corpus.json").read_text())["recordings"]  # scales, which need no signal either
+
+
+def test_several_trials_in_a_file_and_an_evaluation_from_a_stream(prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr("mdjpt_hf.data.parquet.MOST_FILES", 5)
+    folder = prepared(shown={(f"s{number}", 1): [f"clip{clip}" for clip in range(6)] for number in range(4)})
+    parquet = write_parquet(folder, tmp_path / "parquet")
+    assert len(list((parquet / "data").iterdir())) == 8
+    same(open_corpora([f"stream:{parquet}"])[0], open_corpora([folder])[0])
+    results = []
+    for number, source in enumerate((str(folder), f"stream:{parquet}")):
+        task = Evaluation(models=("de",), data=source, protocols=("few-shot",), out=tmp_path / f"out{number}")
+        (record,) = evaluate(replace(task, effort=Effort(3)), lambda line: None)
+        results.append({name: record[name] for name in ("results", "datasets", "splits", "data", "windows")})
+    assert repr(results[0]) == repr(results[1])
