@@ -109,8 +109,8 @@ class Files:
 
 
 @lru_cache(maxsize=4096)
-def _mapped_file(path: str) -> np.ndarray:
-    """The bytes of a file, mapped into memory."""
+def _mapped_file(path: str, state: str) -> np.ndarray:
+    """The bytes of a file in this state, mapped into memory."""
     return np.memmap(path, dtype=np.uint8, mode="r")
 
 
@@ -119,10 +119,11 @@ class RangedSignals:
 
     Args:
         files: Of the corpus. rows: Of a [`TrialIndex`]. checked: Whether amplitudes were looked at before.
+        state: Tells these files from others that lie in the same place at another time.
     """
 
-    def __init__(self, files: Files, rows: pa.Table, checked: bool):
-        self.files, self.checked = files, checked
+    def __init__(self, files: Files, rows: pa.Table, checked: bool, state: str):
+        self.files, self.checked, self.state = files, checked, state
         self._file = rows.column("file").to_pylist()
         self._group, self._row = (rows.column(name).to_numpy() for name in ("row_group", "row"))
         self._samples, self._rate = (rows.column(name).to_numpy() for name in ("n_samples", "sampling_rate"))
@@ -139,7 +140,7 @@ class RangedSignals:
         if row in self._as_they_lie:
             return self._mapped(row, num_channels)
         file, group = self._file[row], int(self._group[row])
-        values, offsets = _KEPT.get((self.files.url, file, group), lambda: self._read(file, group))
+        values, offsets = _KEPT.get((self.state, file, group), lambda: self._read(file, group))
         place, samples = int(self._row[row]), int(self._samples[row])
         signal = values[offsets[place] : offsets[place + 1]]
         if len(signal) != num_channels * samples or not np.isfinite(signal.sum()) or not self.checked:
@@ -147,11 +148,11 @@ class RangedSignals:
         signal = signal.reshape(num_channels, samples)
         if self._offset[row] >= 0 and self.files.is_local and np.array_equal(self._mapped(row, num_channels), signal):
             self._as_they_lie.add(row)
-            _KEPT.drop((self.files.url, file, group))
+            _KEPT.drop((self.state, file, group))
         return signal
 
     def _mapped(self, row: int, num_channels: int) -> np.ndarray:
-        content, start = _mapped_file(self.files.path(self._file[row])), int(self._offset[row])
+        content, start = _mapped_file(self.files.path(self._file[row]), self.state), int(self._offset[row])
         values = content[start : start + 4 * num_channels * int(self._samples[row])]
         return values.view(np.float32).reshape(num_channels, -1) if len(values) % (4 * num_channels) == 0 else values
 

@@ -47,7 +47,7 @@ def signals_of(folder: Path, index: TrialIndex | None = None) -> RangedSignals:
     """The signals that a folder stands for."""
     index = index or index_in(folder)
     url = json.loads((folder / _STATE_FILE).read_text(encoding="utf-8"))["url"]
-    return RangedSignals(Files(url), index.rows, index.checked)
+    return RangedSignals(Files(url), index.rows, index.checked, folder.name)
 
 
 def index_folder(url: str, place: str) -> Path:

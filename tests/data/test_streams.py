@@ -165,6 +165,19 @@ def test_signals_that_lie_otherwise_are_found_out(prepared, tmp_path, monkeypatc
     assert not signals._as_they_lie
 
 
+@pytest.mark.parametrize("compression", ["NONE", "zstd"])
+def test_what_was_kept_of_a_file_is_forgotten_when_another_lies_there(prepared, tmp_path, compression):
+    place, seen = tmp_path / "place", []
+    for number in range(2):
+        place.mkdir()
+        table = load_from_disk(str(prepared(seed=number))).data.table
+        pq.write_table(table, place / "x.parquet", row_group_size=1, compression=compression, use_dictionary=False)
+        (trials,) = open_corpora([f"stream:{place}"])
+        seen += [trials.signal(0).copy(), trials.signal(0).copy()]  # read, and mapped or kept
+        shutil.rmtree(place)
+    assert np.array_equal(seen[0], seen[1]) and np.array_equal(seen[2], seen[3]) and not np.allclose(seen[0], seen[2])
+
+
 @pytest.mark.parametrize("damage", ["flip", "cut", "gone"])
 def test_a_damaged_file_is_named_when_its_trial_is_read(parquet, damage):
     (trials,) = open_corpora([f"stream:{parquet}"])
