@@ -127,6 +127,21 @@ def test_splits_over_shared_clips_are_refused_unless_told(sets):
     assert (tested[pool.corpus == "here"] == 1).all() and not tested[pool.corpus != "here"].any()
 
 
+def test_corpora_whose_labels_say_the_emotion_train_and_leak_as_others_do(tmp_path):
+    class Said(Watching):
+        def read_unit(self, unit, report):
+            for trial in super().read_unit(unit, report):
+                yield replace(trial, label_name=("fear", "joy")[trial.label], valence_class=None)
+
+        @property
+        def facts(self):
+            return [replace(super().facts[0], label_names=("fear", "joy"))]
+
+    folders = [prepare(Said(name, 3), tmp_path / name, progress=False).folder for name in ("a", "b")]
+    with pytest.raises(SplitError, match="8 stimuli of a, such as clips-8/clip0"):
+        evaluate(task(folders, tmp_path / "out", label="emotion"), lambda line: None)
+
+
 def test_a_class_of_one_clip_cannot_be_held_out(tmp_path):
     folders = [prepare(Watching(name, 3, clips=2), tmp_path / name, progress=False).folder for name in ("a", "b")]
     pool = open_pool(open_corpora(folders), "valence_class", 5.0)

@@ -9,7 +9,7 @@ import numpy as np
 from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.data.labelled import LabelledWindows, labelled_windows
 from mdjpt_hf.data.stimuli import stimulus_names
-from mdjpt_hf.data.targets import Target, find_target
+from mdjpt_hf.data.targets import Target, class_column, find_target
 from mdjpt_hf.errors import ConfigurationError, CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS
 from mdjpt_hf.schema import RATINGS
@@ -123,7 +123,7 @@ def has_target(trials: TrialSet, target: str) -> bool:
     """Whether any trial of a corpus has a known class or rating."""
     if target in RATINGS:
         return bool((~np.isnan(trials.ratings[:, RATINGS.index(target)])).any())
-    return bool((getattr(trials, target) >= 0).any())
+    return bool((class_column(trials, target) >= 0).any())
 
 
 def _rating(trial_sets: Sequence[TrialSet], name: str) -> Target:
