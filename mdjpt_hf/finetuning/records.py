@@ -80,7 +80,13 @@ def records(
             "training_windows": len(parts[0]),
             "validation_subjects": validation,
             **scores,
-            "verdict": verdict(scores["training"], scores["validation"], chosen_by),
+            "verdict": [
+                *verdict(scores["training"], scores["validation"], chosen_by),
+                *(
+                    f"before it was fine-tuned, the encoder had met {note}"
+                    for note in _encoder(windows, before).values()
+                ),
+            ],
         },
         RECORD_FILE: card,
         "results/validation.json": result,

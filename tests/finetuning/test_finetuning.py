@@ -344,6 +344,10 @@ def test_what_the_encoder_met_elsewhere_is_on_record(encoder, data, tmp_path):
     out = finetune(config(str(before), data, tmp_path / "out", epochs=0, steps=1, batch_size=8))
     result = json.loads((out / "results" / "validation.json").read_text())
     assert result["protocol"]["encoder"].startswith("sim-62: pre-trained on THE SAME STIMULI in copy")
+    verdict = json.loads((out / "finetune.json").read_text())["verdict"]
+    assert verdict[-1].startswith(
+        "before it was fine-tuned, the encoder had met sim-62: pre-trained on THE SAME STIMULI"
+    )
 
 
 # ---- how long, and who is asked
