@@ -82,10 +82,7 @@ def records(
             **scores,
             "verdict": [
                 *verdict(scores["training"], scores["validation"], chosen_by),
-                *(
-                    f"before it was fine-tuned, the encoder had met {note}"
-                    for note in _encoder(windows, before).values()
-                ),
+                *(f"encoder: {note}" for note in _encoder(windows, before).values()),
             ],
         },
         RECORD_FILE: card,

@@ -345,9 +345,7 @@ def test_what_the_encoder_met_elsewhere_is_on_record(encoder, data, tmp_path):
     result = json.loads((out / "results" / "validation.json").read_text())
     assert result["protocol"]["encoder"].startswith("sim-62: pre-trained on THE SAME STIMULI in copy")
     verdict = json.loads((out / "finetune.json").read_text())["verdict"]
-    assert verdict[-1].startswith(
-        "before it was fine-tuned, the encoder had met sim-62: pre-trained on THE SAME STIMULI"
-    )
+    assert verdict[-1].startswith("encoder: sim-62: pre-trained on THE SAME STIMULI")
 
 
 # ---- how long, and who is asked
