@@ -31,7 +31,7 @@ config = RunConfig(
     trackers=(),
 )
 if not (folder / "model.safetensors").exists():
-    pretrain(config)
+    pretrain(config, resume=True)  # where it was broken off, if it was
 
 # %%
 # What to look at

@@ -15,6 +15,7 @@ of NumPy arrays, a table of ratings, and a trial that is broken.
 import csv
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 from mdjpt_hf import load_corpus
@@ -22,7 +23,7 @@ from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.data_scripts.base import CorpusBuilder, CorpusFacts
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.preprocessing import preprocess, preset_settings
-from mdjpt_hf.schema import Trial
+from mdjpt_hf.schema import Trial, trial_signal
 
 source = Path("outputs", "examples", "download")
 source.mkdir(parents=True, exist_ok=True)
@@ -111,3 +112,14 @@ for entry in prepared.report["units"]:
 
 corpus = load_corpus("outputs/examples/made-up")
 corpus.select_columns(["subject", "trial", "stimulus", "label_name", "valence", "n_samples"]).to_pandas()
+
+# %%
+# The first trial, cleaned: 125 Hz, in µV, under the standard names of its channels.
+
+signal, names = trial_signal(corpus[0]), corpus[0]["ch_names"]
+seconds = np.arange(signal.shape[1]) / corpus[0]["sampling_rate"]
+figure, axes = plt.subplots(figsize=(8, 3), layout="constrained")
+axes.plot(seconds, signal.T + 60 * np.arange(len(names))[::-1], color="0.2", linewidth=0.6)
+axes.set(xlabel="time in the trial (s)", yticks=60 * np.arange(len(names))[::-1], yticklabels=names)
+axes.set_title("60 µV between channels", fontsize=9, loc="left")
+plt.show()

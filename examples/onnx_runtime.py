@@ -14,12 +14,13 @@ extra ``[onnx]``. The encoder was trained on **simulated** data, and the input i
 
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
-import onnxruntime
 import small
 import torch
 
 from mdjpt_hf import MDJPTFeatureExtractor, MDJPTModel
+from mdjpt_hf.inference.onnx_model import OnnxModel
 from mdjpt_hf.sharing.export import export_onnx
 
 path = Path("outputs", "examples", "encoder.onnx")
@@ -29,10 +30,11 @@ print(f"{path.stat().st_size / 1024:.0f} KiB")
 # %%
 # Open
 # ----
-# What the file expects stands in it: standard channels in their order, the rate, the length of a window.
+# What the file expects stands in it: standard channels in their order, the rate, the length of a window. ``OnnxModel``
+# refuses what PyTorch refuses; ``onnxruntime.InferenceSession(path)`` alone runs the file as well.
 
-session = onnxruntime.InferenceSession(path)
-for name, value in session.get_modelmeta().custom_metadata_map.items():
+exported = OnnxModel(path)
+for name, value in exported.facts.items():
     print(f"{name}: {value[:70]}")
 
 # %%
@@ -45,7 +47,7 @@ noise = np.random.default_rng(0).normal(0, 20, (8, 60 * 256))
 names = ["Fp1", "Fp2", "F3", "F4", "C3", "C4", "O1", "O2"]
 inputs = MDJPTFeatureExtractor()(noise, ch_names=names, sampling_rate=256, unit="uV", return_tensors="pt")
 windows = inputs["input_values"]
-(features,) = session.run(None, {session.get_inputs()[0].name: windows.numpy()})
+features = exported(windows.numpy())
 print(windows.shape, "->", features.shape)
 
 # %%
@@ -55,3 +57,10 @@ model = MDJPTModel.from_pretrained(small.encoder()).eval()
 with torch.no_grad():
     alone = model(windows, torch.arange(len(windows))).pooler_output.numpy()
 print(f"largest difference {np.abs(alone - features).max():.1e}, features up to {np.abs(features).max():.2f}")
+
+# %%
+
+figure, axes = plt.subplots(figsize=(4, 4), layout="constrained")
+axes.plot(alone.ravel(), features.ravel(), ".", markersize=2)
+axes.set(xlabel="feature in PyTorch", ylabel="feature in onnxruntime", aspect="equal")
+plt.show()

@@ -51,7 +51,7 @@ print(mine.num_rows, "trials of", len(set(mine["subject"])), "people,", len(mine
 # %%
 # Pre-train
 # ---------
-# Without labels: people who watch the same moment of the same clip should look alike. A hundred and fifty steps of a
+# Without labels: people who watch the same moment of the same clip should look alike. Eighty steps of a
 # small network show how it is done; a real run takes all corpora that there are, and thousands of steps.
 
 settings = RunConfig(
@@ -59,14 +59,14 @@ settings = RunConfig(
     data=[mine],
     output_dir=str(folder / "encoder"),
     model={"preset": "tiny", "block": "released", "contrastive_temperature": 0.4},
-    steps=150,
+    steps=80,
     learning_rate=6e-3,
     viewers=8,
     held_out_subjects=0,
     trackers=(),
 )
 if not (folder / "encoder" / "model.safetensors").exists():
-    pretrain(settings)
+    pretrain(settings, resume=True)  # where it was broken off, if it was
 
 # %%
 # Fine-tune
@@ -74,7 +74,7 @@ if not (folder / "encoder" / "model.safetensors").exists():
 # The head alone, on the labels of the table. A fifth of the people never train.
 
 classifier = folder / "classifier"
-if not classifier.exists():
+if not (classifier / "config.json").exists():
     finetune(FinetuneConfig(model=str(folder / "encoder"), data=[mine], output_dir=str(classifier), steps=60))
 
 # %%

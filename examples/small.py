@@ -29,7 +29,7 @@ def encoder():
             **{"steps": 200, "learning_rate": 6e-3, "adam_betas": (0.9, 0.98), "decay_share": 0.3},
             **{"datasets_per_step": 1, "viewers": 8, "clips": 8, "held_out_subjects": 0, "trackers": ()},
         )
-        pretrain(settings)
+        pretrain(settings, resume=True)  # where it was broken off, if it was
     return str(folder)
 
 

@@ -20,14 +20,18 @@ TOLERANCE = 1e-4
 _TRIED = ((1, 5.0), (3, 2.0), (2, 10.0))
 
 
+def shortest_samples(config: Any) -> int:
+    """Of a window that a network takes: a second, or a patch."""
+    return max(config.sampling_rate, getattr(config, "patch_length", 1), getattr(config, "token_samples", 1))
+
+
 class _OneOutput(nn.Module):
     """Windows in, one tensor out; every window stands alone, or all of them are one recording."""
 
     def __init__(self, model: PreTrainedModel, name: str, whole_recording: bool = False):
         super().__init__()
         self.model, self.name, self.whole_recording = model, name, whole_recording
-        config: Any = model.config
-        self.shortest = max(config.sampling_rate, getattr(config, "patch_length", 1))
+        self.shortest = shortest_samples(model.config)
 
     def forward(self, input_values: torch.Tensor) -> torch.Tensor:
         """`(batch, 60, samples)` -> `(batch, size)`."""
@@ -68,7 +72,7 @@ def export_onnx(name: str, path: Path, trust_remote_code: bool = False, whole_re
         ) from error
     config = model.config
     windows = torch.randn(2, config.num_channels, config.window_samples, generator=torch.Generator().manual_seed(0))
-    dynamic = {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC}
+    dynamic = {0: torch.export.Dim("batch"), 2: torch.export.Dim("samples")}
     whole_recording = whole_recording and getattr(config, "group_mode", "window") == "recording"
     network = _OneOutput(model, output, whole_recording).eval()
     with warnings.catch_warnings():
@@ -136,6 +140,7 @@ def _facts(config: Any, whole_recording: bool) -> dict[str, str]:
         "model_type": config.model_type,
         "sampling_rate": str(config.sampling_rate),
         "window_seconds": str(config.window_seconds),
+        "shortest_samples": str(shortest_samples(config)),
         "labels": json.dumps({str(number): label for number, label in (config.id2label or {}).items()}),
         "input": f"windows from MDJPTFeatureExtractor; {_normalisation(config, whole_recording)}",
     }

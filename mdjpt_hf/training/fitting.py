@@ -14,16 +14,20 @@ from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
 from mdjpt_hf.training.config import WAYS
-from mdjpt_hf.training.memory import free_memory, give_back_large_blocks, keep_freed_memory
+from mdjpt_hf.training.memory import free_memory, give_back_freed_memory, give_back_large_blocks, keep_freed_memory
 from mdjpt_hf.training.objective import Objective
 
 #: Windows that the memory of a step is measured on.
 MEASURED_WINDOWS = 4
 #: Steps of which the one with most windows must fit.
 FIRST_STEPS = 8
-#: What a step needs beside what it keeps: gradients on their way back, as a share of that and of the maps, the work on
-#: a chunk in every thread, and holes in the heap.
-SPARE_SHARE, SPARE_BYTES = 1.25, 300 * 2**20
+#: What a step needs for every byte that it keeps: gradients on their way back too. Where little more than the maps is
+#: kept, their gradients come to nearly as much again.
+SHARES = {"no": 1.25, "some": 1.25, "yes": 1.9, "groups": 1.9}
+#: What it needs whatever it keeps: the work on a chunk in every thread, and holes in the heap.
+SPARE_BYTES = 300 * 2**20
+#: Remedy where no way fits.
+SMALLER_STEPS = "Use fewer pairs_per_dataset, viewers, clips or datasets_per_step, or more processes"
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,15 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
+def does_not_fit(name: str, less: str | None) -> ConfigurationError:
+    """The error of a step that ran out of memory, made in the way `name`; `less` would need less of it."""
+    return ConfigurationError(
+        f"a step did not fit into memory with recompute {name}; checkpoints are whole",
+        value=name,
+        remedy=f"Set recompute to {less}" if less else SMALLER_STEPS,
+    )
+
+
 def use_way(model: PreTrainedModel, name: str) -> None:
     """Have a network, and this process's allocator, work in one of [`WAYS`]."""
     if name in ("no", "some"):
@@ -97,7 +110,7 @@ def choose_way(model: PreTrainedModel, objective: Objective, accelerator: Accele
     """
     device = accelerator.device
     batch = max((objective.steps[step] for step in range(min(FIRST_STEPS, objective.rounds()[0].stop))), key=_windows)
-    free = free_memory(device)
+    give_back_large_blocks(2**17)  # what is measured must leave no holes in the heap, which the run would then fill
     needed: dict[str, int] = {}
     for name in ways_for(model):
         try:
@@ -105,7 +118,10 @@ def choose_way(model: PreTrainedModel, objective: Objective, accelerator: Accele
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            needed[name] = 2 * free + SPARE_BYTES  # not even a few windows fit; how many times too much is not known
+            # not even a few windows fit; how many times too much is not known
+            needed[name] = 2 * free_memory(device) + SPARE_BYTES
+        give_back_freed_memory()
+        free = free_memory(device)  # after the first pass, which loads kernels and tables that stay
         fits = torch.tensor([needed[name] <= free], device=device)
         if bool(accelerator.gather(fits).all()):
             break
@@ -114,7 +130,7 @@ def choose_way(model: PreTrainedModel, objective: Objective, accelerator: Accele
         raise ConfigurationError(
             f"a step of {_windows(batch)} windows needs about {smallest}, and {free / 2**30:.1f} GiB are free",
             value=needed[name],
-            remedy="Use fewer pairs_per_dataset, viewers, clips or datasets_per_step, or more processes",
+            remedy=SMALLER_STEPS,
         )
     return Way(name, needed, free)
 
@@ -149,8 +165,8 @@ def _needed(
     if name == "groups":  # of one group at a time, and every window itself
         largest = int(batch["group_ids"].unique(return_counts=True)[1].max())
         own = part["input_values"][0].nbytes
-        return int((kept * largest + own * windows) * SPARE_SHARE) + SPARE_BYTES
-    return int(kept * windows * SPARE_SHARE) + SPARE_BYTES
+        return int((kept * largest + own * windows) * SHARES[name]) + SPARE_BYTES
+    return int(kept * windows * SHARES[name]) + SPARE_BYTES
 
 
 def _kept(model: PreTrainedModel, objective: Objective, part: dict[str, torch.Tensor], name: str) -> int:
@@ -163,8 +179,10 @@ def _kept(model: PreTrainedModel, objective: Objective, part: dict[str, torch.Te
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
             found[tensor.data_ptr(), tensor.numel()] = min(tensor.nbytes, storage.nbytes())
-            held.append(tensor)
-        return tensor
+            held.append(tensor.detach())
+        return (
+            tensor.detach()
+        )  # the tensor itself would keep its own graph alive for good: no collector sees that cycle
 
     threads, training = torch.get_num_threads(), model.training
     torch.set_num_threads(1)  # hooks see what this thread keeps

@@ -22,6 +22,7 @@ from mdjpt_hf.training.config import RunConfig
 from mdjpt_hf.training.fitting import (
     Way,
     choose_way,
+    does_not_fit,
     is_out_of_memory,
     next_way,
     remember_way,
@@ -135,6 +136,7 @@ class Pretrainer:
             Stopped: After SIGTERM, a first Ctrl-C, or the end of the launcher; the last step is saved then.
             CheckpointError: If no checkpoint is whole, or none can be written.
             MDJPTError: If loss or weights are not finite, or a data worker dies.
+            ConfigurationError: If a step does not fit into memory in any way that the settings allow.
         """
         done = self._restore() if resume else 0
         self._saved = done
@@ -162,7 +164,7 @@ class Pretrainer:
                 if done == 0:
                     self._evaluate(0)
                 for step, batch in enumerate(self._loader(done, steps.stop), start=done + 1):
-                    meter.add(*self._step(step, batch))
+                    meter.add(*self._step_that_fits(step, batch))
                     self._after_step(step, meter)
                 done = steps.stop
 
@@ -189,19 +191,31 @@ class Pretrainer:
         """Seconds and peak memory (bytes, whole process or device) of one step that changes nothing.
 
         Where memory does not suffice after all, the next way is taken, unless the settings name one.
+
+        Raises:
+            ConfigurationError: If there is none.
         """
         while True:
             try:
                 return self._rehearse()
             except (RuntimeError, MemoryError) as error:
-                model = self.accelerator.unwrap_model(self.model)
-                name = next_way(model, self.way.name)
-                if not is_out_of_memory(error) or self.config.recompute != "auto" or name is None:
-                    raise
+                name = self._next_way(error)
             self.optimizer.zero_grad()
-            use_way(model, name)
-            self.way = Way(name, {}, 0)
-            LOGGER.info(f"  one step did not fit into memory; {self.way}")
+            self._take_way(name, "one step")
+
+    def _next_way(self, error: Exception) -> str:
+        """The way to go on after an error of memory; any other error is raised again."""
+        if not is_out_of_memory(error):
+            raise error
+        name = next_way(self.accelerator.unwrap_model(self.model), self.way.name)
+        if name is None or self.config.recompute != "auto":
+            raise does_not_fit(self.way.name, name) from error
+        return name
+
+    def _take_way(self, name: str, what: str) -> None:
+        use_way(self.accelerator.unwrap_model(self.model), name)
+        self.way = Way(name, {}, 0)
+        LOGGER.info(f"  {what} did not fit into memory; {self.way}")
 
     def _rehearse(self) -> tuple[float, int]:
         model, batch = self.accelerator.unwrap_model(self.model), self.objective.steps[0]
@@ -215,6 +229,23 @@ class Pretrainer:
             torch.cuda.synchronize()  # until here the work was only queued
             return time.perf_counter() - started, torch.cuda.max_memory_allocated()
         return time.perf_counter() - started, peak_memory()
+
+    def _step_that_fits(self, step: int, batch: dict[str, torch.Tensor]):
+        """A step; where memory does not suffice after all, it is made again in the next way.
+
+        What was learnt before is saved first, so that a run that goes on from there changes its way at the same step.
+        """
+        while True:
+            try:
+                return self._step(step, batch)
+            except (RuntimeError, MemoryError) as error:
+                name = self._next_way(error)
+                if self.accelerator.num_processes > 1:  # the others wait for this step's gradient
+                    raise does_not_fit(self.way.name, name) from error
+            if self._saved != step - 1:
+                self._save(step - 1)
+            self._take_way(name, f"step {step}")
+            remember_way(self.checkpoints.folder, name)
 
     def _step(self, step: int, batch: dict[str, torch.Tensor]):
         # Anything random inside the step follows from its number, so a resumed run repeats it exactly.

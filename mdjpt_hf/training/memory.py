@@ -4,6 +4,7 @@ The latter concerns glibc and the whole process, and does nothing where the C li
 """
 
 import ctypes
+import gc
 import os
 import sys
 from pathlib import Path
@@ -19,8 +20,8 @@ LARGE_BLOCK = 2**22
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8
 
 
-def give_back_large_blocks() -> None:
-    """Have freed blocks of 4 MiB and more returned to the system: for little memory.
+def give_back_large_blocks(size: int = LARGE_BLOCK) -> None:
+    """Have freed blocks of so many bytes and more returned to the system: for little memory.
 
     glibc otherwise raises that size each time a larger block is freed, up to 32 MiB, and keeps what is smaller in a
     heap with holes, which cost a training step of the paper's network several hundred megabytes.
@@ -28,7 +29,7 @@ def give_back_large_blocks() -> None:
     _set(_M_ARENA_MAX, 1)  # threads with heaps of their own hold more in holes
     _set(_M_TRIM_THRESHOLD, 2**17)
     _set(_M_MMAP_MAX, 2**16)
-    _set(_M_MMAP_THRESHOLD, LARGE_BLOCK)
+    _set(_M_MMAP_THRESHOLD, size)
 
 
 def keep_freed_memory() -> None:
@@ -40,6 +41,14 @@ def keep_freed_memory() -> None:
     _set(_M_ARENA_MAX, 1)
     _set(_M_TRIM_THRESHOLD, -1)
     _set(_M_MMAP_MAX, 0)
+
+
+def give_back_freed_memory() -> None:
+    """Return what is free within the heap to the system, which otherwise counts it as held by this process."""
+    gc.collect()
+    trim = getattr(_library(), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def free_memory(device: torch.device) -> int:
@@ -119,10 +128,14 @@ def peak_memory() -> int:
 
 
 def _set(parameter: int, value: int) -> None:
-    try:
-        library = ctypes.CDLL(None)
-    except (OSError, TypeError):  # Windows
-        return
-    mallopt = getattr(library, "mallopt", None)  # other C libraries have none
+    mallopt = getattr(_library(), "mallopt", None)  # other C libraries than glibc have none
     if mallopt is not None:
         mallopt(parameter, value)
+
+
+def _library() -> ctypes.CDLL | None:
+    """The C library, where it can be asked for."""
+    try:
+        return ctypes.CDLL(None)
+    except (OSError, TypeError):  # Windows
+        return None

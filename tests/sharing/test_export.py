@@ -1,12 +1,16 @@
 """The same numbers from a file that needs no PyTorch."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
 
 from mdjpt_hf.cli import app
-from mdjpt_hf.errors import ConfigurationError, MDJPTError, SignalError
+from mdjpt_hf.errors import CheckpointError, ConfigurationError, MDJPTError, SignalError
+from mdjpt_hf.inference.onnx_model import OnnxModel
 from mdjpt_hf.modeling.configuration_masked_eeg import MaskedEEGConfig
 from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
 from mdjpt_hf.modeling.modeling_masked_eeg import MaskedEEGModel
@@ -42,8 +46,18 @@ def test_any_number_and_length_of_windows_gives_what_torch_gives(classifier, tmp
         model = MaskedEEGModel(MaskedEEGConfig.preset("tiny", hidden_size=16, num_attention_heads=2)).eval()
         model.save_pretrained(folder)
         export_onnx(str(folder), tmp_path / "model.onnx")
+    opened = OnnxModel(tmp_path / "model.onnx", threads=1)
+    assert opened.labels == (list(model.config.id2label.values()) if kind == "classifier" else [])
+    np.testing.assert_allclose(opened(np.ones((2, 60, 625))), model(torch.ones(2, 60, 625))[output], atol=1e-4)
+    for refused in (torch.zeros(0, 60, 625), torch.zeros(1, 59, 625), torch.zeros(1, 60, 124), torch.zeros(60, 625)):
+        if len(refused) or kind == "classifier":  # the masked network answers nothing with nothing
+            with pytest.raises(SignalError):
+                model(refused)
+        with pytest.raises(SignalError):
+            opened(refused.numpy())
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
     assert [entry.name for entry in session.get_outputs()] == [output]
+    assert session.get_inputs()[0].shape == ["batch", 60, "samples"]
     for count, samples in ((1, 625), (4, 625), (2, 300), (7, 1250)):
         windows = torch.randn(count, 60, samples)
         (found,) = session.run(None, {"input_values": windows.numpy()})
@@ -51,6 +65,18 @@ def test_any_number_and_length_of_windows_gives_what_torch_gives(classifier, tmp
     facts = session.get_modelmeta().custom_metadata_map
     assert facts["sampling_rate"] == "125" and ("high" in facts["labels"]) is (kind == "classifier")
     assert sorted(path.name for path in tmp_path.glob("*.onnx*")) == ["model.onnx"]
+
+
+def test_a_file_that_no_export_wrote_is_told(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"onnx")
+    for path in (tmp_path / "model.onnx", tmp_path / "missing.onnx"):
+        with pytest.raises(CheckpointError, match="is no whole file of mdjpt export"):
+            OnnxModel(path)
+
+
+def test_a_file_is_opened_without_torch():
+    code = "import sys; from mdjpt_hf.inference.onnx_model import OnnxModel; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "False\n"
 
 
 @torch.no_grad()

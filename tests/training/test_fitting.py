@@ -1,21 +1,25 @@
 """A step fits into memory: what is free, what each way needs, which is taken, and the same gradient from all."""
 
 import resource
+import shutil
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 from accelerate import Accelerator
 
-from mdjpt_hf import MaskedEEGConfig, MaskedEEGForPreTraining, MDJPTConfig, MDJPTForPreTraining
+from mdjpt_hf import MaskedEEGConfig, MaskedEEGForPreTraining, MDJPTConfig, MDJPTForPreTraining, pretrain
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.training import fitting, memory
 from mdjpt_hf.training.config import WAYS, RunConfig
 from mdjpt_hf.training.fitting import choose_way, remember_way, remembered_way, use_way, ways_for
+from mdjpt_hf.training.loop import Pretrainer
 
 CPU = torch.device("cpu")
 
@@ -115,6 +119,16 @@ def test_what_a_step_needs_grows_with_its_windows(model, objective, batch):
         assert double - fitting.SPARE_BYTES == pytest.approx(2 * (once - fitting.SPARE_BYTES), rel=1e-6)
 
 
+def test_measuring_keeps_nothing(model):
+    """A graph whose saved outputs are handed out as they are holds on to itself for good."""
+    large = torch.zeros(2**25, requires_grad=True)  # 128 MiB, and as much again for what `exp` keeps
+    rehearsal = SimpleNamespace(rehearse=lambda model, part: large.exp().sum())
+    held = psutil.Process().memory_info().rss
+    for _ in range(3):
+        assert fitting._kept(model, rehearsal, {}, "no") >= large.nbytes
+    assert psutil.Process().memory_info().rss - held < large.nbytes
+
+
 def test_networks_without_groups_apart_have_two_ways():
     tiny = MaskedEEGForPreTraining(MaskedEEGConfig.preset("tiny"))
     assert ways_for(tiny) == ["no", "yes"]
@@ -130,6 +144,60 @@ def test_a_run_remembers_its_way(tmp_path):
     assert remembered_way(tmp_path / "checkpoints") == "groups"
     (tmp_path / "checkpoints" / "way.json").write_text('{"recompute": "so', encoding="utf-8")
     assert remembered_way(tmp_path / "checkpoints") is None
+
+
+@pytest.fixture
+def settings(prepared, tmp_path):
+    """A run of ten steps, with checkpoints after 4, 8 and 10."""
+    shown = {(f"s{number}", 1): [f"clip{clip}" for clip in range(3)] for number in range(4)}
+    sizes = {"hidden_size": 8, "feature_size": 4, "spatial_channels": 6, "intermediate_size": 12}
+    return RunConfig(
+        data=(str(prepared("one", shown=shown)),),
+        output_dir=str(tmp_path / "run"),
+        model={"preset": "tiny", **sizes},
+        **{"steps": 10, "steps_per_epoch": 5, "checkpoint_steps": 4, "eval_steps": 5, "keep_checkpoints": 9},
+        **{"held_out_subjects": 0, "pairs_per_dataset": 1, "trackers": ()},
+    )
+
+
+def short_of_memory(monkeypatch, ways, step=7):
+    """Steps from the seventh on run out of memory in these ways."""
+    whole = Pretrainer._step
+
+    def take(self, number, batch):
+        if number >= step and self.way.name in ways:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 67108864 bytes")
+        return whole(self, number, batch)
+
+    monkeypatch.setattr(Pretrainer, "_step", take)
+
+
+def test_a_step_that_does_not_fit_is_made_again_in_the_next_way(settings, monkeypatch, caplog):
+    """And a run that goes on from any checkpoint changes its way at the same step: the same weights to the bit."""
+    caplog.set_level("INFO")
+    short_of_memory(monkeypatch, {"no", "some"})
+    folder = pretrain(settings)
+    assert "step 7 did not fit into memory; recompute yes" in caplog.text
+    assert sorted(path.name for path in folder.glob("checkpoints/step-*"))[:2] == ["step-00000004", "step-00000006"]
+    assert remembered_way(folder / "checkpoints") == "yes"
+    weights = (folder / "model.safetensors").read_bytes()
+    monkeypatch.undo()
+    for step in ("08", "10"):
+        shutil.rmtree(folder / "checkpoints" / f"step-000000{step}")
+    (folder / "model.safetensors").unlink()
+    assert (pretrain(settings, resume=True) / "model.safetensors").read_bytes() == weights
+
+
+@pytest.mark.parametrize(
+    ("asked", "ways", "remedy"),
+    [("auto", set(WAYS), "Use fewer pairs_per_dataset"), ("no", {"no"}, "Set recompute to some")],
+)
+def test_a_step_that_fits_in_no_allowed_way_ends_the_run_with_what_helps(settings, monkeypatch, asked, ways, remedy):
+    short_of_memory(monkeypatch, ways)
+    with pytest.raises(ConfigurationError, match=f"a step did not fit into memory with recompute .*{remedy}"):
+        pretrain(replace(settings, recompute=asked))
+    newest = max(path.name for path in Path(settings.output_dir).glob("checkpoints/step-*"))
+    assert newest == ("step-00000006" if asked == "auto" else "step-00000004")
 
 
 def test_yaml_has_two_words_for_yes_and_no():

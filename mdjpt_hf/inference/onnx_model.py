@@ -1,0 +1,80 @@
+"""A network that `mdjpt export` wrote, without PyTorch: what PyTorch refuses is refused here too."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from mdjpt_hf.errors import CheckpointError, ConfigurationError, SignalError
+
+
+class OnnxModel:
+    """A file of `mdjpt export`, opened with onnxruntime.
+
+    ONNX has no words for a refusal: a file given windows that are too short, or none, ends in an error of some inner
+    product or answers with nothing. Here they are looked at first, as the network in PyTorch does.
+
+    Args:
+        path: The file.
+        threads: Cores to use; by default all.
+
+    Attributes:
+        output: What comes out: `"logits"` of a classifier, `"pooler_output"` of an encoder.
+        labels: Names of a classifier's outputs.
+        facts: What stands in the file: rate, seconds of a window, what features are normalised over.
+
+    Raises:
+        ConfigurationError: If the extra `[onnx]` is missing.
+        CheckpointError: If the file is missing, damaged, or none of `mdjpt export`.
+    """
+
+    def __init__(self, path: str | Path, threads: int | None = None):
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise ConfigurationError(
+                f"this needs onnxruntime ({error})", value="onnx", remedy="pip install 'mdjpt-hf[onnx]'"
+            ) from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        try:
+            self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            (given,), (made,) = self.session.get_inputs(), self.session.get_outputs()
+            self.facts = dict(self.session.get_modelmeta().custom_metadata_map)
+            self.channels = int(given.shape[1])
+            self.shortest = int(self.facts.get("shortest_samples", self.facts["sampling_rate"]))
+        except Exception as error:  # onnxruntime's errors have no common class of its own
+            raise CheckpointError(
+                f"is no whole file of mdjpt export ({str(error).splitlines()[0]})",
+                path=path,
+                remedy="Write it again with `mdjpt export MODEL --onnx FILE`",
+            ) from error
+        self.output, self._input = made.name, given.name
+        self.labels = list(json.loads(self.facts["labels"]).values()) if self.output == "logits" else []
+
+    def __call__(self, windows: np.ndarray) -> np.ndarray:
+        """Logits or features of windows.
+
+        Args:
+            windows: `(batch, channels, samples)` from `MDJPTFeatureExtractor`, at least a second each.
+
+        Returns:
+            `(batch, labels or features)`, float32.
+
+        Raises:
+            SignalError: If there is no window, or its shape does not fit.
+        """
+        windows = np.asarray(windows)
+        if windows.ndim != 3 or windows.shape[1] != self.channels or windows.shape[2] < self.shortest:
+            raise SignalError(
+                f"windows must have shape (batch, {self.channels}, at least {self.shortest} samples), "
+                f"found {windows.shape}",
+                value=windows.shape,
+                remedy="Prepare the recording with MDJPTFeatureExtractor",
+            )
+        if not len(windows):
+            raise SignalError(
+                "there is no window", value=windows.shape, remedy="Leave out recordings shorter than a window"
+            )
+        (found,) = self.session.run([self.output], {self._input: windows.astype(np.float32, copy=False)})
+        return found
