@@ -39,6 +39,7 @@ class BIDS(OwnCorpus):
         name: Value of the `dataset` column; the folder's name by default.
         preprocessing: Preset of `mdjpt_hf.preprocessing`. unit: What the values really are, where headers are wrong.
         label_source: Whether labels say what was shown or what was felt.
+        stimulus_set: Name of the stimuli, where other corpora show the same ones under the same ids.
 
     Raises:
         CorpusError: If there are no recordings, or no events that could be trials, or labels are something else.
@@ -57,10 +58,11 @@ class BIDS(OwnCorpus):
         preprocessing: str = "basic",
         unit: str | None = None,
         label_source: LabelSource = "stimulus",
+        stimulus_set: str = "",
     ):
         folder = Path(source)
         super().__init__(folder, name or folder.resolve().name, preprocessing, unit, label_source)
-        self.rules = read_rules(rules, stimulus=stimulus, label=label)
+        self.rules = read_rules(rules, stimulus=stimulus, label=label, stimulus_set=stimulus_set)
         self.description = read_json(self.source / "dataset_description.json")
         self.recordings = bids_recordings(self.source, task)
         self._notes: list[str] = []
@@ -126,6 +128,7 @@ class BIDS(OwnCorpus):
                 citation=str(self.description.get("HowToAcknowledge") or ""),
                 access=f"DOI {doi}" if doi else "",
                 rating_scale=f"{', '.join(rated)} in [0, 1], rescaled by the rules given" if rated else "",
+                stimulus_set=self.rules.stimulus_set,
             )
         ]
 
@@ -148,12 +151,17 @@ class BIDS(OwnCorpus):
         return {
             "files": [part for path in self.recordings for part in fingerprints(path, self.source)]
             + [fingerprint(path, self.source) for path in dict.fromkeys(beside)],
-            "rules": {name: _plain(value) for name, value in vars(self.rules).items()},
+            "rules": self._rules(),
             "name": self.name,
             "unit": self.unit,
             "label_source": self.label_source,
             "preprocessing": preset_settings(self.preprocessing),
         }
+
+    def _rules(self) -> dict[str, Any]:
+        """As plain JSON; what earlier versions did not know stands there where it is used."""
+        later = {name for name in ("stimuli", "stimulus_set") if not getattr(self.rules, name)}
+        return {name: _plain(value) for name, value in vars(self.rules).items() if name not in later}
 
     def read_unit(self, unit: str, report: UnitReport) -> Iterator[Trial]:
         """Yield the trials of one subject, session by session.

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from mdjpt_hf.data_scripts.own_recordings import first_overlap
+from mdjpt_hf.data_scripts.tsinghua_clips import NUM_CLIPS, STIMULUS_SET, stimulus_of
 from mdjpt_hf.errors import ConfigurationError, CorpusError
 from mdjpt_hf.schema import RATINGS
 
@@ -35,6 +36,8 @@ class BIDSRules:
         onset_unit: "s", as BIDS has it, "ms", or "samples" at the `SamplingFrequency` of the recording's `eeg.json`.
         pattern: A regular expression whose first group in the stimulus column is the stimulus; empty takes all of it.
         labels: Value of the label column -> name of the class; empty keeps values as they are.
+        stimuli: Stimulus -> the id that other corpora know it by; those not named keep theirs.
+        stimulus_set: Name of the stimuli, where other corpora show the same ones under the same ids.
         ratings: Of `RATINGS` -> `[column, lowest, highest]` of the instrument.
     """
 
@@ -47,6 +50,8 @@ class BIDSRules:
     pattern: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     ratings: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    stimuli: Mapping[str, str] = field(default_factory=dict)
+    stimulus_set: str = ""
 
     def __post_init__(self) -> None:
         if self.onset_unit not in _UNITS:
@@ -88,6 +93,8 @@ RULES: dict[str, dict[str, Any]] = {
         "stimulus": "video_index",
         "label": "emotion_label",
         "keep": {"video_index": r"\d+"},
+        "stimuli": {str(clip): stimulus_of(clip) for clip in range(1, NUM_CLIPS + 1)},
+        "stimulus_set": STIMULUS_SET,
         "ratings": {"valence": ["Valence", 0, 7], "arousal": ["Arousal", 0, 7], "liking": ["Liking", 0, 7]},
     },
 }
@@ -100,7 +107,7 @@ def read_rules(path: str | Path | None, **given: Any) -> BIDSRules:
         ConfigurationError: If the file cannot be read, or has other settings.
     """
     known = {entry.name for entry in fields(BIDSRules)}
-    content: Any = RULES.get(str(path), {})
+    content: Any = dict(RULES.get(str(path), {}))
     if path is not None and str(path) not in RULES:
         try:
             content = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
@@ -111,7 +118,15 @@ def read_rules(path: str | Path | None, **given: Any) -> BIDSRules:
     if not isinstance(content, dict) or set(content) - known:
         odd = sorted(set(content) - known) if isinstance(content, dict) else type(content).__name__
         raise ConfigurationError(f"rules have no {odd}", path=path, value=odd, remedy=f"Use {', '.join(sorted(known))}")
+    for name in {"labels", "stimuli"} & set(content):  # YAML reads 1 as a number, and a table holds text
+        content[name] = {str(key): str(value) for key, value in _mapping(content[name], name, path).items()}
     return BIDSRules(**{**content, **{name: value for name, value in given.items() if value}})
+
+
+def _mapping(value: Any, name: str, path: Any) -> Mapping[Any, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{name} is {value!r}", path=path, value=value, remedy="Give values with their names")
+    return value
 
 
 def completed(rules: BIDSRules, columns: Sequence[str], path: Path) -> BIDSRules:
@@ -196,7 +211,7 @@ def _ends(text: str, rules: BIDSRules) -> bool:
 
 def _named(text: str, rules: BIDSRules, path: Path, number: int) -> str:
     if not rules.pattern:
-        return text
+        return rules.stimuli.get(text, text)
     found = re.fullmatch(rules.pattern, text)
     if found is None:
         raise CorpusError(
@@ -205,7 +220,7 @@ def _named(text: str, rules: BIDSRules, path: Path, number: int) -> str:
             value=text,
             remedy="Correct the pattern in the rules",
         )
-    return found.group(1)
+    return rules.stimuli.get(found.group(1), found.group(1))
 
 
 def _duration(lines, number: int, onset: float, rules: BIDSRules, clock: "_Clock") -> float:

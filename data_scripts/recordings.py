@@ -45,6 +45,7 @@ class Recordings(OwnCorpus):
         preprocessing: Preset of `mdjpt_hf.preprocessing`, applied before trials are cut.
         unit: What the values really are ("V", "mV", "uV"), for files whose header gives a wrong unit.
         label_source: Whether `label` is what the stimulus was meant to evoke or what the subject reported.
+        stimulus_set: Name of the stimuli, where other corpora show the same ones under the same ids.
 
     Raises:
         CorpusError: If the table or a file it names is missing, or a line is wrong; with the line number.
@@ -60,10 +61,12 @@ class Recordings(OwnCorpus):
         preprocessing: str = "basic",
         unit: str | None = None,
         label_source: LabelSource = "stimulus",
+        stimulus_set: str = "",
     ):
         self.table = Path(table)
         folder = Path(source) if source is not None else self.table.parent
         super().__init__(folder, name or self.table.stem, preprocessing, unit, label_source)
+        self.stimulus_set = stimulus_set
         self.rows = read_table(self.table)
         self.label_names = tuple(sorted({row.label for row in self.rows if row.label}))
         for row in self.rows:
@@ -85,6 +88,7 @@ class Recordings(OwnCorpus):
                 label_source=self.label_source if self.label_names else "none",
                 label_names=self.label_names,
                 rating_scale=f"{', '.join(rated)} in [0, 1], as rescaled by the owner of the table" if rated else "",
+                stimulus_set=self.stimulus_set,
             )
         ]
 
@@ -137,6 +141,7 @@ class Recordings(OwnCorpus):
             "unit": self.unit,
             "label_source": self.label_source,
             "preprocessing": preset_settings(self.preprocessing),
+            **({"stimulus_set": self.stimulus_set} if self.stimulus_set else {}),
         }
 
     def _identity(self, file: str) -> Any:

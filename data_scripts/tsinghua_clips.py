@@ -4,6 +4,8 @@ They have the same ids in all three corpora, so that a split over stimuli can be
 """
 
 NUM_CLIPS = 28
+#: As `facts/_tsinghua_clips.toml` has it.
+STIMULUS_SET = "tsinghua-28"
 _LAST_OF_CLASS = (3, 6, 9, 12, 16, 19, 22, 25, 28)
 
 

@@ -85,7 +85,7 @@ def _pretrain(
         _save(config, output_dir, model, trainer)
         write_json(output_dir / RECORD_FILE, run_record(config, datasets, trainer, time.perf_counter() - started))
         if unseen is not None and config.comparison:
-            _compare(config, output_dir, model, untrained, unseen)
+            _compare(config, output_dir, model, untrained, unseen, datasets)
         accelerator.print(f"\n{output_dir} is ready after {(time.perf_counter() - started) / 60:.1f} min: ")
         accelerator.print(f'  AutoModel.from_pretrained("{output_dir}", trust_remote_code=True)')
         _push(config, output_dir)
@@ -339,7 +339,7 @@ def _push(config: RunConfig, output_dir: Path) -> None:
         print(f"The run is complete. Later: mdjpt push {output_dir} {config.push_to_hub}", file=sys.stderr)
 
 
-def _compare(config: RunConfig, output_dir: Path, model, untrained, unseen: TrialSet) -> None:
+def _compare(config: RunConfig, output_dir: Path, model, untrained, unseen: TrialSet, datasets) -> None:
     from mdjpt_hf.evaluation.encoders import model_encoder
     from mdjpt_hf.evaluation.quick import quick_table, render
 
@@ -347,7 +347,7 @@ def _compare(config: RunConfig, output_dir: Path, model, untrained, unseen: Tria
     random_weights.load_state_dict(untrained)
     print(f"\ncomparing on {unseen.name}, a simulated corpus not trained on ...")
     encoders = [
-        model_encoder("pre-trained", model.base_model.cpu()),
+        model_encoder("pre-trained", model.base_model.cpu(), record={"datasets": datasets}),
         model_encoder("random weights", random_weights.base_model, "random"),
     ]
     record = quick_table(unseen, encoders, model.config.window_seconds)

@@ -20,6 +20,7 @@ import yaml
 from safetensors.torch import load_file
 
 from mdjpt_hf.data.corpora import open_corpora
+from mdjpt_hf.data.parquet import write_parquet
 from mdjpt_hf.errors import ConfigurationError, CorpusError
 from mdjpt_hf.pretraining import _given_data, _simulated_data
 from mdjpt_hf.training import loop, stopping
@@ -147,6 +148,26 @@ def test_a_killed_run_resumes_to_bit_identical_weights(run, tmp_path, processes,
     assert resumed.returncode == 0, resumed.stdout
     assert "resumed after step" in resumed.stdout
     assert weights(killed) == weights(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_a_run_from_the_prepared_folder_goes_on_from_its_streamed_parquet_to_the_same_bits(run, tmp_path):
+    options = ("--num-workers", "2")
+    mapped = run("mapped", *options, processes=2)
+    assert mapped.returncode == 0, mapped.stdout
+    killed = tmp_path / "killed"
+    process = run("killed", *options, processes=2, wait=False)
+    kill_after(process, lambda: (killed / "checkpoints" / "step-00000004").exists())
+    streams = [part for name in CORPORA for part in ("--data", f"stream:{tmp_path / 'parquet' / name}")]
+    for name in CORPORA:
+        write_parquet(tmp_path / name, tmp_path / "parquet" / name)
+        shutil.rmtree(tmp_path / name)  # nothing else is left to read
+    resumed = run("killed", "--resume", *streams, *options, processes=2)
+    assert resumed.returncode == 0 and "resumed after step" in resumed.stdout, resumed.stdout
+    assert weights(killed) == weights(tmp_path / "mapped")
+    losses = [json.loads((folder / "history.json").read_text()) for folder in (tmp_path / "mapped", killed)]
+    told = [[{key: value for key, value in entry.items() if "/s" not in key} for entry in part] for part in losses]
+    assert told[0] == told[1] and len(told[0]) > 2
 
 
 def _beyond(folder: Path, step: int) -> bool:

@@ -46,6 +46,12 @@ def prepare(
     label_source: Annotated[
         str, typer.Option(help="recordings, bids: whether labels say what was shown (stimulus) or felt (self-report).")
     ] = "stimulus",
+    stimulus_set: Annotated[
+        str,
+        typer.Option(
+            help="recordings, bids: name of the stimuli, where another corpus shows the same ones under the same ids."
+        ),
+    ] = "",
     preprocessing: Annotated[str, typer.Option(help="none, basic or paper.")] = "basic",
     seed: Annotated[int, typer.Option(help="simulated: everything follows from it.")] = 0,
     difficulty: Annotated[str, typer.Option(help="simulated: easy, mid or hard.")] = "easy",
@@ -81,11 +87,12 @@ def prepare(
             arguments |= {"channels": [name.strip() for name in channels.split(",") if name.strip()], "unit": unit}
         if corpus == "bids":
             arguments |= {"task": task, "rules": rules, "stimulus": stimulus, "label": label}
-            arguments |= {"name": name, "unit": unit, "label_source": label_source}
+            arguments |= {"name": name, "unit": unit, "label_source": label_source, "stimulus_set": stimulus_set}
     else:
         if table is None:
             raise ConfigurationError("recordings needs --table", remedy="Give a CSV: see `mdjpt data prepare --help`")
         arguments |= {"table": table, "source": source, "name": name, "unit": unit, "label_source": label_source}
+        arguments["stimulus_set"] = stimulus_set
     prepared = run(builder(**arguments), out, workers=workers, skip_bad=skip_bad)
     _report(prepared)
 

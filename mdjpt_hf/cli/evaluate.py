@@ -12,7 +12,10 @@ def evaluate(
         typer.Argument(help="Folders or Hub ids; random; de (differential entropy); braindecode:NAME[@WEIGHTS]."),
     ],
     data: Annotated[
-        list[str], typer.Option(help="A labelled corpus: prepared or Parquet folder, or user/corpus; repeatable.")
+        list[str],
+        typer.Option(
+            help="A labelled corpus: prepared or Parquet folder, user/corpus, or stream: before it; repeatable."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The folder to make; MODEL/evaluation puts results on the model's card.")],
     protocol: Annotated[

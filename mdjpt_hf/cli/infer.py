@@ -35,7 +35,8 @@ def predict(
 def embed(
     model: Annotated[str, typer.Argument(help="Folder or Hub id of an encoder or a classifier.")],
     sources: Annotated[
-        list[str], typer.Argument(help="Corpora (prepared or Parquet folders, user/corpus), or recordings.")
+        list[str],
+        typer.Argument(help="Corpora (prepared or Parquet folders, user/corpus, stream:user/corpus), or recordings."),
     ],
     out: Annotated[Path, typer.Option(help="The table to make: .parquet, .csv or .npz.")],
     stride: Annotated[float | None, typer.Option(help="Seconds between the starts of two windows.")] = None,

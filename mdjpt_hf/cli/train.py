@@ -19,7 +19,8 @@ def pretrain(
     data: Annotated[
         list[str] | None,
         typer.Option(
-            help="A prepared or Parquet folder, or user/corpus of the Hub; repeatable. Without it: simulated corpora."
+            help="A prepared or Parquet folder, or user/corpus of the Hub; stream: before it leaves Parquet where it "
+            "is; repeatable. Without it: simulated corpora."
         ),
     ] = None,
     output_dir: Annotated[
@@ -66,7 +67,10 @@ def pretrain(
 def finetune(
     model: Annotated[str, typer.Argument(help="Folder or Hub id of a pre-trained encoder.")],
     data: Annotated[
-        list[str], typer.Option(help="A labelled corpus: prepared or Parquet folder, or user/corpus; repeatable.")
+        list[str],
+        typer.Option(
+            help="A labelled corpus: prepared or Parquet folder, user/corpus, or stream: before it; repeatable."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The folder to make.")],
     target: Annotated[

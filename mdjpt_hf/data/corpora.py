@@ -1,4 +1,4 @@
-"""Reading: prepared folders open as memory-mapped trials, one `TrialSet` per dataset."""
+"""Reading: prepared folders open as memory-mapped trials, streams as trials read when needed; a `TrialSet` each."""
 
 import json
 from collections.abc import Sequence
@@ -11,8 +11,11 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset, load_from_disk
 
+from mdjpt_hf.data.ranged import RangedSignals
 from mdjpt_hf.data.sources import prepared_folder, prepared_folders
+from mdjpt_hf.data.stimuli import stimulus_set_of
 from mdjpt_hf.data.storage import file_hash, folder_metadata
+from mdjpt_hf.data.streams import index_in, is_index_folder, signals_of
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import channel_projection
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
@@ -39,7 +42,8 @@ _IDENTITY = (
 class TrialSet:
     """The trials of one dataset.
 
-    The arrays below have one entry per trial; signals are never copied, `signal(i)` is a view into the mapped file.
+    The arrays below have one entry per trial; signals are never copied, `signal(i)` is a view into the mapped file, or
+    into a row group that was read.
 
     Attributes:
         name: Dataset name. folder: where it lies.
@@ -66,7 +70,9 @@ class TrialSet:
     label_names: tuple[str, ...] = ()
     montage: str = "positions"
     _projections: dict[tuple[str, ...], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
-    _mapped: "_MappedSignals | None" = field(default=None, repr=False)  # shared by all that come from one opening
+    _mapped: "_MappedSignals | RangedSignals | None" = field(
+        default=None, repr=False
+    )  # shared by all that come from one opening
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -76,9 +82,12 @@ class TrialSet:
         return {**self.__dict__, "_mapped": None}
 
     @property
-    def _signals(self) -> "_MappedSignals":
+    def _signals(self) -> "_MappedSignals | RangedSignals":
         if self._mapped is None:
-            self._mapped = _MappedSignals(_load(self.folder).data.column("signal"))
+            streamed = is_index_folder(self.folder)
+            self._mapped = (
+                signals_of(self.folder) if streamed else _MappedSignals(_load(self.folder).data.column("signal"))
+            )
         return self._mapped
 
     @cached_property
@@ -86,6 +95,11 @@ class TrialSet:
         """What is known of the corpus, by the names of `CorpusFacts`; empty where nothing is stored."""
         stored = folder_metadata(self.folder).get("facts", [])
         return next((facts for facts in stored if facts["name"] == self.name), {})
+
+    @cached_property
+    def stimulus_set(self) -> str:
+        """Whose ids its stimuli have, see [`stimulus_set_of`]: equal for corpora that show the same clips."""
+        return stimulus_set_of(self.name, self.facts)
 
     @cached_property
     def scales(self) -> np.ndarray:
@@ -182,7 +196,8 @@ class _MappedSignals:
 def open_corpora(paths: Sequence[str | Path | Dataset], montage: str = "positions") -> list[TrialSet]:
     """Open corpora: prepared folders, each of which may hold one dataset, several, or be a folder of prepared folders;
     Parquet folders, `user/corpus` of the Hub and a `datasets.Dataset`, see [`mdjpt_hf.data.sources.prepared_folder`].
-    Every file is read once, to compare it with its hash: a second for a gigabyte.
+    Every file is read once, to compare it with its hash: a second for a gigabyte. Of `stream:` corpora nothing is read
+    but the index; damage is noticed when a trial is read.
 
     Raises:
         CorpusError: If a path is not a prepared corpus, a file of it is damaged or holds NaN, or two folders hold a
@@ -271,14 +286,7 @@ def _hash_of(path: Path, size: int, changed: int) -> str:
 
 
 def _open(folder: Path, montage: str) -> list[TrialSet]:
-    _check_shards(folder)
-    dataset = _load(folder)
-    missing = sorted(set(TRIAL_FEATURES) - set(dataset.column_names))
-    if missing or isinstance(dataset, dict):
-        raise CorpusError(f"lacks the columns {missing}", path=folder, remedy="Prepare it with `mdjpt data prepare`")
-    signals = _MappedSignals(dataset.data.column("signal"))  # opening many files again takes seconds
-    table = dataset.data.table.select([*_IDENTITY, "dataset", "ch_names"])
-    _check_finite(folder, signals, len(table))
+    table, signals = _streamed(folder) if is_index_folder(folder) else _mapped(folder)
     names = np.array(table.column("dataset").to_pylist(), dtype=object)
     label_names = _label_names(folder)
     return [
@@ -287,8 +295,39 @@ def _open(folder: Path, montage: str) -> list[TrialSet]:
     ]
 
 
+def _mapped(folder: Path) -> tuple[pa.Table, _MappedSignals]:
+    """What is known of the rows of a prepared folder, and their signals."""
+    _check_shards(folder)
+    dataset = _load(folder)
+    missing = sorted(set(TRIAL_FEATURES) - set(dataset.column_names))
+    if missing or isinstance(dataset, dict):
+        raise CorpusError(f"lacks the columns {missing}", path=folder, remedy="Prepare it with `mdjpt data prepare`")
+    signals = _MappedSignals(dataset.data.column("signal"))  # opening many files again takes seconds
+    table = dataset.data.table.select([*_IDENTITY, "dataset", "ch_names"])
+    _check_finite(folder, signals, len(table))
+    return table, signals
+
+
+def _streamed(folder: Path) -> tuple[pa.Table, RangedSignals]:
+    """The same of a corpus that lies elsewhere, by its index; signals are looked at when they are read."""
+    index = index_in(folder)
+    return index.rows.select([*_IDENTITY, "dataset", "ch_names"]), signals_of(folder, index)
+
+
+def preprocessing_of(folder: Path, rows: np.ndarray) -> tuple[str, ...]:
+    """Ids of the presets that rows of a folder went through."""
+    table = index_in(folder).rows if is_index_folder(folder) else load_from_disk(str(folder)).data
+    return tuple(sorted(set(table.column("preprocessing").take(pa.array(rows)).to_pylist())))
+
+
 def _trial_set(
-    folder: Path, table: pa.Table, rows: np.ndarray, name: str, label_names, montage: str, signals: _MappedSignals
+    folder: Path,
+    table: pa.Table,
+    rows: np.ndarray,
+    name: str,
+    label_names,
+    montage: str,
+    signals: "_MappedSignals | RangedSignals",
 ) -> TrialSet:
     part = table.take(pa.array(rows))
     columns: dict[str, Any] = {column: np.array(part.column(column).to_pylist()) for column in _IDENTITY}

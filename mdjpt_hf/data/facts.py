@@ -9,18 +9,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import load_from_disk
 from transformers.utils import cached_file
 
-from mdjpt_hf.data.corpora import TrialSet
+from mdjpt_hf.data.corpora import TrialSet, preprocessing_of
+from mdjpt_hf.data.exposure import UNKNOWN_DATASET as UNKNOWN_DATASET
 from mdjpt_hf.data.storage import folder_metadata
 from mdjpt_hf.version import __version__
 
 #: Beside the weights: how they came to be, for their card.
 RECORD_FILE = "run_record.json"
 
-#: What a record calls training data that nobody wrote down.
-UNKNOWN_DATASET = "unknown"
 #: Begins the objective of a checkpoint that was trained with labels.
 FINE_TUNING = "fine-tuning"
 
@@ -42,7 +40,7 @@ def dataset_facts(trials: TrialSet, held_out_subjects: int = 0) -> dict[str, Any
         "subjects": len(np.unique(trials.subject)),
         "held_out_subjects": held_out_subjects,
         "stimuli": len(np.unique(trials.stimulus)),
-        "stimulus_set": facts.get("stimulus_set", ""),
+        "stimulus_set": _shared_set(trials),
         "trials": len(trials),
         "hours": round(trials.hours, 3),
         "channels": [min(channels), max(channels)],
@@ -53,6 +51,10 @@ def dataset_facts(trials: TrialSet, held_out_subjects: int = 0) -> dict[str, Any
     }
 
 
+def _shared_set(trials: TrialSet) -> str:
+    return "" if trials.stimulus_set == trials.name else trials.stimulus_set
+
+
 def _preprocessing(trials: TrialSet) -> list[str]:
     """Ids of the presets its rows went through."""
     return list(_presets(str(trials.folder), trials.fingerprint, trials.rows.tobytes(), trials.rows.dtype.str))
@@ -61,8 +63,7 @@ def _preprocessing(trials: TrialSet) -> list[str]:
 @lru_cache(maxsize=64)
 def _presets(folder: str, fingerprint: str, rows: bytes, kind: str) -> tuple[str, ...]:
     """The same, read once for data of one fingerprint, however many records are written about them."""
-    column = load_from_disk(folder).data.column("preprocessing")
-    return tuple(sorted(set(column.take(np.frombuffer(rows, dtype=kind)).to_pylist())))
+    return preprocessing_of(Path(folder), np.frombuffer(rows, dtype=kind))
 
 
 def training_record(model: str) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from huggingface_hub import HfFileSystem
 from mdjpt_hf.data.prepare import preparation_key, prepare
 from mdjpt_hf.data.sources import names_hub_dataset, prepared_folder, prepared_folders
 from mdjpt_hf.data.storage import CORPUS_FILE, info_metadata
+from mdjpt_hf.data.streams import streamed_place
 from mdjpt_hf.data_scripts import BUILDERS, builder_class
 from mdjpt_hf.errors import ConfigurationError, CorpusError
 from mdjpt_hf.schema import TRIAL_FEATURES
@@ -61,6 +62,8 @@ def load_corpus(
         dataset = load_from_disk(str(prepare(builder, folder, workers, skip_bad=skip_bad).folder))
         return _streamed(dataset) if streaming else dataset
     _refuse(options | ({"source": source} if source is not None else {}), f"{name} is prepared already")
+    if streamed := streamed_place(name):
+        return load_corpus(streamed, streaming=True)
     if streaming and not Path(name).exists() and names_hub_dataset(name):
         return _stream_of_hub(str(name))
     dataset = _opened(prepared_folder(name))

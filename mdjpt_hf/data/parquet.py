@@ -3,7 +3,6 @@
 The way back, from Parquet to a prepared folder, is in `sources.py`.
 """
 
-import contextlib
 import json
 import os
 import shutil
@@ -12,15 +11,22 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Dataset
 
+from mdjpt_hf.data.index import INDEX_FILE, index_of, write_index
+from mdjpt_hf.data.ranged import Files
 from mdjpt_hf.data.storage import CORPUS_FILE, REPORT_FILE, public_metadata, write_json
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.runtime.ownership import owned_output
 from mdjpt_hf.runtime.progress import Progress
+from mdjpt_hf.schema import TRIAL_FEATURES
 
 #: Files at most; a corpus of more trials has several in each. The Hub asks for fewer than 10,000 in a folder.
 MOST_FILES = 5000
+#: Bytes of a page at most, of 2 GiB that there may be.
+_ONE_PAGE = 2**30
 
 
 def write_parquet(folder: str | Path, out: str | Path) -> Path:
@@ -34,8 +40,11 @@ def write_parquet(folder: str | Path, out: str | Path) -> Path:
         folder: A folder made by `mdjpt_hf.data.prepare`.
         out: The folder to make; it appears when it is complete.
 
+    Signals are stored as they are, uncompressed and in one page with a checksum, so that who reads the file here maps
+    them into memory; what `datasets` writes by itself (5.2) has a dictionary of all values, and is larger by half.
+
     Returns:
-        `Path`: `out`, with `data/train-*.parquet` and the corpus's description beside.
+        `Path`: `out`, with `data/train-*.parquet`, the corpus's description and an index of its trials beside.
 
     Raises:
         CorpusError: If `folder` is no prepared corpus, or `out` exists.
@@ -62,29 +71,43 @@ def _write(folder: Path, corpus: Mapping[str, Any], shards: Sequence[Mapping[str
     (staging / "data").mkdir(parents=True)
     together = max(1, ceil(sum(shard["rows"] for shard in shards) / MOST_FILES))
     count = sum(ceil(shard["rows"] / together) for shard in shards)
-    with Progress(count, 0, "parquet", "file") as progress, _no_bar_for_each():
+    with Progress(count, 0, "parquet", "file") as progress:
         for index, rows in enumerate(_parts(folder, shards, together)):
-            rows.to_parquet(staging / "data" / f"train-{index:05d}-of-{count:05d}.parquet", batch_size=1)
+            _write_file(rows, staging / "data" / f"train-{index:05d}-of-{count:05d}.parquet")
             progress.advance()
+    _write_index(folder, staging)
     report = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
     write_json(staging / CORPUS_FILE, public_metadata(corpus, report))
     os.replace(staging, out)
 
 
-@contextlib.contextmanager
-def _no_bar_for_each() -> Iterator[None]:
-    were = are_progress_bars_disabled()
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        if not were:
-            enable_progress_bars()
+def _write_file(rows: pa.Table, path: Path) -> None:
+    """A file with a row group for each trial."""
+    schema = TRIAL_FEATURES.arrow_schema
+    texts = [field.name for field in schema if pa.types.is_string(field.type)]
+    packed = {name: "zstd" for name in (*schema.names, "ch_names.list.element") if name not in ("signal", "ch_names")}
+    with pq.ParquetWriter(
+        path,
+        schema,
+        compression={**packed, "signal.list.element": "NONE"},
+        use_dictionary=[*texts, "ch_names.list.element"],
+        data_page_size=_ONE_PAGE,
+        write_page_checksum=True,
+    ) as writer:
+        for row in range(len(rows)):
+            writer.write_table(rows.slice(row, 1))
 
 
-def _parts(folder: Path, shards: Sequence[Mapping[str, Any]], together: int) -> Iterator[Dataset]:
+def _write_index(folder: Path, staging: Path) -> None:
+    files = sorted((staging / "data").iterdir())
+    sizes = {f"data/{file.name}": file.stat().st_size for file in files}
+    fingerprint = json.loads((folder / "state.json").read_text(encoding="utf-8"))["_fingerprint"]
+    write_index(staging / INDEX_FILE, index_of(sizes, Files(str(staging)).opened, fingerprint))
+
+
+def _parts(folder: Path, shards: Sequence[Mapping[str, Any]], together: int) -> Iterator[pa.Table]:
     """The rows of every shard, so many at a time."""
     for shard in (shard for shard in shards if shard["rows"]):
-        rows = Dataset.from_file(str(folder / shard["file"]))
+        rows = Dataset.from_file(str(folder / shard["file"])).data.table
         for start in range(0, shard["rows"], together):
-            yield rows.select(range(start, min(start + together, shard["rows"])))
+            yield rows.slice(start, together)

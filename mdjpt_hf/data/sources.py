@@ -1,9 +1,11 @@
-"""Where rows may come from: a prepared folder, Parquet, a dataset of the Hub, a `datasets.Dataset`.
+"""Where rows may come from: a prepared folder, Parquet, a dataset of the Hub, a `datasets.Dataset`, a stream.
 
-Training and evaluation read windows from anywhere in a corpus, which needs memory-mapped Arrow. What is none is written
-as a prepared folder once, in the cache of `datasets` (`HF_DATASETS_CACHE`): the same rows, the same labels, checked.
+Training and evaluation read windows from anywhere in a corpus, which memory-mapped Arrow is best at. What is none is
+written as a prepared folder once, in the cache of `datasets` (`HF_DATASETS_CACHE`): the same rows, the same labels,
+checked. With `stream:` before it, Parquet stays where it is, and trials are read as they are needed.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -14,28 +16,22 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from datasets import Dataset, Features, config
-from huggingface_hub import snapshot_download
+from datasets import Dataset, IterableDataset, config
+from huggingface_hub import HfApi, snapshot_download
 
+from mdjpt_hf.data.rows import REMEDY, check_classes, checked_row, parquet_features
 from mdjpt_hf.data.storage import CORPUS_FILE, file_hash, info_metadata, write_dataset_files, write_json
+from mdjpt_hf.data.streams import PREFIX, index_folder, streamed_place
 from mdjpt_hf.errors import CorpusError
-from mdjpt_hf.modeling.signal_mdjpt import check_amplitude
 from mdjpt_hf.runtime.ownership import lock_beside, owned
 from mdjpt_hf.runtime.progress import LOGGER
-from mdjpt_hf.schema import RATINGS, TRIAL_FEATURES
+from mdjpt_hf.schema import TRIAL_FEATURES
 
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*(@[\w./-]+)?")
 #: Seconds to wait for another process that writes the same corpus into the cache.
 _PATIENCE = 6 * 3600.0
-#: In place of what a row does not say.
-_UNKNOWN: dict[str, Any] = {"label": -1, "label_name": "", "emotion": -1, "valence_class": -1, "trial": -1} | {
-    rating: float("nan") for rating in RATINGS
-}
-_REMEDY = "Give a dataset whose columns are those of mdjpt_hf.schema.TRIAL_FEATURES, such as `mdjpt data push` makes"
 
 
 def prepared_folder(source: str | Path | Dataset) -> Path:
@@ -44,7 +40,8 @@ def prepared_folder(source: str | Path | Dataset) -> Path:
     Args:
         source: A prepared folder, or a folder of such; a folder with Parquet files in it or in its `data`; a dataset
             `user/corpus` or `user/corpus@revision` of the Hub, where nothing of that name lies here; or a
-            `datasets.Dataset` of the schema.
+            `datasets.Dataset` of the schema. `stream:` before a Parquet folder, a dataset of the Hub or a URL of fsspec
+            leaves the rows there: the folder then holds their index alone.
 
     Raises:
         CorpusError: If the Hub has no such dataset or cannot be reached, columns are missing or of another type, a row
@@ -53,6 +50,9 @@ def prepared_folder(source: str | Path | Dataset) -> Path:
     """
     if isinstance(source, Dataset):
         return _from_dataset(source)
+    _refuse_streams(source)
+    if place := streamed_place(source):
+        return Path(place) if prepared_folders(Path(place)) else index_folder(_pinned(place), place)
     path = Path(source)
     if not path.exists() and names_hub_dataset(source):
         return _from_parquet(_downloaded(str(source)), str(source))
@@ -65,6 +65,8 @@ def holds_corpus(source: Any) -> bool:
     """Whether [`prepared_folder`] makes something of it, as opposed to a recording or a folder of recordings."""
     if not isinstance(source, str | Path):
         return isinstance(source, Dataset)
+    if streamed_place(source):
+        return True
     path = Path(source)
     if not path.exists():
         return names_hub_dataset(source)
@@ -81,8 +83,10 @@ def prepared_folders(path: Path) -> list[Path]:
 
 def as_sources(data: Any) -> tuple[str, ...]:
     """One source or several as texts, which settings and records can hold; a `datasets.Dataset` goes into the cache."""
-    if isinstance(data, str | Path | Dataset):
+    if isinstance(data, str | Path | Dataset | IterableDataset):
         data = (data,)
+    for source in data:
+        _refuse_streams(source)
     return tuple(str(prepared_folder(source)) if isinstance(source, Dataset) else str(source) for source in data)
 
 
@@ -97,6 +101,54 @@ def parquet_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.parquet")) or sorted(folder.glob("data/*.parquet"))
 
 
+def _refuse_streams(source: Any) -> None:
+    """A stream of `datasets` is read from front to back, and pairs are made of trials from anywhere."""
+    if isinstance(source, IterableDataset):
+        raise CorpusError(
+            "a datasets.IterableDataset gives trials in its own order alone, and pairs are drawn from all of them",
+            path="the stream",
+            value=type(source).__name__,
+            remedy="Give its Parquet as a text, such as 'stream:user/corpus': trials are read as they are needed",
+        )
+
+
+def _pinned(place: str) -> str:
+    """A path, or a URL whose content stays what it is as long as a run lasts: of the Hub, that of the commit of now.
+
+    Raises:
+        CorpusError: If it is neither here, nor on the Hub, nor a URL.
+    """
+    if Path(place).is_dir():
+        return str(Path(place).resolve())
+    if "://" in place:
+        return place
+    repo_id, _, revision = place.partition("@")
+    try:
+        if not names_hub_dataset(place):
+            raise FileNotFoundError("it reads neither as user/corpus nor as a URL")
+        commit = HfApi().dataset_info(repo_id, revision=revision or None).sha
+    except Exception as error:  # each version of the client has others for a connection that breaks
+        raise _not_found(place, error) from error
+    return f"hf://datasets/{repo_id}@{commit}"
+
+
+def _not_found(name: str, error: Exception) -> CorpusError:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    if getattr(error, "errno", None) == errno.ENOSPC:
+        return CorpusError(
+            f"cannot be downloaded: {reason}",
+            path=name,
+            value=name,
+            remedy=f"Make room in the Hub's cache (HF_HOME), or leave it on the Hub: {PREFIX}{name}",
+        )
+    return CorpusError(
+        f"is neither a folder here nor a dataset that the Hub gives: {reason}",
+        path=name,
+        value=name,
+        remedy="Check the spelling and the connection; for a private or gated one log in with `hf auth login`",
+    )
+
+
 def _downloaded(name: str) -> Path:
     """Its files, in the Hub's own cache."""
     repo_id, _, revision = name.partition("@")
@@ -104,32 +156,19 @@ def _downloaded(name: str) -> Path:
     try:
         return Path(snapshot_download(repo_id, repo_type="dataset", revision=revision or None, allow_patterns=wanted))
     except Exception as error:  # each version of the client has others for a connection that breaks
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise CorpusError(
-            f"is neither a folder here nor a dataset that the Hub gives: {reason}",
-            path=name,
-            value=name,
-            remedy="Check the spelling and the connection; for a private or gated one log in with `hf auth login`",
-        ) from error
+        raise _not_found(name, error) from error
 
 
 def _from_parquet(folder: Path, name: str) -> Path:
     files = parquet_files(folder)
     if not files:
-        raise CorpusError("holds no Parquet files", path=name, value=name, remedy=_REMEDY)
+        raise CorpusError("holds no Parquet files", path=name, value=name, remedy=REMEDY)
     states = [(file.name, file.stat().st_size, file.resolve().stat().st_mtime_ns) for file in files]
     about = folder / CORPUS_FILE
     metadata = json.loads(about.read_text(encoding="utf-8")) if about.is_file() else {}
     key = hashlib.sha256(json.dumps([str(folder.resolve()), states, metadata]).encode()).hexdigest()
-    _check_classes(_features(files[0]), name)
+    check_classes(parquet_features(files[0]), name)
     return _written(key, _rows_of(files, name), metadata, name, sum(size for _, size, _ in states))
-
-
-def _features(file: Path) -> Features | None:
-    try:
-        return Features.from_arrow_schema(pq.read_schema(file))
-    except Exception:  # a schema that datasets does not know is refused when its columns are read
-        return None
 
 
 def _rows_of(files: Sequence[Path], name: str) -> Iterator[pa.Table]:
@@ -146,20 +185,10 @@ def _rows_of(files: Sequence[Path], name: str) -> Iterator[pa.Table]:
 
 def _from_dataset(dataset: Dataset) -> Path:
     metadata = info_metadata(dataset.info.description or "")
-    _check_classes(dataset.features, "the dataset")
+    check_classes(dataset.features, "the dataset")
     rows = dataset.with_format("arrow").iter(batch_size=1)
     key = hashlib.sha256(f"{dataset._fingerprint} {dataset.info.description}".encode()).hexdigest()
     return _written(key, rows, metadata, f"the dataset {dataset._fingerprint}", dataset.data.nbytes)
-
-
-def _check_classes(features: Features | None, name: str) -> None:
-    """Numbers of classes mean the same here and there."""
-    for column in ("emotion", "valence_class"):
-        ours, theirs = TRIAL_FEATURES[column].names, getattr((features or {}).get(column), "names", None)
-        if theirs is not None and theirs != ours:
-            raise CorpusError(
-                f"numbers {column} otherwise: {theirs}", path=name, value=theirs, remedy=f"Number them as {ours}"
-            )
 
 
 def _written(key: str, rows: Iterable[pa.Table], metadata: Mapping[str, Any], name: str, size: int) -> Path:
@@ -170,6 +199,7 @@ def _written(key: str, rows: Iterable[pa.Table], metadata: Mapping[str, Any], na
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with owned(lock_beside(place), place, wait=_PATIENCE):
+            _check_room(place, size, name)
             if not (place / "state.json").is_file():
                 LOGGER.info("%s: %.3g GB are written once as memory-mapped Arrow to %s", name, size / 1e9, place)
                 staging = place.with_name(f".{place.name}.staging")
@@ -182,15 +212,28 @@ def _written(key: str, rows: Iterable[pa.Table], metadata: Mapping[str, Any], na
             f"cannot be written to the cache ({error.strerror or error})",
             path=place,
             value=name,
-            remedy="Make room there, or name another place in the environment variable HF_DATASETS_CACHE",
+            remedy="Make room there, name another place in the environment variable HF_DATASETS_CACHE, or leave "
+            f"Parquet where it is: {PREFIX}{name}",
         ) from error
     return place
+
+
+def _check_room(place: Path, size: int, name: str) -> None:
+    """Refuse before hours of writing what the disk does not hold; `size` bytes are what rows take at least."""
+    free = shutil.disk_usage(place.parent).free
+    if not (place / "state.json").is_file() and size > free:
+        raise CorpusError(
+            f"takes {size / 1e9:.3g} GB as memory-mapped Arrow, and {free / 1e9:.3g} GB are free",
+            path=place,
+            value=size,
+            remedy=f"Make room there, or leave Parquet where it is: {PREFIX}{name}",
+        )
 
 
 def _write(folder: Path, key: str, rows: Iterable[pa.Table], metadata: Mapping[str, Any], name: str) -> None:
     """The files of a prepared folder, a shard for each subject in turn."""
     shards: list[dict[str, Any]] = []
-    checked = (_checked(table, f"{name}, row {number}") for number, table in enumerate(rows))
+    checked = (checked_row(table, f"{name}, row {number}") for number, table in enumerate(rows))
     for unit, own in groupby(checked, _subject_of):
         shards.append({"file": f"data-{len(shards):05d}.arrow", "unit": unit, "rows": 0})
         with pa.ipc.new_stream(str(folder / shards[-1]["file"]), TRIAL_FEATURES.arrow_schema) as writer:
@@ -198,7 +241,7 @@ def _write(folder: Path, key: str, rows: Iterable[pa.Table], metadata: Mapping[s
                 writer.write_table(row)
                 shards[-1]["rows"] += 1
     if not shards:
-        raise CorpusError("holds no rows", path=name, value=0, remedy=_REMEDY)
+        raise CorpusError("holds no rows", path=name, value=0, remedy=REMEDY)
     for shard in shards:
         shard["sha256"] = file_hash(folder / shard["file"])
     write_dataset_files(folder, shards, metadata)
@@ -207,46 +250,3 @@ def _write(folder: Path, key: str, rows: Iterable[pa.Table], metadata: Mapping[s
 
 def _subject_of(row: pa.Table) -> str:
     return "/".join(row.column(name)[0].as_py() for name in ("dataset", "subject"))
-
-
-def _checked(table: pa.Table, where: str) -> pa.Table:
-    """One row in the schema's own types.
-
-    Raises:
-        CorpusError: If it is not of the schema, lacks a value, or its signal is of another size than it says.
-        UnitError: If its signal cannot be EEG in µV.
-    """
-    missing = [name for name in TRIAL_FEATURES if name not in table.column_names]
-    if missing:
-        raise CorpusError(f"lacks the columns {missing}", path=where, value=missing, remedy=_REMEDY)
-    table = table.select(list(TRIAL_FEATURES)).combine_chunks()
-    for name, value in _UNKNOWN.items():
-        column = table.column(name)
-        if column.null_count:
-            filled = pc.fill_null(column.cast(TRIAL_FEATURES.arrow_schema.field(name).type), value)
-            table = table.set_column(table.column_names.index(name), name, filled)
-    empty = [name for name in table.column_names if table.column(name).null_count]
-    if empty:
-        raise CorpusError(f"says nothing in the columns {empty}", path=where, value=empty, remedy=_REMEDY)
-    try:
-        row = table.cast(TRIAL_FEATURES.arrow_schema)
-    except (pa.ArrowException, ValueError) as error:
-        raise CorpusError(f"is of other types: {error}", path=where, value=str(table.schema), remedy=_REMEDY) from error
-    _check_signal(row, where)
-    return row
-
-
-def _check_signal(row: pa.Table, where: str) -> None:
-    channels, samples = len(row.column("ch_names")[0]), row.column("n_samples")[0].as_py()
-    signal = row.column("signal").chunk(0).flatten().to_numpy(zero_copy_only=False)
-    rate = row.column("sampling_rate")[0].as_py()
-    if not channels or samples < 1 or len(signal) != channels * samples or not rate > 0:
-        raise CorpusError(
-            f"has {len(signal)} values for {channels} channels of {samples} samples at {rate} Hz",
-            path=where,
-            value=len(signal),
-            remedy="Store the signal flat, channel after channel",
-        )
-    if not np.isfinite(signal).all():
-        raise CorpusError("holds NaN or infinity", path=where, value="signal", remedy="Leave the trial out")
-    check_amplitude(signal.reshape(channels, samples), where)

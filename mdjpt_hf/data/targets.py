@@ -54,12 +54,8 @@ def find_target(trial_sets: Sequence[TrialSet], name: str) -> Target:
         raise ConfigurationError(f"unknown target {name!r}", value=name, remedy=f"Use one of {', '.join(TARGETS)}")
     if name == "ratings":
         return _ratings(trial_sets)
-    columns: list[np.ndarray] = [getattr(trials, name) for trials in trial_sets]
     notes: list[str] = []
-    if name in _VOCABULARY:
-        columns = [
-            _from_labels(trials, name, column, notes) for trials, column in zip(trial_sets, columns, strict=True)
-        ]
+    columns = [class_column(trials, name, notes) for trials in trial_sets]
     occurring = sorted({int(value) for column in columns for value in np.unique(column) if value >= 0})
     if len(occurring) < 2:
         raise CorpusError(
@@ -75,6 +71,12 @@ def find_target(trial_sets: Sequence[TrialSet], name: str) -> Target:
 
 #: Targets with words of their own, in the order of their numbers.
 _VOCABULARY = {"emotion": EMOTIONS, "valence_class": VALENCE_CLASSES}
+
+
+def class_column(trials: TrialSet, name: str, notes: list[str] | None = None) -> np.ndarray:
+    """`(trials,)` classes of a target in a corpus, -1 where unknown; `notes` are told what was taken for what."""
+    column = getattr(trials, name)
+    return _from_labels(trials, name, column, [] if notes is None else notes) if name in _VOCABULARY else column
 
 
 def _from_labels(trials: TrialSet, name: str, column: np.ndarray, notes: list[str]) -> np.ndarray:

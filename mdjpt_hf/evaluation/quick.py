@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mdjpt_hf.data.corpora import TrialSet
+from mdjpt_hf.data.exposure import exposure_note, noted, of_encoder
 from mdjpt_hf.evaluation.encoders import Encoder, EncoderSource, open_encoders
 from mdjpt_hf.evaluation.engine import score_corpus
-from mdjpt_hf.evaluation.protocols import pool_for, preset_named
+from mdjpt_hf.evaluation.protocols import fitting, pool_for, preset_named
 from mdjpt_hf.evaluation.readout import Features
 from mdjpt_hf.evaluation.reports import plain
 from mdjpt_hf.evaluation.scores import Effort, Interval
@@ -36,13 +37,19 @@ def quick_table(
     protocols = [protocol for name in preset.protocols for protocol in preset.rows(name)]
     everybody = [*encoders, *open_encoders(["de"], EncoderSource())]
     pool, used = pool_for([trials], trials.name, protocols[0], "label", seconds)
+    fitted = dict.fromkeys(fitting(protocol, pool, trials.name, ())[0] for protocol in protocols)
     features = Features(pool)
     records = [
-        score_corpus(features, used, trials.name, everybody, protocol, effort, metrics=False) for protocol in protocols
+        score_corpus(features, used, trials.name, everybody, protocol, effort, metrics=False) for protocol in fitted
     ]
     shared = {name: records[0][name] for name in _SHARED}
     results = {title: row for record in records for title, row in record["results"].items()}
-    return plain({**shared, "protocol": _told_once(records), "results": results})
+    saw = {name: _saw(facts) for name, facts in records[0]["encoders"].items() if exposure_note(facts)}
+    return plain({**shared, "protocol": _told_once(records), "results": results} | ({"saw": saw} if saw else {}))
+
+
+def _saw(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in facts.items() if name.startswith("saw_")}
 
 
 def _told_once(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -64,8 +71,10 @@ def render(record: Mapping[str, Any]) -> str:
         f"Simulated data: accuracy on {record['corpus']} ({len(record['subjects'])} simulated subjects never seen, "
         f"{len(record['classes'])} classes, {record['windows']} windows)"
     )
-    head = ["protocol", *names, "null (" + names[0] + ")", *(f"{names[0]} − {name}" for name in names[1:])]
-    lines = [title, "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    shown = [noted(name, of_encoder(record, name)) for name in names]
+    head = ["protocol", *shown, "null (" + names[0] + ")", *(f"{names[0]} − {name}" for name in names[1:])]
+    note = record["protocol"].get("one_stimulus", "")
+    lines = [title, "", *([f"{note}.", ""] if note else []), "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for protocol, row in record["results"].items():
         cells = [protocol, *(str(Interval(**row[name]["score"])) for name in names)]
         cells.append(str(Interval(**row[names[0]]["null"])))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mdjpt_hf.data.corpora import TrialSet, open_corpora
+from mdjpt_hf.data.exposure import noted
 from mdjpt_hf.data.sources import as_sources
 from mdjpt_hf.data.targets import find_target
 from mdjpt_hf.errors import ConfigurationError, CorpusError, RecordError, SplitError
@@ -33,6 +34,7 @@ from mdjpt_hf.evaluation.protocols import (
     draw_splits,
     fitting,
     load_manifests,
+    one_stimulus_note,
     pool_for,
     preset_named,
     save_manifests,
@@ -210,13 +212,14 @@ class _Session:
         self.records: list[dict[str, Any]] = []
         self.audit: list[str] = []
         self.designs: dict[tuple[str, str], str] = {}  # (corpus, protocol) -> why it is not the one asked for
+        self.told: set[str] = set()  # notes on corpora
         self.failed: list[SplitError] = []
         self._features: dict[tuple[Any, ...], Features] = {}
         self._rehearsed: set[tuple[Any, ...]] = set()  # kinds of windows that all encoders left have taken
 
     def plan(self, corpus: str, stages: list[tuple[str, Protocol]]) -> list[tuple[str, Protocol]]:
         """The protocols as far as this corpus can be judged by them; none where it lacks the label."""
-        planned = []
+        planned: list[tuple[str, Protocol]] = []
         for stage, protocol in stages:
             try:
                 pool, _ = pool_for(self.trial_sets, corpus, protocol, self.task.label, self.seconds)
@@ -230,7 +233,12 @@ class _Session:
             if note and note not in self.designs.values():
                 self.say(note)
             self.designs |= {(corpus, found.key): note} if note else {}
-            planned.append((stage, found))
+            one = one_stimulus_note(pool, corpus)
+            if one and not note and one not in self.told:
+                self.say(one)
+                self.told.add(one)
+            if all(found != other for _, other in planned):  # stages may differ in what this corpus does not have
+                planned.append((stage, found))
         return planned
 
     def _rehearse(self, pool: Pool) -> None:
@@ -254,7 +262,7 @@ class _Session:
                 self.failed.append(error)
                 self.say(f"{corpus}, {protocol.name} is passed over: {error}")
         if self.task.leak_audit and results:
-            lines = audit_table(results, corpus, simulated=self.records[-1]["data"] == "simulated")
+            lines = audit_table(results, self.records[-1])
             self.audit += lines
             self.say("\n".join(lines))
 
@@ -270,7 +278,7 @@ class _Session:
         _keep_features(features, self.encoders, protocol, Path(self.task.out))
         self.records.append(entry)
         for encoder, row in rows.items():
-            self.say(f"{corpus}, {protocol.title}: {encoder} {_cell(row)}")
+            self.say(f"{corpus}, {protocol.title}: {noted(encoder, entry['encoders'][encoder])} {_cell(row)}")
         return rows
 
     def _shared(self, pool: Pool, protocol: Protocol) -> Features:
@@ -292,8 +300,21 @@ class _Session:
                     remedy="Give the same data, label and protocols that the splits were made with",
                 )
             manifest = fitting[0]
+            _check_stimuli(manifest, pool, self.task.splits or "")
         self.manifests[manifest.hash] = manifest
         return manifest
+
+
+def _check_stimuli(manifest: SplitManifest, pool: Pool, path: Path | str) -> None:
+    """Refuse splits over stimuli that are called otherwise here: they would train and test nobody."""
+    named = {name for split in manifest.splits for name in (*(split.train_stimuli or ()), *(split.test_stimuli or ()))}
+    if unknown := sorted(named - set(pool.stimulus.tolist())):
+        raise SplitError(
+            f"names stimuli that are not here, such as {unknown[0]}",
+            path=path,
+            value=unknown,
+            remedy="Draw splits anew: a clip that several corpora show has one name in all of them",
+        )
 
 
 def _keep_features(features: Features, encoders: list[Encoder], protocol: Protocol, out: Path) -> None:

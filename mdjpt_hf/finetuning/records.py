@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mdjpt_hf.data.exposure import exposure, exposure_note, training_sets
 from mdjpt_hf.data.facts import (
     FINE_TUNING,
     RECORD_FILE,
@@ -17,7 +18,7 @@ from mdjpt_hf.data.facts import (
     software_facts,
     training_record,
 )
-from mdjpt_hf.finetuning.scores import verdict
+from mdjpt_hf.finetuning.scores import ONE_STIMULUS, verdict
 from mdjpt_hf.finetuning.windows import LabelledDataset
 
 
@@ -53,6 +54,9 @@ def records(
     }
     protocol = {
         "subjects": f"{len(validation)} of {len(np.unique(windows.subject))}, from every corpus, never trained on",
+        "stimuli": _stimuli(windows, parts),
+        **_encoder(windows, before),
+        **_one_stimulus(scores["validation"]),
         "checkpoint": chosen_by,
         **_mode(model.config),
         "intervals": "95 % percentile bootstrap over subjects; none over one subject",
@@ -76,11 +80,37 @@ def records(
             "training_windows": len(parts[0]),
             "validation_subjects": validation,
             **scores,
-            "verdict": verdict(scores["training"], scores["validation"], chosen_by),
+            "verdict": [
+                *verdict(scores["training"], scores["validation"], chosen_by),
+                *(f"encoder: {note}" for note in _encoder(windows, before).values()),
+            ],
         },
         RECORD_FILE: card,
         "results/validation.json": result,
     }
+
+
+def _stimuli(windows: LabelledDataset, parts) -> str:
+    trained, tested = (np.unique(windows.stimulus[part]) for part in parts)
+    known = int(np.isin(tested, trained).sum())
+    return f"{known} of {len(tested)} were trained on as well, watched by others; only people are new"
+
+
+def _encoder(windows: LabelledDataset, before: dict[str, Any]) -> dict[str, str]:
+    """What the encoder met of these corpora before it was fine-tuned."""
+    facts = {
+        "pretrained_on": [entry["name"] for entry in before["datasets"]],
+        "trained_with_labels_of": labelled_datasets(before),
+        "stimulus_sets": training_sets(before["datasets"]),
+    }
+    found = {trials.name: exposure(trials.name, trials.stimulus_set, facts) for trials in windows.trial_sets}
+    notes = [f"{name}: {note}" for name, met in found.items() if (note := exposure_note(met))]
+    return {"encoder": "; ".join(notes)} if notes else {}
+
+
+def _one_stimulus(score: dict[str, Any]) -> dict[str, str]:
+    lonely = score.get("classes_of_one_stimulus", [])
+    return {"one_stimulus": f"a single stimulus has {', '.join(lonely)}: {ONE_STIMULUS}"} if lonely else {}
 
 
 def _mode(config: Any) -> dict[str, str]:

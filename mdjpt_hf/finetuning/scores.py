@@ -14,6 +14,9 @@ from mdjpt_hf.evaluation.reports import plain
 from mdjpt_hf.evaluation.scores import SCORE_OF_RATINGS, all_metrics
 from mdjpt_hf.finetuning.windows import LabelledDataset
 
+#: What has to be said of a class that one stimulus alone has.
+ONE_STIMULUS = "what is recognised may be the stimulus, or its place in the session, as well as the class"
+
 #: Labels dealt anew for what guessing gives; fewer of ratings, whose score takes longer.
 PERMUTATIONS, RATING_PERMUTATIONS = 500, 100
 
@@ -120,10 +123,7 @@ def verdict(training: dict[str, Any], validation: dict[str, Any], chosen_by: str
         sides = {"training": training, "validation": validation}
         lines += [f"classes of {side} subjects: {_balance(score)}" for side, score in sides.items()]
         if lonely := training["classes_of_one_stimulus"]:
-            lines.append(
-                f"a single stimulus has {', '.join(lonely)}: what is recognised may be the stimulus, or its place in "
-                "the session, as well as the class"
-            )
+            lines.append(f"a single stimulus has {', '.join(lonely)}: {ONE_STIMULUS}")
     if not validation["above_chance"]:
         lines.append(
             "NO BETTER THAN GUESSING on people it was not trained on: nothing that this classifier says of anybody "

@@ -7,6 +7,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from mdjpt_hf.data.corpora import TrialSet
+from mdjpt_hf.data.stimuli import stimulus_names
 from mdjpt_hf.data.targets import Target
 from mdjpt_hf.data.windows import WindowIndex, index_windows, read_windows
 from mdjpt_hf.errors import CorpusError
@@ -47,7 +48,7 @@ class LabelledDataset(Dataset):
             )
         corpora, trials, _ = self.windows.T
         self.corpus = np.array([self.trial_sets[number].name for number in corpora])
-        self.subject, self.stimulus = self._named("subject"), self._named("stimulus")
+        self.subject, self.stimulus = self._subjects(), self._stimuli()
         sessions = [self.trial_sets[c].session[t] for c, t, _ in self.windows]
         recordings = [f"{person}/{session}" for person, session in zip(self.subject, sessions, strict=True)]
         self.recording = np.unique(recordings, return_inverse=True)[1]
@@ -65,11 +66,14 @@ class LabelledDataset(Dataset):
             "labels": torch.as_tensor(self.label[number]),
         }
 
-    def _named(self, column: str) -> np.ndarray:
+    def _subjects(self) -> np.ndarray:
         """`(windows,)` names with their corpus, `seed/s01`, so that nobody stands twice under one name."""
-        return np.array(
-            [f"{self.trial_sets[c].name}/{getattr(self.trial_sets[c], column)[t]}" for c, t, _ in self.windows]
-        )
+        return np.array([f"{self.trial_sets[c].name}/{self.trial_sets[c].subject[t]}" for c, t, _ in self.windows])
+
+    def _stimuli(self) -> np.ndarray:
+        """`(windows,)` names, the same for a clip in all corpora that show it."""
+        named = [stimulus_names(trials.stimulus_set, trials.stimulus) for trials in self.trial_sets]
+        return np.array([named[c][t] for c, t, _ in self.windows])
 
     def keep(self, chosen: np.ndarray) -> None:
         """Leave out all windows but the chosen ones: `(windows,)` of bool, or their numbers."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mdjpt_hf.data.corpora import TrialSet, open_corpora
+from mdjpt_hf.data.overlap import recordings_in_common
 from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.errors import ConfigurationError, CorpusError, MDJPTError
 from mdjpt_hf.evaluation.protocols import draw_splits, pool_for, preset_named
@@ -174,12 +175,9 @@ def _check_corpora(trial_sets: Sequence[TrialSet]) -> None:
             value=names,
             remedy="Give --data for two or more prepared corpora",
         )
-    # Mean and standard deviation of a recording, to the last bit: those of two recordings do not agree.
-    scales = [set(map(tuple, trials.scales.tolist())) for trials in trial_sets]
     for number, trials in enumerate(trial_sets):
-        for other, known in zip(trial_sets[:number], scales, strict=False):
-            same = len(scales[number] & known)
-            if same:
+        for other in trial_sets[:number]:
+            if same := recordings_in_common(trials, other):
                 raise CorpusError(
                     f"{trials.name!r} holds {same} recordings that {other.name!r} in {other.folder} holds as well",
                     path=trials.folder,

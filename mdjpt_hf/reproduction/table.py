@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mdjpt_hf.data.exposure import exposure_note, is_marked, of_encoder
 from mdjpt_hf.data.facts import RECORD_FILE
 from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.evaluation.reports import read_records
@@ -83,8 +84,16 @@ def _scored(plan: Plan, corpus: Corpus, record: Mapping[str, Any]) -> dict[str, 
         "protocol_key": record["protocol_key"],
         "splits": record["splits"]["hash"],
         "scores": {name: _score(results[name]) for name in ENCODERS},
-        "differences": differences(record, run, network, remarks),
+        "marked": [name for name in ENCODERS if is_marked(of_encoder(record, name))],
+        "differences": [*differences(record, run, network, remarks), *_to_be_read_with(record)],
     }
+
+
+def _to_be_read_with(record: Mapping[str, Any]) -> list[str]:
+    """What a record says of clips that are new to nobody, or are the same thing as a class."""
+    notes = {name: exposure_note(of_encoder(record, name)) for name in ENCODERS}
+    one = record["protocol"].get("one_stimulus", "")
+    return [*(f"{MARK} {name}: {note}" for name, note in notes.items() if note), *([f"{MARK} {one}"] if one else [])]
 
 
 def _score(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,7 +150,8 @@ def _intro(done: Sequence[Mapping[str, Any]]) -> str:
         "Each corpus is left out in turn: an encoder is pre-trained on the others without labels, then evaluated on "
         "it. Accuracy in per cent, mean over subjects with a 95 % bootstrap interval over them; the null is what the "
         f"same protocol scores when labels are permuted. {MARK} marks the preset `paper`, which switches on choices "
-        "that flatter: some look at the tested subjects. The figures of the paper come from choices like "
+        "that flatter: some look at the tested subjects; before a figure it says that the encoder was trained on the "
+        "very clips of this row, shown by another corpus. The figures of the paper come from choices like "
         "these and say nothing about the honest rows.",
     ]
     made = sorted({row["title"] for row in done if row["data"] == "simulated"})
@@ -185,13 +195,17 @@ def _line(row: Mapping[str, Any], numbers: Sequence[int], sources: Mapping[str, 
     return [
         row["title"] + _kind(row),
         f"{mark}{row['protocol']}, {row['preset']}",
-        *(_interval(scores[name]["accuracy"]) if scores else "not run" for name in ENCODERS),
+        *(_marked(name, row) + _interval(scores[name]["accuracy"]) if scores else "not run" for name in ENCODERS),
         _interval(first["null"]) if first else "",
         _per_cent(first["auroc"]["mean"]) if first else "",
         "; ".join(_cited(figure, sources) for figure in ours) or NOT_PUBLISHED,
         "; ".join(f"{figure['system']} {_cited(figure, sources)}" for figure in others) or "–",
         ", ".join(map(str, numbers)),
     ]
+
+
+def _marked(encoder: str, row: Mapping[str, Any]) -> str:
+    return f"{MARK} " if encoder in row.get("marked", []) else ""
 
 
 def _kind(row: Mapping[str, Any]) -> str:

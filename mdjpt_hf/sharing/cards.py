@@ -16,6 +16,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 from huggingface_hub.utils import yaml_dump
 
+from mdjpt_hf.data.exposure import exposure_note, noted, of_encoder
 from mdjpt_hf.data.facts import RECORD_FILE
 from mdjpt_hf.errors import CardError
 
@@ -190,9 +191,10 @@ def _scores(record: Mapping[str, Any], names: Collection[str] = ()) -> Iterator[
         record: Of results. names: The model's folder and Hub id, by which a record of many encoders knows it.
     """
     for protocol, row in record.get("results", {}).items():
-        own = _own_entry(record, row, names)
-        if own is None:
+        found = _own_entry(record, row, names)
+        if found is None:
             continue
+        name, own = found
         interval, null = own["score"], own.get("null") or {}
         arguments = {
             "protocol": protocol,
@@ -200,6 +202,8 @@ def _scores(record: Mapping[str, Any], names: Collection[str] = ()) -> Iterator[
             "subjects": len(record["subjects"]),
             **({"ratings": list(record["classes"])} if _rates(record) else {"classes": len(record["classes"])}),
         }
+        if note := exposure_note(of_encoder(record, name)):
+            arguments["encoder"] = note
         if null:
             arguments["permutation_null"] = round(float(null["mean"]), 4)
         yield EvalResult(
@@ -216,14 +220,16 @@ def _scores(record: Mapping[str, Any], names: Collection[str] = ()) -> Iterator[
         )
 
 
-def _own_entry(record: Mapping[str, Any], row: Mapping[str, Any], names: Collection[str]) -> Mapping[str, Any] | None:
-    """The entry of the model itself in a row of results; None where only others were scored."""
+def _own_entry(
+    record: Mapping[str, Any], row: Mapping[str, Any], names: Collection[str]
+) -> tuple[str, Mapping[str, Any]] | None:
+    """Name and entry of the model itself in a row of results; None where only others were scored."""
     if "encoders" not in record:
-        return next((row[name] for name in OWN_ROWS if name in row), None)
+        return next(((name, row[name]) for name in OWN_ROWS if name in row), None)
     for name, entry in row.items():
         facts = record["encoders"].get(name, {})
         if facts.get("weights") == "pre-trained" and facts.get("origin", name) in names:
-            return entry
+            return name, entry
     return None
 
 
@@ -364,19 +370,19 @@ def _results(record: Mapping[str, Any]) -> str:
     rows = [
         [protocol, *(_interval(row[name]["score"]) for name in names)] for protocol, row in record["results"].items()
     ]
-    head = ["protocol", *(_titled(name, record) for name in names)]
+    head = ["protocol", *(noted(name, of_encoder(record, name)) for name in names)]
     nulls = [row[names[0]].get("null") for row in record["results"].values()]
     if any(nulls):
         intro, head = f"{intro}; the null is {names[0]} with permuted labels", [*head, "null"]
         rows = [[*row, _interval(null)] for row, null in zip(rows, nulls, strict=True)]
     protocol = "\n".join(f"- {name}: {value}" for name, value in record["protocol"].items())
-    return f"{intro}.\n\n{_table(head, rows)}\n\nProtocol:\n\n{protocol}"
+    return f"{intro}.{_one_stimulus(record)}\n\n{_table(head, rows)}\n\nProtocol:\n\n{protocol}"
 
 
-def _titled(name: str, record: Mapping[str, Any]) -> str:
-    """An encoder's name, marked where it was fine-tuned with labels of the tested corpus."""
-    saw = record.get("encoders", {}).get(name, {}).get("saw_this_corpus")
-    return f"⚠ {name} (fine-tuned with LABELS of this corpus)" if saw == "with labels" else name
+def _one_stimulus(record: Mapping[str, Any]) -> str:
+    """What has to be said where a class was shown by a single stimulus."""
+    note = record["protocol"].get("one_stimulus", "")
+    return f"\n\n**⚠ {note}.**" if note else ""
 
 
 def _score_name(record: Mapping[str, Any]) -> str:
@@ -393,7 +399,7 @@ def _bare_metrics(record: Mapping[str, Any]) -> str:
         head, rows = ["score", "on one person, which has no interval"], record["metrics"].items()
     table = _table(head, [[name.replace("_", " "), f"{value:.3f}"] for name, value in rows])
     protocol = "\n".join(f"- {name}: {value}" for name, value in record["protocol"].items())
-    return f"{intro}\n\n{table}\n\nProtocol:\n\n{protocol}"
+    return f"{intro}{_one_stimulus(record)}\n\n{table}\n\nProtocol:\n\n{protocol}"
 
 
 def _interval(values: Mapping[str, float] | None) -> str:

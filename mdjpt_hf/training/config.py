@@ -78,7 +78,8 @@ class RunConfig:
     Attributes:
         name: Names the default output folder.
         objective: What is learnt; `"mdjpt"`, `"masked"`, or both on mdJPT's encoder, `"mdjpt+masked"`.
-        data: Prepared or Parquet folders, `user/corpus` of the Hub, or `datasets.Dataset`s of the schema; empty means
+        data: Prepared or Parquet folders, `user/corpus` of the Hub, either with `stream:` before it, or
+            `datasets.Dataset`s of the schema; empty means
             the embedded simulated corpora.
         leave_out: Datasets in these folders that are not trained on.
         output_dir: Where everything is written; empty means `outputs/<name>`.

@@ -81,5 +81,5 @@ def test_names_of_files_and_subjects_notes_stay_here(tmp_path, toy_corpus):
     assert "anna" in (tmp_path / "toy" / "report.json").read_text()
     out = write_parquet(tmp_path / "toy", tmp_path / "parquet")
     files = [path for path in out.rglob("*") if path.is_file()]
-    assert len(files) == 13 and not any(b"anna" in path.read_bytes() for path in files)
+    assert len(files) == 14 and not any(b"anna" in path.read_bytes() for path in files)
     assert json.loads((out / "corpus.json").read_text())["options"] == {"preprocessing": {"id": "none"}, "seed": 0}

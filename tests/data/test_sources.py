@@ -1,6 +1,8 @@
 """Whatever holds rows of the schema opens as the prepared folder it came from; whatever does not is refused."""
 
+import errno
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -59,6 +61,18 @@ def test_it_is_written_once_and_again_where_the_rows_have_changed(prepared, tmp_
     second = prepared_folder(parquet)
     assert second != first and len(load_from_disk(str(second))) == len(load_from_disk(str(first))) - 1
     assert not list(cache.rglob("*.staging"))
+
+
+def test_what_the_disk_does_not_hold_may_stay_where_it_is(prepared, tmp_path, monkeypatch):
+    parquet = write_parquet(prepared(), tmp_path / "parquet")
+    monkeypatch.setattr("mdjpt_hf.data.sources.shutil.disk_usage", lambda place: SimpleNamespace(free=1000))
+    with pytest.raises(CorpusError, match=r"GB as memory-mapped Arrow, and 1e-06 GB are free.*stream:.*parquet"):
+        open_corpora([parquet])
+    assert len(open_corpora([f"stream:{parquet}"])) == 1
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr("mdjpt_hf.data.sources.snapshot_download", lambda *_, **__: (_ for _ in ()).throw(full))
+    with pytest.raises(CorpusError, match="cannot be downloaded: .*No space.*leave it on the Hub: stream:user/corpus"):
+        open_corpora(["user/corpus"])
 
 
 def changed(parquet, **columns):

@@ -13,6 +13,7 @@ from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.data_scripts.bids import BIDS
 from mdjpt_hf.data_scripts.bids_layout import bids_recordings, sidecar
+from mdjpt_hf.data_scripts.faced import FACED
 from mdjpt_hf.errors import ConfigurationError, CorpusError
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -177,5 +178,13 @@ def test_the_rules_of_studies_that_can_be_downloaded(tmp_path):
     ]
     table(events, header, rows)
     (found,) = BIDS(root, rules="faced").trials.values()
-    assert [(trial.stimulus, trial.label) for trial in found] == [("11", "Sadness")]
+    assert [(trial.stimulus, trial.label) for trial in found] == [("video11", "Sadness")]
     assert found[0].ratings == pytest.approx({"valence": 0.1, "arousal": 0.5, "liking": 1.0})
+    assert BIDS(root, rules="faced").facts[0].stimulus_set == FACED.about.stimulus_set != ""
+    assert BIDS(root, rules="faced", stimulus_set="mine").facts[0].stimulus_set == "mine"
+    (tmp_path / "mapped.yaml").write_text("stimulus: video_index\nlabel: '-'\nstimuli: {11: film}\nstimulus_set: mine")
+    (found,) = BIDS(root, rules=tmp_path / "mapped.yaml").trials.values()
+    assert [trial.stimulus for trial in found] == ["film"]
+    (tmp_path / "mapped.yaml").write_text("stimuli: film")
+    with pytest.raises(ConfigurationError, match="stimuli is 'film'"):
+        BIDS(root, rules=tmp_path / "mapped.yaml")

@@ -550,6 +550,9 @@ def test_options_follow_table_files_and_settings(folder):
     assert first["files"][0][:2] == ["a.fif", (folder / "a.fif").stat().st_size]
     assert Recordings(table, preprocessing="none").options() != first
     assert Recordings(table, unit="mV").options() != first
+    shared = Recordings(table, stimulus_set="clips-8")
+    assert shared.options() != first and shared.facts[0].stimulus_set == "clips-8"
+    assert Recordings(table).facts[0].stimulus_set == "" and "stimulus_set" not in first
     os.utime(folder / "a.fif", (1, 1))
     assert Recordings(table).options() != first
     write_table(table, [row(onset=1)])

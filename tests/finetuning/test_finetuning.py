@@ -333,6 +333,19 @@ def test_one_person_chooses_nothing_and_has_no_interval(encoder, data, tmp_path)
     facts["datasets"] = [entry for entry in facts["datasets"] if entry["name"] != "unknown"]
     card = model_card({**facts, "licence": "apache-2.0"}, "somebody/emotions")
     assert f"{result['metrics']['balanced_accuracy']:.3f}" in card
+    assert result["protocol"]["stimuli"].startswith("3 of 3 were trained on as well")
+    assert "one_stimulus: a single stimulus has" in card and "**⚠ a single stimulus has" in card
+
+
+def test_what_the_encoder_met_elsewhere_is_on_record(encoder, data, tmp_path):
+    before = shutil.copytree(encoder, tmp_path / "before")
+    datasets = [{"name": "copy", "stimulus_set": "sim-62"}, {"name": "sim-14", "stimulus_set": ""}]
+    (before / "run_record.json").write_text(json.dumps({"objective": "mdjpt", "datasets": datasets}))
+    out = finetune(config(str(before), data, tmp_path / "out", epochs=0, steps=1, batch_size=8))
+    result = json.loads((out / "results" / "validation.json").read_text())
+    assert result["protocol"]["encoder"].startswith("sim-62: pre-trained on THE SAME STIMULI in copy")
+    verdict = json.loads((out / "finetune.json").read_text())["verdict"]
+    assert verdict[-1].startswith("encoder: sim-62: pre-trained on THE SAME STIMULI")
 
 
 # ---- how long, and who is asked

@@ -8,6 +8,7 @@ import pytest
 from mdjpt_hf.reproduction.differences import numbered
 from mdjpt_hf.reproduction.plan import Corpus
 from mdjpt_hf.reproduction.published import CORPORA, PUBLISHED, QUOTED, SECONDARY, SYSTEM, published
+from mdjpt_hf.reproduction.table import _line, _to_be_read_with
 
 
 def test_every_figure_has_a_source_and_none_stands_twice():
@@ -47,3 +48,15 @@ def test_a_part_of_a_corpus_is_told_from_the_whole(name, subjects, seconds, rema
 def test_differences_of_all_rows_stand_apart():
     everywhere, others, numbers = numbered([["a", "b"], ["c", "a"], ["a", "c", "b"]])
     assert (everywhere, others, numbers) == (["a"], ["b", "c"], [[1], [2], [1, 2]])
+
+
+def test_an_encoder_that_met_the_clips_elsewhere_is_marked_in_its_row():
+    met = {"saw_this_corpus": "its stimuli", "saw_stimuli_in": ["thu_ep"]}
+    record = {"encoders": {"pre-trained": met}, "protocol": {"one_stimulus": "faced has a single stimulus of joy"}}
+    first, second = _to_be_read_with(record)
+    assert "pre-trained on THE SAME STIMULI in thu_ep" in first and "a single stimulus of joy" in second
+    figure = {"accuracy": {"mean": 0.5, "low": 0.4, "high": 0.6}, "null": {"mean": 0.3, "low": 0.2, "high": 0.4}}
+    scores = {name: {**figure, "auroc": {"mean": None}} for name in ("pre-trained", "random weights", "DE")}
+    row = {"preset": "honest", "published": [], "scores": scores, "marked": ["pre-trained"], "title": "FACED"}
+    cells = _line({**row, "data": "recorded", "classes": [], "protocol": "few-shot"}, [1], {})
+    assert cells[2] == "⚠ 50.0 [40.0, 60.0]" and cells[3] == "50.0 [40.0, 60.0]"

@@ -1,7 +1,7 @@
 """Checkpoints as encoders: opened once, their facts, their features by groups of windows."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 from transformers import AutoModel, PreTrainedModel
 from transformers.utils import FEATURE_EXTRACTOR_NAME, cached_file
 
+from mdjpt_hf.data.exposure import training_sets
 from mdjpt_hf.data.facts import labelled_datasets, training_record
 from mdjpt_hf.errors import CheckpointError
 from mdjpt_hf.evaluation.encoders.encoder import Encoder, first_windows, read_pool
@@ -77,13 +78,17 @@ def checkpoint_montage(name: str) -> str:
         ) from error
 
 
-def model_encoder(name: str, model: PreTrainedModel, weights: str = "pre-trained") -> Encoder:
+def model_encoder(
+    name: str, model: PreTrainedModel, weights: str = "pre-trained", record: Mapping[str, Any] | None = None
+) -> Encoder:
     """A model that is there already as an encoder.
 
     Args:
         name: In tables. weights: "pre-trained" or "random", for records.
+        record: Of its training, of which `datasets` counts; by default it was trained on nothing that is tested.
     """
-    return Encoder(name, _facts(model.eval(), weights, ""), _encoding(model), rehearse=_rehearsal(model))
+    trained = {} if record is None else _of_training(record)
+    return Encoder(name, {**_facts(model.eval(), weights, ""), **trained}, _encoding(model), rehearse=_rehearsal(model))
 
 
 def open_checkpoint(name: str, source: EncoderSource) -> Encoder:
@@ -124,10 +129,15 @@ def _training_facts(name: str) -> dict[str, Any]:
     record = training_record(name)
     if record is None:
         return {"pretrained_on": None}
+    return {"objective": record.get("objective", ""), **_of_training(record)}
+
+
+def _of_training(record: Mapping[str, Any]) -> dict[str, Any]:
+    datasets: Sequence[Mapping[str, Any]] = record["datasets"]
     return {
-        "objective": record.get("objective", ""),
-        "pretrained_on": [entry["name"] for entry in record["datasets"]],
-        "trained_with_labels_of": labelled_datasets(record),
+        "pretrained_on": [entry["name"] for entry in datasets],
+        "trained_with_labels_of": labelled_datasets(dict(record)),
+        "stimulus_sets": training_sets(datasets),
     }
 
 

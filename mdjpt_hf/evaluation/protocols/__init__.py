@@ -2,7 +2,7 @@
 
 from mdjpt_hf.evaluation.protocols.benchmarks import BENCHMARKS, Benchmark, comparable
 from mdjpt_hf.evaluation.protocols.choices import CHOICES, OPTIMISTIC, Protocol, check_choices
-from mdjpt_hf.evaluation.protocols.designs import check_votes, fitting, lonely_classes
+from mdjpt_hf.evaluation.protocols.designs import check_votes, fitting, lonely_classes, one_stimulus_note
 from mdjpt_hf.evaluation.protocols.drawing import draw_splits, kept_windows, pool_for
 from mdjpt_hf.evaluation.protocols.pool import LABELS, Labelling, Pool, has_target, open_pool
 from mdjpt_hf.evaluation.protocols.presets import (
@@ -53,6 +53,7 @@ __all__ = [
     "load_manifests",
     "lonely_classes",
     "make_splits",
+    "one_stimulus_note",
     "open_pool",
     "paper",
     "pool_for",

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from mdjpt_hf.errors import ConfigurationError
-from mdjpt_hf.evaluation.protocols.splits import SplitPlan
+from mdjpt_hf.evaluation.protocols.splits import HELD_OUT, REFUSED, TRAINED_ON, SplitPlan
 
 #: Choice -> what may be chosen, and what it means.
 CHOICES: dict[str, dict[str, str]] = {
@@ -49,6 +49,12 @@ CHOICES: dict[str, dict[str, str]] = {
         "stimulus": "windows of the query's own stimulus are no neighbours",
         "nothing": "WINDOWS OF THE QUERY'S OWN TRIAL may be its neighbours",
     },
+    "shared_stimuli": {
+        REFUSED: "no training corpus shows a clip that is tested",
+        HELD_OUT: "clips that training corpora show as well are tested where nobody was trained on them: one half of "
+        "the clips, then the other",
+        TRAINED_ON: "THE TESTED CLIPS ARE TRAINED ON, watched by people of other corpora",
+    },
     "head": {
         "ridge": "ridge regression of the classes, strength out of three",
         "mlp": "two hidden layers of 128 and 64, Adam 5e-4, weight decay 2.2e-3, epoch out of eight",
@@ -68,6 +74,7 @@ OPTIMISTIC = {
     ("encoder_groups", "blocks-of-32"): "neighbours in the batch",
     ("smoothing", "lds"): "non-causal smoothing",
     ("exclude", "nothing"): "same trial in the neighbour set",
+    ("shared_stimuli", TRAINED_ON): "tested clips trained on in other corpora",
 }
 
 
@@ -76,8 +83,8 @@ class Protocol:
     """How a score comes about. Scores are comparable when their protocols are equal.
 
     Args:
-        name, selection, normalisation, encoder_groups, smoothing, exclude, head: Of `CHOICES`; `exclude` concerns
-            zero-shot alone, `head` those with a classifier.
+        name, selection, normalisation, encoder_groups, smoothing, exclude, head, shared_stimuli: Of `CHOICES`;
+            `exclude` concerns zero-shot alone, `shared_stimuli` cross-dataset, `head` those with a classifier.
         access: What is used of the tested corpus: `none`, `unlabelled` (its recordings, for normalisation),
             `labelled:K` (few-shot: K subjects, or a share below 1), or `own` (within-subject: labelled windows of those
             who are tested).
@@ -101,6 +108,7 @@ class Protocol:
     stride_seconds: float = 0.0
     validation: float = 0.25
     windows_per_class: int = 0
+    shared_stimuli: str = REFUSED
 
     def __post_init__(self) -> None:
         for choice, known in CHOICES.items():
@@ -159,7 +167,7 @@ class Protocol:
     @property
     def optimistic(self) -> tuple[str, ...]:
         """Names of the choices that flatter, empty for an honest protocol."""
-        unused = ("exclude",) if self.name != "zero-shot" else ()
+        unused = self._of_others()
         return tuple(
             name
             for (choice, value), name in OPTIMISTIC.items()
@@ -169,7 +177,8 @@ class Protocol:
     @property
     def key(self) -> str:
         """Equal for protocols that agree in every choice."""
-        later = {name: value for name, value in _LATER.items() if getattr(self, name) == value}
+        later = {name for name, value in _LATER.items() if getattr(self, name) == value}
+        later |= self._of_others() - {"exclude"}
         chosen = {name: value for name, value in asdict(self).items() if name not in later}
         return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -182,7 +191,7 @@ class Protocol:
         if self.name == "zero-shot":
             parts.append(f"{self.exclude} excluded")
         else:
-            parts.append("new stimuli" if self.stimulus_disjoint else "shared stimuli")
+            parts.append("new stimuli" if self._tests_new_stimuli else "shared stimuli")
         if self.optimistic:
             parts.append("OPTIMISTIC: " + " + ".join(self.optimistic))
         return ", ".join(parts)
@@ -191,12 +200,22 @@ class Protocol:
         """The splits this protocol draws when `target` is tested."""
         labelled = float(self.access.partition(":")[2] or 0.25)
         repeats = HELD_OUT_DRAWS if self.name.startswith("held-out") else SplitPlan.repeats
-        return SplitPlan(self.name, labelled, repeats, self._disjoint, self.validation, seed, target)
+        shared = self.shared_stimuli if self.name == "cross-dataset" else REFUSED
+        return SplitPlan(self.name, labelled, repeats, self._disjoint, self.validation, seed, target, shared)
 
     @property
     def _disjoint(self) -> bool:
-        """Corpora share no stimulus by name, and neighbours are told apart otherwise."""
+        """Of one corpus; what several share is `shared_stimuli`, and neighbours are told apart otherwise."""
         return self.stimulus_disjoint and self.name not in ("zero-shot", "cross-dataset")
+
+    @property
+    def _tests_new_stimuli(self) -> bool:
+        return self.shared_stimuli != TRAINED_ON if self.name == "cross-dataset" else self.stimulus_disjoint
+
+    def _of_others(self) -> set[str]:
+        """Choices that concern another protocol alone."""
+        concern = {"exclude": "zero-shot", "shared_stimuli": "cross-dataset"}
+        return {choice for choice, name in concern.items() if name != self.name}
 
     def described(self) -> dict[str, Any]:
         """Every choice in words, for records and cards."""
@@ -220,11 +239,11 @@ class Protocol:
             unused |= {"head", "validation"}
         if not self.votes:
             unused.add("neighbours")
-        return unused | ({"stimulus_disjoint"} if self.name == "zero-shot" else {"exclude"})
+        return unused | self._of_others() | ({"stimulus_disjoint"} if self.name == "zero-shot" else set())
 
 
 #: Choices that protocols of earlier records did not have, and what they were then: keys stay as they were.
-_LATER: dict[str, Any] = {"validation": 0.25, "windows_per_class": 0}
+_LATER: dict[str, Any] = {"validation": 0.25, "windows_per_class": 0, "shared_stimuli": REFUSED}
 
 
 def _require(protocol: Protocol, choice: str, holds: bool, remedy: str) -> None:

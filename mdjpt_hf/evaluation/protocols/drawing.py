@@ -7,6 +7,7 @@ import numpy as np
 from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.evaluation.protocols.choices import Protocol
+from mdjpt_hf.evaluation.protocols.designs import check_recordings
 from mdjpt_hf.evaluation.protocols.pool import Pool, has_target, open_pool
 from mdjpt_hf.evaluation.protocols.splits import SplitManifest, make_splits
 
@@ -32,6 +33,8 @@ def pool_for(
 
 def draw_splits(pool: Pool, protocol: Protocol, corpus: str, fingerprints: Mapping[str, str], seed: int):
     """The manifest of a protocol on a corpus."""
+    if protocol.name == "cross-dataset":
+        check_recordings(pool, corpus)
     plan = protocol.plan(corpus, seed)
     strata = np.zeros(len(pool), dtype=int) if pool.rated else pool.label
     splits = make_splits(plan, pool.subject, pool.stimulus, strata, pool.corpus)

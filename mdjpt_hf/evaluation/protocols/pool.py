@@ -8,7 +8,8 @@ import numpy as np
 
 from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.data.labelled import LabelledWindows, labelled_windows
-from mdjpt_hf.data.targets import Target, find_target
+from mdjpt_hf.data.stimuli import stimulus_names
+from mdjpt_hf.data.targets import Target, class_column, find_target
 from mdjpt_hf.errors import ConfigurationError, CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS
 from mdjpt_hf.schema import RATINGS
@@ -21,7 +22,8 @@ LABELS = ("label", "emotion", "valence_class", "clip_valence")
 class Pool:
     """Windows of all corpora, one after the other.
 
-    Names carry their corpus (`seed/s01`), so that nobody stands twice under one name.
+    Names of subjects carry their corpus (`seed/s01`), so that nobody stands twice under one name. Those of stimuli
+    carry their stimulus set, which is the corpus where no other shows the same: a clip has one name in all corpora.
 
     Attributes:
         parts: The windows of each corpus, `(windows,)` of which make up the arrays below.
@@ -109,7 +111,7 @@ def open_pool(trial_sets: Sequence[TrialSet], target: str, seconds: float, strid
         classes=found.names,
         corpus=np.repeat(names, [len(part) for part in parts]),
         subject=_named(names, [part.subject for part in parts]),
-        stimulus=_named(names, [part.stimulus for part in parts]),
+        stimulus=np.concatenate([stimulus_names(part.trials.stimulus_set, part.stimulus) for part in parts]),
         trial=_numbered([part.trial for part in parts]),
         recording=_numbered([part.recording for part in parts]),
         label=np.concatenate([part.label for part in parts]),
@@ -121,7 +123,7 @@ def has_target(trials: TrialSet, target: str) -> bool:
     """Whether any trial of a corpus has a known class or rating."""
     if target in RATINGS:
         return bool((~np.isnan(trials.ratings[:, RATINGS.index(target)])).any())
-    return bool((getattr(trials, target) >= 0).any())
+    return bool((class_column(trials, target) >= 0).any())
 
 
 def _rating(trial_sets: Sequence[TrialSet], name: str) -> Target:

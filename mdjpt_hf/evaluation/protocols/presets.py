@@ -6,7 +6,7 @@ from typing import Any
 
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.evaluation.protocols.choices import OPTIMISTIC, VOTING, Protocol
-from mdjpt_hf.evaluation.protocols.splits import BENCHMARKED, PROTOCOLS
+from mdjpt_hf.evaluation.protocols.splits import BENCHMARKED, HELD_OUT, PROTOCOLS, TRAINED_ON
 from mdjpt_hf.schema import RATINGS
 
 
@@ -40,6 +40,7 @@ def paper(name: str, **choices: Any) -> Protocol:
         "head": "mlp",
         "neighbours": 1,
         "stimulus_disjoint": False,
+        "shared_stimuli": TRAINED_ON,
     }
     return honest(name, **(flattering | choices))
 
@@ -131,13 +132,14 @@ def default_protocols(label: str, preset: str = "honest") -> tuple[str, ...]:
 
 def audit_stages(name: str) -> list[tuple[str, Protocol]]:
     """From an honest protocol to the optimistic one, a choice at a time, each with its name."""
-    protocol = honest(name, head="mlp", normalisation="online")
+    protocol = honest(name, head="mlp", normalisation="online", shared_stimuli=HELD_OUT)
     stages = [("honest", protocol)]
     steps = [
         ("selection", "test"),
         ("normalisation", "all-subjects"),
         ("smoothing", "lds"),
         *([("exclude", "nothing")] if name == "zero-shot" else []),
+        *([("shared_stimuli", TRAINED_ON)] if name == "cross-dataset" else []),
     ]
     for choice, value in steps:
         changed: dict[str, Any] = {choice: value}

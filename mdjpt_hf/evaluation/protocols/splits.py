@@ -21,6 +21,9 @@ PROTOCOLS = ("few-shot", "zero-shot", "leave-one-subject-out", "cross-dataset")
 #: More of them, which benchmarks of others use; in the first the tested subject trains as well.
 BENCHMARKED = ("within-subject", "held-out", "held-out-neighbours")
 
+#: What becomes of tested stimuli that other corpora show as well, where these train: see `CHOICES`.
+REFUSED, HELD_OUT, TRAINED_ON = "refused", "held-out", "trained-on"
+
 _MINIMUM = "Give a corpus with more subjects, or another protocol"
 
 
@@ -38,6 +41,9 @@ class SplitPlan:
             where only one trains.
         seed: Everything drawn follows from it.
         target: cross-dataset: the corpus that is tested; all others train.
+        shared_stimuli: cross-dataset: what becomes of stimuli of the target that others show. `REFUSED`; `HELD_OUT`:
+            one half of the target's stimuli is tested after the other, and nobody is trained on the half that is; or
+            `TRAINED_ON`, which flatters.
     """
 
     protocol: str
@@ -47,6 +53,7 @@ class SplitPlan:
     validation_share: float = 0.25
     seed: int = 0
     target: str = ""
+    shared_stimuli: str = REFUSED
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,7 @@ def make_splits(
     if plan.protocol == "zero-shot":
         return [Split("all", (), (), tuple(people.tolist()))]
     if plan.protocol == "cross-dataset":
-        drawn = [_cross_dataset(plan, subject, corpus)]
+        drawn = _across(plan, subject, stimulus, label, corpus)
     elif plan.protocol == "few-shot":
         drawn = [_few_shot(plan, people, number) for number in range(plan.repeats)]
     elif plan.protocol.startswith("held-out"):
@@ -104,7 +111,7 @@ def make_splits(
         drawn = [Split(name, (name,), (), (name,)) for name in people.tolist()]
     else:
         drawn = _leave_one_out(plan, people)
-    if plan.stimulus_disjoint and plan.protocol != "cross-dataset":  # corpora share no stimulus by name
+    if plan.stimulus_disjoint and plan.protocol != "cross-dataset":
         strata = _strata(stimulus, label, corpus)
         drawn = [half for number, split in enumerate(drawn) for half in _halves(plan, split, number, strata)]
     usable = [split for split in drawn if all(len(split.parts(subject, stimulus)[side]) for side in (0, 2))]
@@ -161,6 +168,55 @@ def _cross_dataset(plan: SplitPlan, subject: np.ndarray, corpus: np.ndarray) -> 
     return Split(plan.target, train, validation, tuple(np.unique(subject[corpus == plan.target]).tolist()))
 
 
+def _across(
+    plan: SplitPlan, subject: np.ndarray, stimulus: np.ndarray, label: np.ndarray, corpus: np.ndarray
+) -> list[Split]:
+    """The split over corpora; with one half of the target's stimuli after the other where clips are held out."""
+    split = _cross_dataset(plan, subject, corpus)
+    shared = shared_stimuli(stimulus, corpus, plan.target)
+    if not len(shared) or plan.shared_stimuli == TRAINED_ON:
+        return [split]
+    if plan.shared_stimuli != HELD_OUT:
+        raise shared_refused(shared, plan.target)
+    tested = corpus == plan.target
+    halves = _halves(plan, split, 0, _strata(stimulus[tested], label[tested], corpus[tested]))
+    sources = np.unique(stimulus[~tested])
+    halves = [
+        replace(half, train_stimuli=tuple(np.setdiff1d(sources, half.test_stimuli or ()).tolist())) for half in halves
+    ]
+    for half in halves:
+        _check_classes(half, subject, stimulus, label)
+    return halves
+
+
+def shared_refused(shared: np.ndarray, target: str) -> SplitError:
+    """Why `target` is not tested on stimuli that others are trained on, and what to do; `shared` are their names."""
+    return SplitError(
+        f"{len(shared)} stimuli of {target}, such as {shared[0]}, were shown in a training corpus as well, so that "
+        "they would be new to nobody",
+        value=shared.tolist(),
+        remedy="Use --set shared_stimuli=held-out, which tests every clip where nobody was trained on it; "
+        "shared_stimuli=trained-on, which is marked as optimistic; or leave out the corpora that share clips",
+    )
+
+
+def _check_classes(split: Split, subject: np.ndarray, stimulus: np.ndarray, label: np.ndarray) -> None:
+    """Refuse to test a class of which every stimulus is held out: nobody could recognise it."""
+    train, _, test = (np.unique(label[part]) for part in split.parts(subject, stimulus))
+    if len(test) and len(missing := np.setdiff1d(test, train)):
+        raise SplitError(
+            f"with the shared clips of {split.name} held out, {len(missing)} tested classes are trained by nobody: "
+            "class and stimulus are the same thing there",
+            value=missing.tolist(),
+            remedy="Give another corpus that shows other clips of these classes, or leave one of the sharing ones out",
+        )
+
+
+def shared_stimuli(stimulus: np.ndarray, corpus: np.ndarray, target: str) -> np.ndarray:
+    """Names of the stimuli of `target` that another corpus shows as well; `stimulus`, `corpus` `(windows,)`."""
+    return np.intersect1d(stimulus[corpus == target], stimulus[corpus != target])
+
+
 def _inner(plan: SplitPlan, people: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Training and validation subjects out of those in random order."""
     count = max(1, round(plan.validation_share * len(people))) if plan.validation_share > 0 else 0
@@ -178,7 +234,7 @@ def _halves(plan: SplitPlan, split: Split, number: int, strata: Sequence[np.ndar
         middle = (len(order) + 1) // 2
         first, second = first + order[:middle], second + order[middle:]
     sides = [(tuple(sorted(first)), tuple(sorted(second)))]
-    if plan.protocol in ("leave-one-subject-out", "within-subject"):
+    if plan.protocol in ("leave-one-subject-out", "within-subject", "cross-dataset"):
         sides.append(sides[0][::-1])
     return [
         Split(f"{split.name}, half {half}", split.train, split.validation, split.test, *both)
@@ -187,10 +243,19 @@ def _halves(plan: SplitPlan, split: Split, number: int, strata: Sequence[np.ndar
 
 
 def _strata(stimulus: np.ndarray, label: np.ndarray, corpus: np.ndarray) -> list[np.ndarray]:
-    """Stimuli of every corpus class by class; all together where one has several, as under subjects' own reports."""
+    """Stimuli of every corpus class by class; all together where one has several, as under subjects' own reports.
+
+    A stimulus that several corpora show stands in one stratum alone, so that it lies on one side for all of them.
+    """
     group = label if stimuli_have_one_class(stimulus, label) else np.zeros_like(label)
-    keys = sorted(set(zip(corpus.tolist(), group.tolist(), strict=True)))
-    return [np.unique(stimulus[(corpus == name) & (group == value)]) for name, value in keys]
+    names, first, number = np.unique(stimulus, return_index=True, return_inverse=True)
+    showing: list[set[str]] = [set() for _ in names]
+    for place, name in set(zip(number.tolist(), corpus.tolist(), strict=True)):
+        showing[place].add(name)
+    strata: dict[tuple[Any, ...], list[str]] = {}
+    for place, name in enumerate(names.tolist()):
+        strata.setdefault((tuple(sorted(showing[place])), group[first[place]].item()), []).append(name)
+    return [np.array(strata[key]) for key in sorted(strata)]
 
 
 def stimuli_have_one_class(stimulus: np.ndarray, label: np.ndarray) -> bool:
@@ -219,8 +284,11 @@ class SplitManifest:
         return hashlib.sha256(json.dumps(self._content(), sort_keys=True).encode()).hexdigest()
 
     def _content(self) -> dict[str, Any]:
+        plan = asdict(self.plan)
+        if plan["shared_stimuli"] == REFUSED:  # hashes of manifests that knew no other stay what they were
+            del plan["shared_stimuli"]
         content = {
-            "plan": asdict(self.plan),
+            "plan": plan,
             "label": self.label,
             "corpora": dict(self.corpora),
             "splits": [asdict(split) for split in self.splits],

@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mdjpt_hf.data.exposure import SAW_CORPUS, SAW_LABELS, exposure_note
 from mdjpt_hf.evaluation.protocols import BENCHMARKS, Benchmark
 from mdjpt_hf.evaluation.reports.cells import interval_cell, markdown
-from mdjpt_hf.evaluation.reports.records import SAW_LABELS
 
 _TITLE = "## Beside published tables"
+
+#: Shorter than elsewhere, where the corpus stands in the row.
+_SEEN = {SAW_LABELS: "trained with its labels", SAW_CORPUS: "pre-trained on it"}
 
 
 def beside_published(records: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -39,7 +42,8 @@ def _beside(benchmark: Benchmark, records: Sequence[Mapping[str, Any]]) -> list[
         return []
     rows = [row for record in fitting for row in _rows(benchmark, record)]
     head = ["corpus", "encoder", benchmark.metric.replace("_", " "), "by"]
-    notes = [f"- different here: {text}" for text in benchmark.differs]
+    notes = [f"- {text}" for text in dict.fromkeys(record["protocol"].get("one_stimulus", "") for record in fitting)]
+    notes = [note for note in notes if note != "- "] + [f"- different here: {text}" for text in benchmark.differs]
     notes += [f"- not known of the benchmark: {text}" for text in benchmark.unknown]
     told = f"Figures of {benchmark.source} beside ours."
     return [f"### {benchmark.name}", told, markdown(head, rows), "\n".join(notes)]
@@ -54,7 +58,7 @@ def _rows(benchmark: Benchmark, record: Mapping[str, Any]) -> list[list[str]]:
     for entries in record["results"].values():
         for name, entry in entries.items():
             facts = record["encoders"].get(name, {})
-            seen = {SAW_LABELS: " (trained with its labels)", "yes": " (pre-trained on it)"}
-            title = name + seen.get(str(facts.get("saw_this_corpus")), "")
+            note = _SEEN.get(str(facts.get("saw_this_corpus"))) or exposure_note(facts)
+            title = name + (f" ({note})" if note else "")
             ours.append([corpus, title, interval_cell(entry["metrics"][benchmark.metric]), "this report"])
     return published + ours

@@ -7,10 +7,18 @@ from typing import Any
 import numpy as np
 
 from mdjpt_hf.data.corpora import TrialSet
-from mdjpt_hf.data.facts import UNKNOWN_DATASET, dataset_facts, machine_facts, software_facts
+from mdjpt_hf.data.exposure import exposure
+from mdjpt_hf.data.facts import dataset_facts, machine_facts, software_facts
 from mdjpt_hf.evaluation.encoders import Encoder
-from mdjpt_hf.evaluation.protocols import Pool, Protocol, SplitManifest, comparable, kept_windows
-from mdjpt_hf.evaluation.reports.records import FORMAT, SAW_LABELS
+from mdjpt_hf.evaluation.protocols import (
+    Pool,
+    Protocol,
+    SplitManifest,
+    comparable,
+    kept_windows,
+    one_stimulus_note,
+)
+from mdjpt_hf.evaluation.reports.records import FORMAT
 from mdjpt_hf.evaluation.scores import SCORE_OF_RATINGS, Effort, null_in_words
 
 
@@ -27,17 +35,19 @@ def record(
     tested = np.isin(pool.subject, [name for split in manifest.splits for name in split.test])
     tested &= kept_windows(pool, protocol, effort.seed)
     datasets = [dataset_facts(trials) for trials in trial_sets]
+    corpus = manifest.plan.target
+    stimulus_set = next(trials.stimulus_set for trials in trial_sets if trials.name == corpus)
     return {
         "format": FORMAT,
-        "data": next(_origin(entry) for entry in datasets if entry["name"] == manifest.plan.target),
-        "corpus": manifest.plan.target,
+        "data": next(_origin(entry) for entry in datasets if entry["name"] == corpus),
+        "corpus": corpus,
         "target": pool.target,
         "score_name": SCORE_OF_RATINGS if pool.rated else "accuracy",
         "subjects": np.unique(pool.subject[tested]).tolist(),
         "classes": list(pool.classes),
         "windows": int(tested.sum()),
         "stimuli": len(np.unique(pool.stimulus[tested])),
-        "protocol": _described(pool, protocol) | _sources(datasets, manifest.plan.target),
+        "protocol": _described(pool, protocol, corpus) | _sources(datasets, corpus),
         "choices": asdict(protocol),
         "protocol_key": protocol.key,
         "optimistic": list(protocol.optimistic),
@@ -49,8 +59,7 @@ def record(
         "machine": machine_facts(_device(encoders)),
         "datasets": datasets,
         "encoders": {
-            encoder.name: {**encoder.facts, "saw_this_corpus": _saw(encoder, manifest.plan.target)}
-            for encoder in encoders
+            encoder.name: {**encoder.facts, **exposure(corpus, stimulus_set, encoder.facts)} for encoder in encoders
         },
         "results": {protocol.title: rows},
     }
@@ -72,23 +81,14 @@ def _device(encoders: Sequence[Encoder]) -> str:
     return next((device for device in devices if device != "cpu"), "cpu")
 
 
-def _described(pool: Pool, protocol: Protocol) -> dict[str, Any]:
+def _described(pool: Pool, protocol: Protocol, corpus: str) -> dict[str, Any]:
     """Every choice in words, and what the windows are."""
     windows = {"montage": pool.parts[0].trials.montage, "window_seconds": _seconds(pool)}
     beside = " | ".join(benchmark.in_words() for benchmark in comparable(protocol.key))
     told = {**protocol.described(), **windows, "null": null_in_words(pool)}
-    return told | ({"may_stand_beside": beside} if beside else {})
+    one = one_stimulus_note(pool, corpus)
+    return told | ({"may_stand_beside": beside} if beside else {}) | ({"one_stimulus": one} if one else {})
 
 
 def _seconds(pool: Pool) -> float:
     return pool.parts[0].index.length / pool.parts[0].trials.sampling_rate
-
-
-def _saw(encoder: Encoder, corpus: str) -> str:
-    """Whether the checkpoint was trained on the tested corpus: "no", "yes" without labels, `SAW_LABELS` with them."""
-    if corpus in encoder.facts.get("trained_with_labels_of", []):
-        return SAW_LABELS
-    known = encoder.facts.get("pretrained_on", [])
-    if known is not None and corpus in known:
-        return "yes"
-    return "not on record" if known is None or UNKNOWN_DATASET in known else "no"

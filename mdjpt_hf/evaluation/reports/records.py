@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from mdjpt_hf.data.exposure import SAW_LABELS as SAW_LABELS
 from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.errors import RecordError
 from mdjpt_hf.schema import RATINGS
 
 FORMAT = 1
-
-#: `saw_this_corpus` of an encoder whose checkpoint was fine-tuned with labels of the tested corpus.
-SAW_LABELS = "with labels"
 
 #: What a record holds, and of which kind.
 SCHEMA: dict[str, type | tuple[type, ...]] = {

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from mdjpt_hf.data.exposure import is_marked, noted
 from mdjpt_hf.errors import RecordError
 from mdjpt_hf.evaluation.reports.beside import beside_published
 from mdjpt_hf.evaluation.reports.cells import interval_cell, markdown
-from mdjpt_hf.evaluation.reports.records import SAW_LABELS, comparability, read_records
+from mdjpt_hf.evaluation.reports.records import comparability, read_records
 from mdjpt_hf.evaluation.reports.report_figures import embeddings, figures
 from mdjpt_hf.evaluation.scores import SCORE_OF_RATINGS, holm, paired_p_value, subject_bootstrap
 
@@ -47,7 +48,8 @@ def write_report(paths: Sequence[Path], out: Path) -> Path:
     parts = [f"# Results{' on simulated data' if simulated else ''}", _intro(simulated)]
     for corpus in dict.fromkeys(record["corpus"] for record in tables):
         own = [record for record in tables if record["corpus"] == corpus]
-        parts += [f"## {corpus}", _facts(own[0]), *_tables(own), _paired(own), _protocols(own)]
+        one = dict.fromkeys(_one_stimulus(record) for record in own)
+        parts += [f"## {corpus}", _facts(own[0]), *filter(None, one), *_tables(own), _paired(own), _protocols(own)]
         parts += [part for number, record in enumerate(own) for part in figures(record, out, f"{corpus}_{number}")]
     parts += beside_published(tables)
     parts += embeddings(paths, out, simulated)
@@ -91,7 +93,8 @@ def _intro(simulated: bool) -> str:
         f"permutations that score as much, Holm-adjusted over the tables of a corpus. {MARK} marks protocols with "
         "choices that flatter; they have tables of their own and must not be compared with the others. Before an "
         f"encoder, {MARK} says that its checkpoint was fine-tuned with labels of this very corpus, perhaps of the "
-        "people and stimuli tested: its score says little about others."
+        "people and stimuli tested, or that it was trained on people of another corpus who watched the very stimuli "
+        "tested, which are then new in no row: its score says little about others."
     )
 
 
@@ -101,6 +104,11 @@ def _facts(record: Mapping[str, Any]) -> str:
         f"{len(record['subjects'])} tested subjects, {record['windows']} windows, {record['stimuli']} stimuli, {kind}; "
         f"{record['target']}: {', '.join(record['classes'])}."
     )
+
+
+def _one_stimulus(record: Mapping[str, Any]) -> str:
+    note = record["protocol"].get("one_stimulus", "")
+    return f"**{MARK} {note}.**" if note else ""
 
 
 # --- tables --------------------------------------------------------------------------------------------------------
@@ -170,7 +178,7 @@ def _row(title: str, encoder: str, entry: Mapping[str, Any], record: Mapping[str
     metrics = [entry["metrics"].get(name, {}).get("mean") for name in _columns(record["score_name"])]
     return [
         mark + title,
-        _seen(encoder, facts) + "".join(notes),
+        noted(encoder, facts, MARK) + "".join(notes),
         interval_cell(entry["score"]),
         interval_cell(entry["null"]),
         p_value,
@@ -179,17 +187,8 @@ def _row(title: str, encoder: str, entry: Mapping[str, Any], record: Mapping[str
     ]
 
 
-def _seen(encoder: str, facts: Mapping[str, Any]) -> str:
-    """An encoder's name, with what its checkpoint knew of the corpus; the mark says that it knew labels."""
-    notes = {
-        SAW_LABELS: " (fine-tuned with LABELS of this corpus)",
-        "yes": " (pre-trained on this corpus, without labels)",
-    }
-    return _marked(encoder, facts) + notes.get(str(facts.get("saw_this_corpus")), "")
-
-
 def _marked(encoder: str, facts: Mapping[str, Any]) -> str:
-    return f"{MARK} {encoder}" if facts.get("saw_this_corpus") == SAW_LABELS else encoder
+    return f"{MARK} {encoder}" if is_marked(facts) else encoder
 
 
 def _paired(records: Sequence[Mapping[str, Any]]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mdjpt_hf.data.exposure import is_marked, of_encoder
 from mdjpt_hf.evaluation.reports.feature_map import SCALES, draw_embedding, join_samples, read_sample
 from mdjpt_hf.evaluation.reports.figures import draw_confidence, draw_confusion, draw_ratings, draw_subjects
 from mdjpt_hf.evaluation.reports.importance_figure import draw_importance
@@ -17,27 +18,33 @@ def figures(record: Mapping[str, Any], out: Path, name: str) -> list[str]:
     """Draw what a record holds into `out`, in files that start with `name`."""
     parts = []
     kind = " (simulated data)" if record["data"] == "simulated" else ""
+    one = " (class and stimulus are the same thing)" if record["protocol"].get("one_stimulus") else ""
     for title, rows in record["results"].items():
-        heading = f"{record['corpus']}{kind}: {title}"
+        heading = f"{record['corpus']}{kind}: {title}{one}"
+        encoders = {_marked(encoder, record): row for encoder, row in rows.items()}
 
         def path(part: str) -> Path:
             return out / f"{name}_{part}.png"
 
         score = _SCORES.get(record["score_name"], record["score_name"])
-        draw_subjects(rows, _own_names(record), path("subjects"), heading, score)
+        draw_subjects(encoders, _own_names(record), path("subjects"), heading, score)
         if record["score_name"] == SCORE_OF_RATINGS:
-            draw_ratings(rows, record["target"], path("ratings"), heading)
+            draw_ratings(encoders, record["target"], path("ratings"), heading)
             drawn = ["subjects", "ratings"]
         else:
-            draw_confusion(rows, record["classes"], path("confusion"), heading)
-            draw_confidence(rows, path("confidence"), heading)
+            draw_confusion(encoders, record["classes"], path("confusion"), heading)
+            draw_confidence(encoders, path("confidence"), heading)
             drawn = ["confusion", "subjects", "confidence"]
         if draw_scaling(rows, record["encoders"], path("scaling"), heading, score):
             drawn.append("scaling")
-        if draw_importance(rows, path("importance"), heading):
+        if draw_importance(encoders, path("importance"), heading):
             drawn.append("importance")
         parts += [f"### {title}", *(f"![{part} of {heading}]({path(part).name})" for part in drawn)]
     return parts
+
+
+def _marked(encoder: str, record: Mapping[str, Any]) -> str:
+    return f"⚠ {encoder}" if is_marked(of_encoder(record, encoder)) else encoder
 
 
 def _own_names(record: Mapping[str, Any]) -> list[str]:

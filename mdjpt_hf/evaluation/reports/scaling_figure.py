@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from mdjpt_hf.data.exposure import exposure_note
 from mdjpt_hf.evaluation.reports.canvas import bare, canvas, colour_of
-from mdjpt_hf.evaluation.reports.records import SAW_LABELS
 
 #: Drawn as lines across, with their interval: what no pre-training gives.
 _REFERENCES = {"DE": "--", "random weights": ":"}
@@ -35,7 +35,7 @@ def scaling_points(rows: Mapping[str, Any], encoders: Mapping[str, Any]) -> list
     for name, entry in rows.items():
         facts = encoders.get(name, {})
         if facts.get("weights") == "pre-trained" and facts.get("pretrained_on"):
-            seen = facts.get("saw_this_corpus") in ("yes", SAW_LABELS)
+            seen = bool(exposure_note(facts))
             corpora = len(set(facts["pretrained_on"]))
             points.append(ScalingPoint(name, facts.get("kind", ""), corpora, entry["score"], seen))
     return points if len({point.corpora for point in points}) > 1 else []
@@ -72,7 +72,7 @@ def draw_scaling(rows: Mapping[str, Any], encoders: Mapping[str, Any], path: Pat
 
 
 def _draw_kind(axes: Any, points: list[ScalingPoint], colour: str, kind: str) -> None:
-    """Encoders with as many corpora stand beside each other; a hollow mark saw the tested corpus without labels."""
+    """Encoders with as many corpora stand beside each other; a hollow mark saw the tested corpus or its stimuli."""
     counts = sorted({point.corpora for point in points})
     means = []
     for count in counts:
@@ -84,6 +84,6 @@ def _draw_kind(axes: Any, points: list[ScalingPoint], colour: str, kind: str) ->
             face = "white" if point.saw_tested else colour
             axes.plot(place, score["mean"], "o", color=colour, markerfacecolor=face, markersize=6)
     axes.plot(counts, means, color=colour, linewidth=1, alpha=0.7, zorder=0)
-    for label, hollow in ((f"{kind}", False), (f"{kind}, tested corpus seen without labels", True)):
+    for label, hollow in ((f"{kind}", False), (f"{kind}, tested corpus or its stimuli seen", True)):
         if any(point.saw_tested == hollow for point in points):
             axes.plot([], [], "o", color=colour, markerfacecolor="white" if hollow else colour, label=label)

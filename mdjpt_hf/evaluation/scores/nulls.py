@@ -7,6 +7,7 @@ Where every class is a single stimulus (rest against task), dealing stimuli only
 score: there every subject's are dealt apart, which tells nothing of whether the class or its stimulus was recognised.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,14 +16,14 @@ from mdjpt_hf.evaluation.protocols import Labelling, Pool, stimuli_have_one_clas
 
 
 def labellings(pool: Pool, permutations: int, seed: int) -> list[Labelling]:
-    """The true labelling, then permutations of the stimuli of each corpus.
+    """The true labelling, then permutations of the stimuli of each corpus; of corpora that share stimuli, together.
 
     A stimulus of one class hands it over as a whole. Where subjects report differently, or share no stimulus, all of
     them are dealt by the same permutation, each keeping their own reports: see [`Reports`]. Where every class is a
     single stimulus, each subject has a permutation of their own.
     """
     rng = np.random.default_rng([seed, 7])
-    corpora = [_Corpus.of(pool, name) for name in np.unique(pool.corpus)]
+    corpora = [_Corpus.of(pool, names) for names in _dealt_together(pool)]
     dealt = []
     for _ in range(permutations):
         label, stimulus = pool.label.copy(), pool.stimulus.copy()
@@ -34,14 +35,32 @@ def labellings(pool: Pool, permutations: int, seed: int) -> list[Labelling]:
 
 def null_in_words(pool: Pool) -> str:
     """What is permuted, in every corpus of the pool."""
-    names = np.unique(pool.corpus)
-    ways = [(f"(in {name}) " if len(names) > 1 else "") + _Corpus.of(pool, name).in_words() for name in names]
+    groups = _dealt_together(pool)
+    ways = [
+        (f"(in {' and '.join(names)}) " if len(groups) > 1 else "") + _Corpus.of(pool, names).in_words()
+        for names in groups
+    ]
     return f"labels permuted over {'; '.join(ways)}; everything else repeated; mean and central 95 %"
+
+
+def _dealt_together(pool: Pool) -> list[tuple[str, ...]]:
+    """Names of the corpora whose labels are dealt by one permutation: those with a stimulus in common, in any chain.
+
+    Dealt apart, a clip would have two labels, and knowing clips again would look like guessing.
+    """
+    groups: list[tuple[set[str], set[str]]] = []
+    for name in np.unique(pool.corpus).tolist():
+        names, shown = {name}, set(pool.stimulus[pool.corpus == name].tolist())
+        for group in [group for group in groups if group[1] & shown]:
+            groups.remove(group)
+            names, shown = names | group[0], shown | group[1]
+        groups.append((names, shown))
+    return sorted(tuple(sorted(names)) for names, _ in groups)
 
 
 @dataclass(frozen=True)
 class Reports:
-    """Trials of one corpus by subject and stimulus.
+    """Trials of one corpus, or of several that are dealt together, by subject and stimulus.
 
     Attributes:
         subject, stimulus, showing: `(trials,)` numbers; the last counts the trials in which this subject had met this
@@ -96,7 +115,8 @@ class Reports:
 
 @dataclass(frozen=True)
 class _Corpus:
-    """What is dealt in one corpus: `windows` numbers of its windows, and of each its `place` among the trials.
+    """What is dealt in one corpus, or in several that share stimuli: `windows` numbers of its windows, and of each its
+    `place` among the trials.
 
     `label` and `stimulus` `(trials,)` are those of every trial; `mixed` counts the stimuli with several labels, and
     `lonely` says whether every class is a single stimulus.
@@ -111,8 +131,8 @@ class _Corpus:
     lonely: bool
 
     @classmethod
-    def of(cls, pool: Pool, name: str) -> "_Corpus":
-        windows = np.flatnonzero(pool.corpus == name)
+    def of(cls, pool: Pool, names: Sequence[str]) -> "_Corpus":
+        windows = np.flatnonzero(np.isin(pool.corpus, names))
         _, first, place = np.unique(pool.trial[windows], return_index=True, return_inverse=True)
         label, stimulus = pool.label[windows][first], pool.stimulus[windows][first]
         reports = Reports.of(pool.subject[windows][first], stimulus)

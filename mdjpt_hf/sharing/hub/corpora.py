@@ -10,6 +10,7 @@ from typing import Any
 
 from huggingface_hub.utils import yaml_dump
 
+from mdjpt_hf.data.index import INDEX_FILE
 from mdjpt_hf.data.parquet import write_parquet
 from mdjpt_hf.data.storage import CORPUS_FILE, REPORT_FILE, public_metadata
 from mdjpt_hf.errors import CardError, CorpusError, LicenceError
@@ -77,12 +78,13 @@ def push_corpus(
     check_terms(corpus["facts"], private=private, holds_licence=holds_licence, licence=licence)
     # Beside the corpus, where there is room for another of its size; folders with a dot are never taken for corpora.
     with tempfile.TemporaryDirectory(prefix=".push-", dir=prepared.resolve().parent) as place:
-        shards = write_parquet(prepared, Path(place) / "parquet") / "data"
-        files = [SharedFile(f"data/{path.name}", path) for path in sorted(shards.iterdir())]
+        parquet = write_parquet(prepared, Path(place) / "parquet")
+        files = [SharedFile(f"data/{path.name}", path) for path in sorted((parquet / "data").iterdir())]
         card = corpus_card(corpus, report, repo_id, licence)
         files += [
             SharedFile("README.md", card.encode()),
             SharedFile(CORPUS_FILE, _json(public_metadata(corpus, report))),
+            SharedFile(INDEX_FILE, parquet / INDEX_FILE),
         ]
         return push(
             with_checksums(files), to, f"{_names(corpus['facts'])}, by mdjpt-hf {__version__}", dry_run, to_folder

@@ -58,7 +58,7 @@ def _contingency(index: TokenIndex, labels: np.ndarray, counts: list[int]) -> di
             values = {
                 "dataset": recording.name,
                 "subject": (recording.name, recording.subject),
-                "stimulus": (recording.name, trials.stimulus[trial]),
+                "stimulus": (trials.stimulus_set, trials.stimulus[trial]),
                 "emotion": int(trials.valence_class[trial]),
             }
             for fact, value in values.items():

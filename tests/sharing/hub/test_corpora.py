@@ -39,7 +39,7 @@ def test_shards_card_and_metadata_in_one_commit(hub, prepared):
     pushed = repo.files()
     shards = [path for path in pushed if path.startswith("data/")]
     assert shards == [f"data/train-{number:05d}-of-00012.parquet" for number in range(12)]
-    assert set(pushed) - set(shards) == {"README.md", "corpus.json", "checksums.json", ".gitattributes"}
+    assert set(pushed) - set(shards) == {"README.md", "corpus.json", "trials.arrow", "checksums.json", ".gitattributes"}
     assert len(repo.titles()) == 1
     card = DatasetCard(pushed["README.md"].decode())
     assert card.data.license == "cc0-1.0"

@@ -67,3 +67,20 @@ def test_a_broken_download_is_told_and_the_next_try_goes_on(hub, pushed):
     with pytest.raises(CorpusError, match="Hub gives"):
         open_corpora([NAME])
     assert [trials.name for trials in open_corpora([NAME])] == ["toy"]
+
+
+def test_a_corpus_of_the_hub_is_trained_on_where_it_is(hub, pushed, prepared):
+    (wanted,), (found,) = open_corpora([pushed]), open_corpora([f"stream:{NAME}"])
+    shards = [call for call in map(str, hub.calls) if ".parquet" in call and "resolve" in call]
+    assert not shards and found.fingerprint == wanted.fingerprint
+    np.testing.assert_array_equal(found.signal(4), wanted.signal(4))
+    np.testing.assert_array_equal(found.window(4, 10, 500), wanted.window(4, 10, 500))
+    shards = [call for call in map(str, hub.calls) if ".parquet" in call and "resolve" in call]
+    assert shards and all("train-00004" in call for call in shards)
+    first = hub.repo(NAME, "dataset").at("main").sha
+    push_corpus(prepared("two", shown={("s1", 1): ["a", "b"]}), NAME)
+    np.testing.assert_array_equal(found.signal(5), wanted.signal(5))  # of the commit it was opened at
+    assert [trials.name for trials in open_corpora([f"stream:{NAME}"])] == ["two"]
+    assert [trials.name for trials in open_corpora([f"stream:{NAME}@{first}"])] == ["toy"]
+    with pytest.raises(CorpusError, match="neither a folder here nor a dataset that the Hub gives"):
+        open_corpora(["stream:user/nothing"])
