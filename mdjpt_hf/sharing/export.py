@@ -140,6 +140,7 @@ def _facts(config: Any, whole_recording: bool) -> dict[str, str]:
         "model_type": config.model_type,
         "sampling_rate": str(config.sampling_rate),
         "window_seconds": str(config.window_seconds),
+        "windows": "of one recording" if whole_recording else "each by itself",
         "shortest_samples": str(shortest_samples(config)),
         "labels": json.dumps({str(number): label for number, label in (config.id2label or {}).items()}),
         "input": f"windows from MDJPTFeatureExtractor; {_normalisation(config, whole_recording)}",

@@ -405,6 +405,17 @@ def test_linear_attention_and_its_gradients(size, heads, tokens):
         agree(one, other)
 
 
+@pytest.mark.parametrize(("size", "heads"), [(8, 4), (64, 8), (96, 2), (40, 2)])  # on both sides of EXPORTED_BLOCK
+def test_an_exported_graph_has_the_same_attention(size, heads):
+    class Attend(torch.nn.Module):
+        def forward(self, query, key, value):
+            return kernels_mdjpt.linear_attention(query, key, value, heads, 0.1)
+
+    inputs = [part.detach() for part in attention_inputs(5, size, 2.0)]
+    exported = torch.export.export(Attend(), tuple(inputs)).module()
+    agree(exported(*inputs), plain_attention(*inputs, heads, 0.1))
+
+
 def test_gradients_of_linear_attention_by_differences():
     assert torch.autograd.gradcheck(lambda *x: kernels_mdjpt.linear_attention(*x, 2, 1e-3), attention_inputs())
 
