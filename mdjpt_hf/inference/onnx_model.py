@@ -40,7 +40,7 @@ class OnnxModel:
         try:
             self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
             (given,), (made,) = self.session.get_inputs(), self.session.get_outputs()
-            self.facts = dict(self.session.get_modelmeta().custom_metadata_map)
+            self.facts: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
             (_, channels, _) = given.shape
             self.channels = int(channels or 0)
             self.shortest = int(self.facts.get("shortest_samples", self.facts["sampling_rate"]))
