@@ -16,7 +16,15 @@ from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
 from mdjpt_hf.data_scripts.bids_layout import bids_recordings, entities, read_json, read_tsv, sidecar
 from mdjpt_hf.data_scripts.bids_rules import BIDSTrial, completed, read_rules, told, trials_of
 from mdjpt_hf.data_scripts.files import fingerprint, fingerprints, read_recording
-from mdjpt_hf.data_scripts.own_recordings import LabelSource, OwnCorpus, add_notes, prepared_recording, problem_of
+from mdjpt_hf.data_scripts.own_recordings import (
+    LabelSource,
+    OwnCorpus,
+    Presentation,
+    add_notes,
+    prepared_recording,
+    problem_of,
+    session_numbers,
+)
 from mdjpt_hf.data_scripts.signatures import signature
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.raw_mdjpt import Recording
@@ -100,11 +108,10 @@ class BIDS(OwnCorpus):
         labels: dict[str, set[str]] = defaultdict(set)
         for path in self.recordings:
             labels[entities(path)["sub"]].add(entities(path).get("ses", ""))
-        numbers = {}
-        for path in self.recordings:
-            own, label = sorted(labels[entities(path)["sub"]]), entities(path).get("ses", "")
-            numbers[path] = int(label) if all(text.isdigit() for text in own) else own.index(label) + (own != [""])
-        return numbers
+        return {
+            path: session_numbers(labels[entities(path)["sub"]])[entities(path).get("ses", "")]
+            for path in self.recordings
+        }
 
     @property
     def facts(self) -> list[CorpusFacts]:
@@ -163,8 +170,7 @@ class BIDS(OwnCorpus):
             MDJPTError: What the signal path raises, with the file in front.
         """
         own = [path for path, trials in self.trials.items() if trials and _subject(path) == unit]
-        seen: dict[tuple[int, str], int] = defaultdict(int)
-        position: dict[int, int] = defaultdict(int)
+        shown = Presentation()
         for path in sorted(own, key=lambda path: self._sessions[path]):
             name, session = path.name, self._sessions[path]
             recording, notes = read_recording(path, self.unit)
@@ -179,13 +185,10 @@ class BIDS(OwnCorpus):
                 if problem:
                     report.rejected.append(f"{name}: the trial of line {trial.line} {problem}")
                     continue
-                seen[session, trial.stimulus] += 1
-                again = seen[session, trial.stimulus]
-                stimulus = trial.stimulus if again == 1 else f"{trial.stimulus} #{again}"
-                if again > 1:
+                position, stimulus = shown.next(session, trial.stimulus)
+                if stimulus != trial.stimulus:
                     report.notes.append(f"{name}: {trial.stimulus!r} is shown again, and called {stimulus!r}")
-                yield self._trial(unit, session, position[session], stimulus, trial, prepared, span)
-                position[session] += 1
+                yield self._trial(unit, session, position, stimulus, trial, prepared, span)
 
     def _check_times(self, path: Path, end: float) -> None:
         """Refuse times that are none of this recording."""
