@@ -10,8 +10,8 @@ that a headset has.
 # %%
 # A data set
 # ----------
-# Two recordings of a minute, as any loader of braindecode gives them: who it is stands in the description, what was shown
-# in the annotations.
+# Two recordings of a minute, as any loader of braindecode gives them: who it is stands in the description, what was
+# shown in the annotations.
 
 import mne
 import numpy as np

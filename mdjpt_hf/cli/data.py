@@ -52,7 +52,8 @@ def prepare(
     only: Annotated[list[str] | None, typer.Option(help="simulated: only this corpus; repeatable.")] = None,
     task: Annotated[str, typer.Option(help="bids: only recordings of this task.")] = "",
     rules: Annotated[
-        str | None, typer.Option(help="bids: YAML that says which events are trials; or dens, faced.")
+        str | None,
+        typer.Option(help="bids: YAML that says which events are trials; or dens, faced, ds002721, ds003004."),
     ] = None,
     stimulus: Annotated[str, typer.Option(help="bids: column of events.tsv that names what was shown.")] = "",
     label: Annotated[str, typer.Option(help="bids: column of events.tsv with the class; - for none.")] = "",
