@@ -45,7 +45,8 @@ def _called_by_places(raw: mne.io.BaseRaw, places: dict[str, str], path: Path) -
     called = {name: places[name] for name in raw.ch_names if name in places}
     if not any(called.values()):
         raise CorpusError(
-            f"its channels ({', '.join(raw.ch_names[:3])}, ...) are not the sensors ({', '.join(list(places)[:3])}, ...)",
+            f"channels are {', '.join(raw.ch_names[:4])}, ...; the sensors with a place are "
+            f"{', '.join(list(places)[:4])}, ...",
             path=path,
             value=raw.ch_names[:8],
             remedy="Name the channels as the positions do, or give another montage",

@@ -142,7 +142,7 @@ def test_a_montage_of_other_sensors_is_refused(tmp_path):
     (tmp_path / "rules.yaml").write_text("montage: GSN-HydroCel-129\nstimulus: stim_file")
     root = study(tmp_path / "ds", people=("01",), names=[f"S{k}" for k in range(10)])
     (root / "channels.tsv").unlink()
-    with pytest.raises(CorpusError, match="are not the sensors"):
+    with pytest.raises(CorpusError, match="channels are S0, S1.*sensors with a place are E1"):
         prepare(BIDS(root, rules=tmp_path / "rules.yaml"), tmp_path / "out", progress=False)
 
 
