@@ -28,6 +28,28 @@ def list_corpora(
         typer.echo(f"\n{about.citation}\n" if corpora else "")
 
 
+def download(
+    study: Annotated[str, typer.Argument(help="dens, ds002721, ds003004, faced or emoeeg-mc.")],
+    out: Annotated[Path, typer.Option(help="The folder to make, or to go on with.")],
+    subjects: Annotated[str, typer.Option(help="How many (3), or which (sub-01,sub-07); all by default.")] = "",
+    derivatives: Annotated[
+        bool, typer.Option("--derivatives", help="Also what the owners computed of these subjects.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how large it is, and download nothing.")] = False,
+) -> None:
+    """Download an open study from NEMAR: its size first, resumed, every file compared with its published checksum."""
+    from mdjpt_hf.data.download import RECORD, plan_download
+    from mdjpt_hf.data.download import download as run
+
+    plan = plan_download(study, out, subjects, derivatives)
+    typer.echo(plan.told())
+    if dry_run:
+        return
+    run(plan, out, typer.echo)
+    typer.echo(f"{out} is ready; terms and checksums are kept in {RECORD}. Then")
+    typer.echo(f"  mdjpt data prepare {plan.study.prepare} --source {out} --out FOLDER")
+
+
 def prepare(
     corpus: Annotated[str, typer.Argument(help="A corpus of `mdjpt data list`.")],
     out: Annotated[Path, typer.Option(help="The folder to make.")],
