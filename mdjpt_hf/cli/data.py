@@ -86,12 +86,19 @@ def prepare(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out subjects that cannot be read, and list them.")
     ] = False,
+    backend: Annotated[str, typer.Option(help="dask or ray: workers of a cluster in place of --workers.")] = "",
+    scheduler: Annotated[str, typer.Option(help="Address of the cluster, such as tcp://node1:8786.")] = "",
 ) -> None:
     """Build a corpus into a folder that `datasets.load_from_disk` and `mdjpt pretrain --data` open."""
+    from mdjpt_hf.data.cluster import Cluster
     from mdjpt_hf.data.prepare import prepare as run
     from mdjpt_hf.data_scripts import builder_class
     from mdjpt_hf.errors import ConfigurationError
 
+    cluster = Cluster(backend, scheduler) if backend else None
+    if cluster is not None:  # workers stand in folders of their own
+        source, table = (path and path.absolute() for path in (source, table))
+        out = out.absolute()
     arguments: dict[str, Any] = {"preprocessing": preprocessing}
     builder = builder_class(corpus)
     if corpus == "simulated":
@@ -109,7 +116,7 @@ def prepare(
         if table is None:
             raise ConfigurationError("recordings needs --table", remedy="Give a CSV: see `mdjpt data prepare --help`")
         arguments |= {"table": table, "source": source, "name": name, "unit": unit, "label_source": label_source}
-    prepared = run(builder(**arguments), out, workers=workers, skip_bad=skip_bad)
+    prepared = run(builder(**arguments), out, workers=workers, skip_bad=skip_bad, cluster=cluster)
     _report(prepared)
 
 
