@@ -1,13 +1,15 @@
 """Units of work on a cluster that exists already: the workers of a Dask scheduler, or of Ray."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from mdjpt_hf.errors import ConfigurationError, require
 
 Backend = Literal["dask", "ray"]
+#: s until the first worker has to be there; those of a job start one after the other.
+_PATIENCE = 60
 _LIBRARIES = {"dask": "distributed", "ray": "ray"}
 
 
@@ -62,6 +64,8 @@ def _on_dask(cluster: Cluster, function: Callable[..., Any], arguments: Sequence
     with _told(cluster, (OSError, ValueError)):
         client = Client(cluster.scheduler, timeout=20)
     with client:
+        with suppress(TimeoutError):  # told below
+            client.wait_for_workers(1, timeout=_PATIENCE)
         _check_threads([worker["nthreads"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()])
         futures = {client.submit(function, *one, pure=False): number for number, one in enumerate(arguments)}
         try:
