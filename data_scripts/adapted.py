@@ -7,7 +7,7 @@ once to know what it is (its labels, its sessions, and whether it was prepared b
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +171,9 @@ class AdaptedCorpus(CorpusBuilder):
         numbers = self._known.sessions[unit]
         for part in sorted(self.subjects[unit](), key=lambda part: numbers[part.session]):
             recording, session = part.recording, numbers[part.session]
+            if all(trial.problem for trial in part.trials):
+                report.rejected += [f"{part.where}: trial {k} {trial.problem}" for k, trial in enumerate(part.trials)]
+                continue
             report.signatures[f"{unit}: {part.where}"] = signature(recording)
             prepared = prepared_recording(Path(part.where), recording, self.preprocessing)
             notes = [*part.notes, *recording.notes, *recording.selection.notes(), *prepared.notes]
@@ -263,29 +266,38 @@ def _add(content: Any, subject: str, part: AdaptedRecording) -> None:
 
 def laid_apart(
     signals: Sequence[np.ndarray],
+    trials: Sequence[AdaptedTrial],
     selection: ChannelSelection,
     rate: float,
     bads: Sequence[str] = (),
     unit: str = "uV",
     notes: Sequence[str] = (),
-) -> tuple[Recording, list[float]]:
+) -> tuple[Recording, list[AdaptedTrial]]:
     """Trials that were stored one by one as one recording, in which nothing runs from one into another.
+
+    Signals of trials that cannot be used are left out, so that no channel is judged by them.
 
     Args:
         signals: Each `(channels, samples)` in µV, channels as `selection` keeps them.
+        trials: One for each, with its onset in s from the start of its signal.
         rate: Hz. bads: Standard names. unit: What the values were taken to be in, for messages. notes: For people.
 
     Returns:
-        `(Recording, list[float])`: The recording, and the onset of every trial in s on its clock.
+        `(Recording, list[AdaptedTrial])`: The recording, and the trials with their onsets on its clock.
     """
-    lengths = [signal.shape[1] for signal in signals]
-    stops = np.cumsum(lengths).tolist()
+    good = [number for number, trial in enumerate(trials) if not trial.problem] or list(range(len(trials)))
+    kept = [signals[number] for number in good]
+    stops = np.cumsum([signal.shape[1] for signal in kept]).tolist()
     stretches = [
-        Stretch(stop - length, stop, (stop - length) / rate) for stop, length in zip(stops, lengths, strict=True)
+        Stretch(stop - signal.shape[1], stop, (stop - signal.shape[1]) / rate)
+        for stop, signal in zip(stops, kept, strict=True)
     ]
-    signal = np.concatenate(signals, axis=1).astype(np.float32, copy=False)
+    signal = np.concatenate(kept, axis=1).astype(np.float32, copy=False)
     recording = Recording(signal, rate, selection, list(bads), [], unit, stretches, list(notes))
-    return recording, [stretch.onset for stretch in stretches]
+    placed = list(trials)
+    for number, stretch in zip(good, stretches, strict=True):
+        placed[number] = replace(trials[number], onset=trials[number].onset + stretch.onset)
+    return recording, placed
 
 
 def joined(starts: Sequence[int], pieces: Sequence[np.ndarray], where: str) -> tuple[np.ndarray, str]:

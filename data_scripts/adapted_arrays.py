@@ -42,6 +42,13 @@ def array_subjects(
     """
     microvolts_per(unit)
     for number, signal in enumerate(signals):
+        kind = np.asarray(signal).dtype.kind
+        if kind not in "fiu":
+            raise CorpusError(
+                f"trial {number} holds no real numbers but {np.asarray(signal).dtype}",
+                value=kind,
+                remedy="Give signals, as floating point or whole numbers",
+            )
         if np.ndim(signal) != 2 or len(signal) != len(ch_names) or not np.size(signal):
             raise CorpusError(
                 f"trial {number} has shape {np.shape(signal)}; ch_names are {len(ch_names)}",
@@ -70,13 +77,11 @@ def _of_arrays(
     marked = stated_bads(bads, ch_names, selection)
     for session, trials in sessions.items():
         kept = [_in_microvolts(signal[selection.indices], unit) for signal, _ in trials]
-        recording, onsets = laid_apart(kept, selection, check_rate(rate), marked, unit)
-        seconds = [signal.shape[1] / rate for signal in kept]
         marks = [
-            AdaptedTrial(onset, length, **trial)
-            for onset, length, (_, trial) in zip(onsets, seconds, trials, strict=True)
+            AdaptedTrial(0.0, signal.shape[1] / rate, **trial) for signal, (_, trial) in zip(kept, trials, strict=True)
         ]
-        yield AdaptedRecording(f"session {session or '0'}", session, without_marked_gaps(recording), marks)
+        recording, placed = laid_apart(kept, marks, selection, check_rate(rate), marked, unit)
+        yield AdaptedRecording(f"session {session or '0'}", session, without_marked_gaps(recording), placed)
 
 
 def _in_microvolts(signal: np.ndarray, unit: str) -> np.ndarray:
@@ -122,7 +127,7 @@ def _rows(epochs: Any, columns: TrialColumns, *more: str) -> list[dict[str, Any]
         epochs.drop_bad(verbose="error")  # those not looked at yet would be gone when they are read
     names = {code: name for name, code in reversed(epochs.event_id.items())}
     table = [{}] * len(epochs) if epochs.metadata is None else epochs.metadata.to_dict("records")
-    rows = [{**row, EVENTS: names.get(code, "")} for row, code in zip(table, epochs.events[:, 2], strict=True)]
+    rows = [{EVENTS: names.get(code, ""), **row} for row, code in zip(table, epochs.events[:, 2], strict=True)]
     there = list(rows[0]) if rows else [EVENTS]
     columns.check(there, "metadata of the epochs", *(name or NO_COLUMN for name in more))
     return rows
@@ -140,17 +145,20 @@ def _of_epochs(
         except MDJPTError as error:
             raise located(error, where) from error
         pieces = [recording.signal[:, stretch.start : stretch.stop] for stretch in recording.stretches]
-        apart, onsets = laid_apart(
-            pieces, recording.selection, recording.sampling_rate, recording.bads, recording.unit, recording.notes
-        )
         before = max(0.0, -epochs.tmin) if epochs.tmax > 0 else 0.0
         length = pieces[0].shape[1] / recording.sampling_rate - before
         notes = [f"the {before:g} s of each epoch before its event are no part of its trial"] if before else []
-        trials = [
-            AdaptedTrial(onset + before, length, **columns.read(rows[k], where))
-            for onset, k in zip(onsets, chosen.tolist(), strict=True)
-        ]
-        yield AdaptedRecording(where, session, apart, trials, notes)
+        trials = [AdaptedTrial(before, length, **columns.read(rows[k], where)) for k in chosen.tolist()]
+        apart, placed = laid_apart(
+            pieces,
+            trials,
+            recording.selection,
+            recording.sampling_rate,
+            recording.bads,
+            recording.unit,
+            recording.notes,
+        )
+        yield AdaptedRecording(where, session, apart, placed, notes)
 
 
 def _check_epochs_apart(epochs: Any, chosen: np.ndarray, where: str) -> None:

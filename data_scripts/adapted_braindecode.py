@@ -134,11 +134,9 @@ def _of_epochs(part: Any, where: str, description: dict[str, Any], columns: Tria
         problem = problem or _gaps(rows, starts, stops)
         trials.append(AdaptedTrial(0.0, signal.shape[1] / recording.sampling_rate, problem=problem, **told))
         signals.append(signal)
-    apart, onsets = laid_apart(
-        signals, recording.selection, recording.sampling_rate, recording.bads, recording.unit, recording.notes
+    return laid_apart(
+        signals, trials, recording.selection, recording.sampling_rate, recording.bads, recording.unit, recording.notes
     )
-    moved = [AdaptedTrial(**{**vars(trial), "onset": onset}) for trial, onset in zip(trials, onsets, strict=True)]
-    return apart, moved
 
 
 def _trials(part: Any) -> list[list[dict[str, Any]]]:

@@ -95,17 +95,14 @@ def _of_person(
             sessions.setdefault(when, []).append((record, chunks))
     for when, own in sessions.items():
         where = f"{next(iter(records)).parent.name}, session {when or '0'}"
-        signals, told = [], []
+        signals, trials = [], []
         for record, chunks in own:
             signal, problem = _trial(record, chunks, len(ch_names))
             signals.append((np.asarray(signal[selection.indices], np.float64) * microvolts_per(unit)).astype("f4"))
-            told.append({**columns.read(chunks[0], str(record / "info.csv")), "problem": problem})
-        recording, onsets = laid_apart(signals, selection, check_rate(rate), (), unit)
-        trials = [
-            AdaptedTrial(onset, signal.shape[1] / rate, **fields)
-            for onset, signal, fields in zip(onsets, signals, told, strict=True)
-        ]
-        yield AdaptedRecording(where, when, without_marked_gaps(recording), trials)
+            told = columns.read(chunks[0], str(record / "info.csv"))
+            trials.append(AdaptedTrial(0.0, signal.shape[1] / rate, problem=problem, **told))
+        recording, placed = laid_apart(signals, trials, selection, check_rate(rate), (), unit)
+        yield AdaptedRecording(where, when, without_marked_gaps(recording), placed)
 
 
 def _trial(record: Path, chunks: Sequence[_Line], channels: int) -> tuple[np.ndarray, str]:

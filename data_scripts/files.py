@@ -10,6 +10,7 @@ from mdjpt_hf.data_scripts.isolation import isolated
 from mdjpt_hf.errors import CorpusError, SignalError
 from mdjpt_hf.modeling import opening_mdjpt
 from mdjpt_hf.modeling.companions_mdjpt import companions
+from mdjpt_hf.modeling.montage_mdjpt import canonical_name
 from mdjpt_hf.modeling.raw_mdjpt import Recording, read_raw
 
 
@@ -36,12 +37,13 @@ def read_recording(
     """
     raw, notes = open_raw(path, reader)
     if places:
-        raw = _called_by_places(raw, places, path)
+        notes += _call_by_places(raw, places, path)
     recording, more = _as_corpus_error(lambda: opening_mdjpt.watched(path, lambda: read_raw(raw, unit)))
     return recording, list(dict.fromkeys(notes + more))
 
 
-def _called_by_places(raw: mne.io.BaseRaw, places: dict[str, str], path: Path) -> mne.io.BaseRaw:
+def _call_by_places(raw: mne.io.BaseRaw, places: dict[str, str], path: Path) -> list[str]:
+    """Rename channels; those that look like places, and are none of the sensors, are left out and named."""
     called = {name: places[name] for name in raw.ch_names if name in places}
     if not any(called.values()):
         raise CorpusError(
@@ -51,11 +53,10 @@ def _called_by_places(raw: mne.io.BaseRaw, places: dict[str, str], path: Path) -
             value=raw.ch_names[:8],
             remedy="Name the channels as the positions do, or give another montage",
         )
-    taken = {place for place in called.values() if place}
-    others = [name for name in raw.ch_names if called.get(name) == "" or (name not in called and name in taken)]
-    raw.drop_channels(others)
+    unknown = [name for name in raw.ch_names if name not in called and canonical_name(name)]
+    raw.drop_channels([*unknown, *(name for name, place in called.items() if not place)])
     raw.rename_channels({name: place for name, place in called.items() if place}, verbose="error")
-    return raw
+    return [f"left out {', '.join(unknown)}: among sensors known by position, they have none"] if unknown else []
 
 
 def open_raw(path: Path, reader: Callable[..., mne.io.BaseRaw] | None = None) -> tuple[mne.io.BaseRaw, list[str]]:

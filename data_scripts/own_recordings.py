@@ -56,10 +56,10 @@ def check_label_source(label_source: str) -> None:
 
 
 def session_numbers(labels: Collection[str]) -> dict[str, int]:
-    """Number of every session of a subject, given their labels: the label itself if all are whole numbers, else the
-    place among them from 1; 0 for no label."""
+    """Number of every session of a subject, given their labels: the label itself if all are whole numbers, no two the
+    same; else the place among them from 1. 0 for no label."""
     ordered = sorted(set(labels))
-    if all(label.isdigit() for label in ordered):
+    if all(label.isdigit() for label in ordered) and len(set(map(int, ordered))) == len(ordered):
         return {label: int(label) for label in ordered}
     return {label: ordered.index(label) + (ordered[0] != "") for label in ordered}
 

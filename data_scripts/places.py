@@ -55,7 +55,7 @@ class Places:
             f"{len(self.distances)} sensors are called by the nearest place of the 10-05 system, "
             f"{np.median(self.distances):.0f} mm away in the middle and {max(self.distances):.0f} mm at most"
         )
-        far = f"left out {', '.join(left_out)}: no free place within {FARTHEST_MM:g} mm"
+        far = f"left out {', '.join(left_out)}: no position, or no free place within {FARTHEST_MM:g} mm of it"
         return [told] + ([far] if left_out else [])
 
 
@@ -142,7 +142,9 @@ def places_of_tables(electrodes: Sequence[Mapping[str, str]], system: Mapping[st
     told = system.get("AnatomicalLandmarkCoordinates") or {}
     landmarks = {name: place for name, place in told.items() if isinstance(place, list) and len(place) == 3}
     axes = _AXES.get(str(system.get("EEGCoordinateSystem", "")).lower(), "")
-    return nearest_places(positions, landmarks, axes)
+    found = nearest_places(positions, landmarks, axes)
+    nowhere = {line["name"]: "" for line in electrodes if line["name"] not in positions}
+    return Places({**nowhere, **found.names}, found.distances)
 
 
 def _position(line: Mapping[str, str]) -> list[float] | None:

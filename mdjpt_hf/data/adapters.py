@@ -133,7 +133,8 @@ def from_epochs(
             session. Subjects of a list are called `1`, `2`, ...
         name: Value of the `dataset` column.
         subject, session: Columns of `metadata` that say whose an epoch is, and of which session.
-        stimulus, label, emotion, valence_class: Columns of `metadata`; `event` is the name of the event, `-` nothing.
+        stimulus, label, emotion, valence_class: Columns of `metadata`; `event` is the name of the event where there
+            is no such column, `-` nothing.
         ratings: Of `valence`, `arousal`, `dominance`, `liking` -> `(column, lowest, highest)`.
         unit: What the numbers really are, where they are not V, as MNE promises.
         preparation: See [`Preparation`].

@@ -130,6 +130,11 @@ def test_without_ids_of_stimuli_there_are_no_pairs():
     assert "nothing says" in corpus_metadata(rows)["facts"][0]["unaligned"]
 
 
+def test_a_column_of_ones_own_comes_before_the_names_of_events():
+    rows = from_epochs(epochs_of(1, event=["calm", "tense", "calm"]), name="mine")
+    assert rows["label_name"] == ["calm", "tense", "calm"]
+
+
 def test_one_signal_of_two_people_is_refused():
     with pytest.raises(CorpusError, match="hold the same signal"):
         from_epochs([epochs_of(1), epochs_of(1)], name="mine")
@@ -154,10 +159,13 @@ def test_what_does_not_go_together_is_refused():
             from_arrays(volts, **good | change)
     with pytest.raises(CorpusError, match="no subjects"):
         from_arrays([], **good)
+    with pytest.raises(CorpusError, match="no real numbers but complex"):
+        from_arrays(volts + 1j, **good)
+    assert set(from_arrays(volts, **good | {"session": ["1", "01", "2"]})["session"]) == {1, 2, 3}
     with pytest.raises(ConfigurationError, match="no use for .*colour"):
         from_arrays(volts, colour=1, **good)
     for given, message in [
-        ({"stimulus": "clip"}, "no column 'clip'.*film, vlnc, event"),
+        ({"stimulus": "clip"}, "no column 'clip'.*event, film, vlnc"),
         ({"ratings": {"valence": ("vlnc", 0, 5)}}, "vlnc is '9', not from 0 to 5"),
         ({"ratings": {"valence": ("vlnc", 5, 0)}}, "Give .column"),
     ]:

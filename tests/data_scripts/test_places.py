@@ -13,7 +13,7 @@ from mdjpt_hf.data_scripts.places import FARTHEST_MM, nearest_places, places_of_
 from mdjpt_hf.errors import ConfigurationError, CorpusError, MontageError
 from mdjpt_hf.modeling.electrodes_mdjpt import ELECTRODES
 
-from .test_bids import NAMES, study, table
+from .test_bids import NAMES, study, table, write_edf
 
 CAP = [
     "Fp1",
@@ -75,7 +75,10 @@ def test_landmarks_say_what_is_front_where_no_name_does():
 def test_sensors_off_the_scalp_are_left_out_and_many_of_them_refused():
     positions = front_left_up(scale=1.0) | {"face1": [100.0, 0, -110], "face2": [95.0, 30, -105]}
     found = nearest_places(positions, {}, "ALS")
-    assert found.names["face1"] == "" and "left out face1, face2: no free place within 20 mm" in found.notes()[1]
+    assert (
+        found.names["face1"] == ""
+        and "left out face1, face2: no position, or no free place within 20 mm" in found.notes()[1]
+    )
     crowd = {f"S{k}": [0.1 * k, 0.05 * k, 95.0] for k in range(60)} | front_left_up(scale=1.0)
     with pytest.raises(MontageError, match="are farther than 20 mm from every place"):
         nearest_places(crowd, {}, "ALS")
@@ -131,6 +134,22 @@ def test_a_study_by_position_is_the_study_by_name(tmp_path):
     notes = " ".join(report["units"][0]["notes"])
     assert "10 sensors are called by the nearest place of the 10-05 system" in notes
     assert "are bad" in notes and "does not know" not in notes
+
+
+def test_sensors_without_a_position_are_never_taken_for_places(tmp_path):
+    """BioSemi calls sensors C3 or F1 that lie elsewhere."""
+    root = by_position(tmp_path / "ds", names=CAP[:10])
+    folder = root / "sub-01" / "eeg"
+    sensors = [*(f"A{number}" for number in range(1, 11)), "C3", "F1"]
+    values = np.random.default_rng(0).normal(0, 12, (12, 40 * 250))
+    write_edf(folder / "sub-01_task-watch_eeg.edf", values, sensors, 250)
+    with open(folder / "sub-01_space-CTF_electrodes.tsv", "a") as file:
+        file.write("F1\tn/a\tn/a\tn/a\n")
+    report = prepare(BIDS(root), tmp_path / "out", progress=False).report
+    (trials,) = open_corpora([tmp_path / "out"])
+    assert len(trials.ch_names[0]) == 10 and not {"C3", "F1"} & set(trials.ch_names[0])
+    notes = " ".join(report["units"][0]["notes"])
+    assert "left out C3: among sensors known by position" in notes and "left out F1: no position" in notes
 
 
 def test_a_frame_that_says_nothing_is_asked_for(tmp_path):
