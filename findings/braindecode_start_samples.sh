@@ -10,6 +10,7 @@ python3 -m venv venv
 venv/bin/pip install -q torch==2.13.0 mne==1.13.2 mne-bids==0.20.0 numpy==2.4.6 pandas==3.1.1 skorch==1.4.0 \
     torchinfo h5py pydantic==2.14.3 wfdb linear_attention_transformer docstring-inheritance
 venv/bin/pip install -q --no-deps braindecode==1.8.1 torchaudio==2.11.1
+rm -rf venv/lib/python*/site-packages/torchaudio/lib  # built for CUDA, and done without where it is missing
 venv/bin/python - 2>/dev/null <<'PYTHON'
 import warnings
 from importlib.metadata import version

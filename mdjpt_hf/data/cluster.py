@@ -1,11 +1,14 @@
 """Units of work on a cluster that exists already: the workers of a Dask scheduler, or of Ray."""
 
+import platform
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any, Literal, get_args
 
 from mdjpt_hf.errors import ConfigurationError, require
+from mdjpt_hf.version import __version__
 
 Backend = Literal["dask", "ray"]
 #: s until the first worker has to be there; those of a job start one after the other.
@@ -54,7 +57,28 @@ def on_cluster(
         ConfigurationError: If the cluster cannot be reached, or its workers cannot be used.
         Exception: What the function raises.
     """
-    yield from (_on_dask if cluster.backend == "dask" else _on_ray)(cluster, function, arguments)
+    calls = [(_versions(), function, *one) for one in arguments]
+    yield from (_on_dask if cluster.backend == "dask" else _on_ray)(cluster, call_in_same_versions, calls)
+
+
+def call_in_same_versions(versions: dict[str, str], function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function where libraries are those of who asks: others may compute other numbers.
+
+    Raises:
+        ConfigurationError: If one differs.
+    """
+    if other := {name: mine for name, mine in _versions().items() if mine != versions[name]}:
+        told = ", ".join(f"{name} {mine}, not {versions[name]}" for name, mine in other.items())
+        raise ConfigurationError(
+            f"a worker on {platform.node()} has {told}",
+            value=other,
+            remedy="Start workers in the environment that this command runs in",
+        )
+    return function(*arguments)
+
+
+def _versions() -> dict[str, str]:
+    return {"mdjpt-hf": __version__, **{name: metadata.version(name) for name in ("mne", "numpy", "scipy")}}
 
 
 def _on_dask(cluster: Cluster, function: Callable[..., Any], arguments: Sequence[tuple]) -> Iterator[tuple[int, bool]]:

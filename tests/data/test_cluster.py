@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mdjpt_hf.cli import app
-from mdjpt_hf.data.cluster import Cluster
+from mdjpt_hf.data.cluster import Cluster, _versions, call_in_same_versions
 from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.errors import ConfigurationError, CorpusError
 
@@ -121,6 +121,12 @@ def test_ray_gives_the_same_bytes(tmp_path, mortal):
             corpus, tmp_path / "spread", progress=False, cluster=Cluster("ray", context.address_info["address"])
         )
     assert hashes(spread.folder) == hashes(alone)
+
+
+def test_a_worker_with_other_libraries_is_refused():
+    with pytest.raises(ConfigurationError, match="has numpy .*, not 1.0.*in the environment"):
+        call_in_same_versions({**_versions(), "numpy": "1.0"}, print)
+    assert call_in_same_versions(_versions(), max, 1, 2) == 2
 
 
 def test_what_cannot_be_reached_is_told(tmp_path, toy_corpus):
