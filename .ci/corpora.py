@@ -28,7 +28,7 @@ and what to cite; `mdjpt data prepare NAME --source FOLDER --out FOLDER` reads i
 """
 
 TAIL = """
-BIDS studies are read by `mdjpt data prepare bids`, with rules for DENS and FACED; own recordings by
+BIDS studies are read by `mdjpt data prepare bids`, with rules for DENS, FACED, ds002721 and ds003004; own recordings by
 `mdjpt data prepare recordings`.
 """
 

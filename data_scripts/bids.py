@@ -5,7 +5,7 @@ that a recording does not hold are left out with a line.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,22 @@ from typing import Any
 import numpy as np
 
 from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
+from mdjpt_hf.data_scripts.bids_behaviour import behaviour_table, with_behaviour
 from mdjpt_hf.data_scripts.bids_layout import bids_recordings, entities, read_json, read_tsv, sidecar
-from mdjpt_hf.data_scripts.bids_rules import BIDSTrial, completed, read_rules, told, trials_of
+from mdjpt_hf.data_scripts.bids_rules import BIDSTrial, completed, read_rules, told, trials_of, unused_ends
 from mdjpt_hf.data_scripts.files import fingerprint, fingerprints, read_recording
-from mdjpt_hf.data_scripts.own_recordings import LabelSource, OwnCorpus, add_notes, prepared_recording, problem_of
+from mdjpt_hf.data_scripts.own_recordings import (
+    LabelSource,
+    OwnCorpus,
+    Presentation,
+    add_notes,
+    prepared_recording,
+    problem_of,
+    session_numbers,
+)
+from mdjpt_hf.data_scripts.places import Places, places_of_montage, places_of_tables
 from mdjpt_hf.data_scripts.signatures import signature
-from mdjpt_hf.errors import CorpusError
+from mdjpt_hf.errors import CorpusError, MontageError, located
 from mdjpt_hf.modeling.raw_mdjpt import Recording
 from mdjpt_hf.preprocessing import preset_settings
 from mdjpt_hf.schema import RATINGS, Trial
@@ -89,6 +99,10 @@ class BIDS(OwnCorpus):
             if lines:
                 rules = completed(self.rules, list(lines[0]), events)
                 found[recording] = trials_of(lines, rules, events, self._rate(recording))
+                self._notes += [f"{events.name}: {note}" for note in unused_ends(lines, rules, found[recording])]
+                if rules.behaviour:
+                    found[recording], more = with_behaviour(found[recording], rules, recording, self.source)
+                    self._notes += more
         self._notes.append(told(rules, [trial for trials in found.values() for trial in trials]))
         return found
 
@@ -102,11 +116,10 @@ class BIDS(OwnCorpus):
         labels: dict[str, set[str]] = defaultdict(set)
         for path in self.recordings:
             labels[entities(path)["sub"]].add(entities(path).get("ses", ""))
-        numbers = {}
-        for path in self.recordings:
-            own, label = sorted(labels[entities(path)["sub"]]), entities(path).get("ses", "")
-            numbers[path] = int(label) if all(text.isdigit() for text in own) else own.index(label) + (own != [""])
-        return numbers
+        return {
+            path: session_numbers(labels[entities(path)["sub"]])[entities(path).get("ses", "")]
+            for path in self.recordings
+        }
 
     @property
     def facts(self) -> list[CorpusFacts]:
@@ -129,6 +142,7 @@ class BIDS(OwnCorpus):
                 access=f"DOI {doi}" if doi else "",
                 rating_scale=f"{', '.join(rated)} in [0, 1], rescaled by the rules given" if rated else "",
                 stimulus_set=self.rules.stimulus_set,
+                unaligned=self.rules.unaligned,
             )
         ]
 
@@ -145,9 +159,11 @@ class BIDS(OwnCorpus):
         beside = [
             path
             for recording in self.recordings
-            for kind in ("events.tsv", "channels.tsv", "eeg.json")
+            for kind in ("events.tsv", "channels.tsv", "eeg.json", "electrodes.tsv", "coordsystem.json")
             if (path := sidecar(recording, self.source, kind))
         ]
+        rated = [behaviour_table(recording, self.source) for recording in self.recordings if self.rules.behaviour]
+        beside += [path for path in rated if path]
         return {
             "files": [part for path in self.recordings for part in fingerprints(path, self.source)]
             + [fingerprint(path, self.source) for path in dict.fromkeys(beside)],
@@ -171,13 +187,14 @@ class BIDS(OwnCorpus):
             MDJPTError: What the signal path raises, with the file in front.
         """
         own = [path for path, trials in self.trials.items() if trials and _subject(path) == unit]
-        seen: dict[tuple[int, str], int] = defaultdict(int)
-        position: dict[int, int] = defaultdict(int)
+        shown = Presentation()
         for path in sorted(own, key=lambda path: self._sessions[path]):
             name, session = path.name, self._sessions[path]
-            recording, notes = read_recording(path, self.unit)
+            places = self._places(path)
+            recording, notes = read_recording(path, self.unit, None, places.names)
             report.signatures[name] = signature(recording)
-            recording, more = with_channel_table(recording, sidecar(path, self.source, "channels.tsv"))
+            recording, more = with_channel_table(recording, sidecar(path, self.source, "channels.tsv"), places.names)
+            more += places.notes() if places.names else []
             prepared = prepared_recording(path, recording, self.preprocessing)
             self._check_times(path, prepared.end)
             add_notes(report, name, [*notes, *recording.notes, *recording.selection.notes(), *more, *prepared.notes])
@@ -187,13 +204,27 @@ class BIDS(OwnCorpus):
                 if problem:
                     report.rejected.append(f"{name}: the trial of line {trial.line} {problem}")
                     continue
-                seen[session, trial.stimulus] += 1
-                again = seen[session, trial.stimulus]
-                stimulus = trial.stimulus if again == 1 else f"{trial.stimulus} #{again}"
-                if again > 1:
+                position, stimulus = shown.next(session, trial.stimulus)
+                if stimulus != trial.stimulus:
                     report.notes.append(f"{name}: {trial.stimulus!r} is shown again, and called {stimulus!r}")
-                yield self._trial(unit, session, position[session], stimulus, trial, prepared, span)
-                position[session] += 1
+                yield self._trial(unit, session, position, stimulus, trial, prepared, span)
+
+    def _places(self, recording: Path) -> Places:
+        """What sensors without names of places are called; nothing where they have such names.
+
+        Raises:
+            MontageError: If positions cannot be understood.
+        """
+        if self.rules.montage:
+            return places_of_montage(self.rules.montage)
+        table = sidecar(recording, self.source, "electrodes.tsv")
+        if table is None:
+            return Places()
+        system = sidecar(recording, self.source, "coordsystem.json")
+        try:
+            return places_of_tables(read_tsv(table), read_json(system) if system else {}) or Places()
+        except MontageError as error:
+            raise located(error, str(table)) from error
 
     def _check_times(self, path: Path, end: float) -> None:
         """Refuse times that are none of this recording."""
@@ -223,8 +254,13 @@ def _all_ratings(trial: BIDSTrial) -> dict[str, Any]:
     return {rating: trial.ratings.get(rating, float("nan")) for rating in RATINGS}
 
 
-def with_channel_table(recording: Recording, path: Path | None) -> tuple[Recording, list[str]]:
+def with_channel_table(
+    recording: Recording, path: Path | None, places: Mapping[str, str] | None = None
+) -> tuple[Recording, list[str]]:
     """A recording by what `channels.tsv` says of its channels, and notes on what that changed.
+
+    Args:
+        places: Recorded name -> place, where channels are called by places that they were not recorded under.
 
     Raises:
         CorpusError: If the table leaves no channel.
@@ -233,6 +269,7 @@ def with_channel_table(recording: Recording, path: Path | None) -> tuple[Recordi
         return recording, ["no channels.tsv beside it"]
     lines = {line.get("name", "").lower(): line for line in read_tsv(path)}
     recorded = {standard: raw for raw, standard in recording.selection.renamed.items()}
+    recorded |= {place: raw for raw, place in (places or {}).items() if place}
     names = recording.ch_names
     told_of = {name: lines.get(recorded.get(name, name).lower()) or lines.get(name.lower(), {}) for name in names}
     others = [name for name, line in told_of.items() if line.get("type", "EEG").upper() not in ("EEG", "", "N/A")]

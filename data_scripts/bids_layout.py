@@ -51,14 +51,18 @@ def entities(path: Path) -> dict[str, str]:
 
 
 def sidecar(recording: Path, source: Path, kind: str) -> Path | None:
-    """The file of a kind (`events.tsv`, `channels.tsv`) that belongs to a recording: the nearest and most specific."""
-    known = set(entities(recording).items())
+    """The file of a kind (`events.tsv`, `channels.tsv`) that belongs to a recording: the nearest and most specific.
+
+    A recording has no `space`, the frame that positions are given in; a table of positions has, and so has its frame.
+    """
+    known = entities(recording)
     folder = recording.parent
     while True:
         fitting = [
             path
             for path in sorted(folder.iterdir())
-            if path.name.lower().endswith(kind) and set(entities(path).items()) <= known
+            if path.name.lower().endswith(kind)
+            and all(known.get(key, value if key == "space" else "") == value for key, value in entities(path).items())
         ]
         if fitting:
             return max(fitting, key=lambda path: len(entities(path)))

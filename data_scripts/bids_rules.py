@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
+from mdjpt_hf.data_scripts.bids_presets import ALIASES, OWN_READERS, RULES
 from mdjpt_hf.data_scripts.own_recordings import first_overlap
-from mdjpt_hf.data_scripts.tsinghua_clips import NUM_CLIPS, STIMULUS_SET, stimulus_of
 from mdjpt_hf.errors import ConfigurationError, CorpusError
 from mdjpt_hf.schema import RATINGS
 
@@ -39,6 +39,12 @@ class BIDSRules:
         stimuli: Stimulus -> the id that other corpora know it by; those not named keep theirs.
         stimulus_set: Name of the stimuli, where other corpora show the same ones under the same ids.
         ratings: Of `RATINGS` -> `[column, lowest, highest]` of the instrument.
+        named_by: A regular expression: what was shown stands in the stimulus column of another line, at the trial's
+            onset or between it and the trial before, that matches it whole.
+        behaviour: Column of `beh/..._beh.tsv` that names the stimulus, where ratings stand there;
+            `behaviour_pattern` is a regular expression whose first group in it is the stimulus as in the events.
+        montage: Name of a montage of MNE, where channels are called as its sensors and not by places.
+        unaligned: Why the same stimulus is not the same moment for everybody; there are no pairs then.
     """
 
     stimulus: str = ""
@@ -52,6 +58,11 @@ class BIDSRules:
     ratings: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     stimuli: Mapping[str, str] = field(default_factory=dict)
     stimulus_set: str = ""
+    named_by: str = ""
+    behaviour: str = ""
+    behaviour_pattern: str = ""
+    montage: str = ""
+    unaligned: str = ""
 
     def __post_init__(self) -> None:
         if self.onset_unit not in _UNITS:
@@ -76,45 +87,33 @@ class BIDSTrial:
     ratings: Mapping[str, float] = field(default_factory=dict)
 
 
-#: Of studies that anybody can download: how their events were found to be.
-RULES: dict[str, dict[str, Any]] = {
-    # DENS, OpenNeuro ds003751. Times count samples at 250 Hz: a baseline of 80 s is 20,000 long, a clip of 60 s 15,125.
-    # Ratings are in `beh`, and are not read.
-    "dens": {
-        "stimulus": "label",
-        "label": "-",
-        "keep": {"trial_type": "stm"},
-        "pattern": r"(.+)_\d+",
-        "duration": 60.0,
-        "onset_unit": "samples",
-    },
-    # FACED as BIDS, NEMAR nm000112: the durations stated are those of the clips; ratings reach from 0 to 7.
-    "faced": {
-        "stimulus": "video_index",
-        "label": "emotion_label",
-        "keep": {"video_index": r"\d+"},
-        "stimuli": {str(clip): stimulus_of(clip) for clip in range(1, NUM_CLIPS + 1)},
-        "stimulus_set": STIMULUS_SET,
-        "ratings": {"valence": ["Valence", 0, 7], "arousal": ["Arousal", 0, 7], "liking": ["Liking", 0, 7]},
-    },
-}
-
-
 def read_rules(path: str | Path | None, **given: Any) -> BIDSRules:
-    """Rules of `RULES` by their name, or from a YAML file, with others in their place where they are given.
+    """Rules of a known study by its name, or from a YAML file, with others in their place where they are given.
+
+    A file may say `like: NAME` and name only what differs from that study's.
 
     Raises:
-        ConfigurationError: If the file cannot be read, or has other settings.
+        ConfigurationError: If the file cannot be read, has other settings, or the study has a reader of its own.
     """
     known = {entry.name for entry in fields(BIDSRules)}
-    content: Any = dict(RULES.get(str(path), {}))
-    if path is not None and str(path) not in RULES:
+    content: Any = {} if path is None else _known_study(str(path))
+    if content is None:
         try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+            content = yaml.safe_load(Path(str(path)).read_text(encoding="utf-8")) or {}
         except (OSError, yaml.YAMLError) as error:
             raise ConfigurationError(
-                f"cannot be read ({error})", path=path, value=str(path), remedy="Give YAML"
+                f"cannot be read ({error})",
+                path=path,
+                value=str(path),
+                remedy=f"Give YAML, or one of {', '.join(RULES)}",
             ) from error
+        if isinstance(content, dict) and (like := content.pop("like", None)) is not None:
+            base = _known_study(str(like))
+            if base is None:
+                raise ConfigurationError(
+                    f"like is {like!r}", path=path, value=like, remedy=f"Use one of {', '.join(RULES)}"
+                )
+            content = base | content
     if not isinstance(content, dict) or set(content) - known:
         odd = sorted(set(content) - known) if isinstance(content, dict) else type(content).__name__
         raise ConfigurationError(f"rules have no {odd}", path=path, value=odd, remedy=f"Use {', '.join(sorted(known))}")
@@ -129,6 +128,14 @@ def _mapping(value: Any, name: str, path: Any) -> Mapping[Any, Any]:
     return value
 
 
+def _known_study(name: str) -> dict[str, Any] | None:
+    name = ALIASES.get(name, name)
+    if name in OWN_READERS:
+        why, remedy = OWN_READERS[name]
+        raise ConfigurationError(why, value=name, remedy=remedy)
+    return RULES.get(name)
+
+
 def completed(rules: BIDSRules, columns: Sequence[str], path: Path) -> BIDSRules:
     """The rules with the columns that are meant, given those of a table.
 
@@ -137,7 +144,7 @@ def completed(rules: BIDSRules, columns: Sequence[str], path: Path) -> BIDSRules
     """
     stimulus = rules.stimulus or next((name for name in _STIMULUS if name in columns), "")
     label = "" if rules.label == "-" else rules.label or next((name for name in _LABEL if name in columns), "")
-    rated = [str(entry[0]) for entry in rules.ratings.values()]
+    rated = [] if rules.behaviour else [str(entry[0]) for entry in rules.ratings.values()]
     missing = [name for name in ("onset", stimulus, label, *rules.keep, *rated) if name and name not in columns]
     if missing or not stimulus:
         raise CorpusError(
@@ -174,11 +181,13 @@ def trials_of(
             continue
         onset = clock.seconds(line.get("onset", ""), number)
         duration = _duration(lines, number, onset, rules, clock)
-        stimulus = _named(stimulus, rules, path, number)
         if duration >= LEAST_SECONDS:
+            shown = _named_nearby(lines, number, onset, rules, clock) if rules.named_by else stimulus
+            stimulus = _named(shown, rules, path, number)
             label = line[rules.label] if rules.label else ""
             label = "" if label.lower() in _NOTHING else rules.labels.get(label, label)
-            ratings = {name: _rating(line, entry, path, number) for name, entry in rules.ratings.items()}
+            scales = {} if rules.behaviour else rules.ratings
+            ratings = {name: rating(line, entry, path, number) for name, entry in scales.items()}
             found.append(BIDSTrial(number + 2, onset, duration, stimulus, label, ratings))
     found.sort(key=lambda trial: trial.onset)
     if overlap := first_overlap(found):
@@ -191,6 +200,14 @@ def trials_of(
             remedy="Say which lines are trials (keep), or how long they last (duration, until), with --rules",
         )
     return found
+
+
+def unused_ends(lines: Sequence[Mapping[str, str]], rules: BIDSRules, trials: Sequence[BIDSTrial]) -> list[str]:
+    """A note where more lines end a trial than there are trials: perhaps `keep` does not know all of them."""
+    ends = [line[rules.stimulus] for line in lines if _ends(line[rules.stimulus], rules)]
+    more = len(ends) - len(trials)
+    what = "1 line such as {!r} ends no trial" if more == 1 else f"{more} lines such as {{!r}} end no trial"
+    return [what.format(ends[0]) + f" of {LEAST_SECONDS:g} s or more that is kept"] if more > 0 else []
 
 
 def told(rules: BIDSRules, trials: Sequence[BIDSTrial]) -> str:
@@ -221,6 +238,27 @@ def _named(text: str, rules: BIDSRules, path: Path, number: int) -> str:
             remedy="Correct the pattern in the rules",
         )
     return rules.stimuli.get(found.group(1), found.group(1))
+
+
+def _named_nearby(
+    lines: Sequence[Mapping[str, str]], number: int, onset: float, rules: BIDSRules, clock: "_Clock"
+) -> str:
+    """What was shown, by the line that says so: at the onset of a trial, or between it and the trial before."""
+    times = [clock.seconds(line.get("onset", ""), place) for place, line in enumerate(lines)]
+    trials = [time for time, line in zip(times, lines, strict=True) if time < onset - 1e-3 and _kept(line, rules)]
+    begin = max(trials, default=-1.0)
+    near = [line[rules.stimulus] for time, line in zip(times, lines, strict=True) if begin + 1e-3 < time < onset + 1e-3]
+    found = sorted({text for text in near if re.fullmatch(rules.named_by, text)})
+    if len(found) != 1:
+        others = ", ".join(dict.fromkeys(text for text in near if text != lines[number][rules.stimulus]))
+        raise CorpusError(
+            f"line {number + 2}: {' and '.join(found) or 'nothing'} says what was shown; since the trial before there "
+            f"are {others or 'no other lines'}",
+            path=clock.path,
+            value=found,
+            remedy="Say which of them name what was shown: named_by with --rules, and `like` a known study in it",
+        )
+    return found[0]
 
 
 def _duration(lines, number: int, onset: float, rules: BIDSRules, clock: "_Clock") -> float:
@@ -257,7 +295,15 @@ class _Clock:
         return value
 
 
-def _rating(line: Mapping[str, str], entry: Sequence[Any], path: Path, number: int) -> float:
+def rating(line: Mapping[str, str], entry: Sequence[Any], path: Path, number: int) -> float:
+    """The rating in a line of a table, in [0, 1]; NaN where there is none.
+
+    Args:
+        entry: `(column, lowest, highest)` of the instrument. path, number: Of the table and of the line, for messages.
+
+    Raises:
+        CorpusError: If it lies off the scale.
+    """
     column, low, high = str(entry[0]), float(entry[1]), float(entry[2])
     text = line.get(column, "")
     if text.lower() in _NOTHING:

@@ -18,7 +18,7 @@ from mdjpt_hf.modeling.isolated_mdjpt import IsolatedReader, Limits, inside
 
 _MODULES = ("mne.io", "scipy.io", "scipy.signal", "mdjpt_hf.data_scripts.files", "mdjpt_hf.data_scripts.matlab")
 #: Loaded beforehand where they are installed: once the child is bound to a folder, their import looks elsewhere.
-_IF_THERE = ("h5py",)
+_IF_THERE = ("h5py", "lmdb")
 _Read = TypeVar("_Read", bound=Callable[..., Any])
 
 

@@ -1,6 +1,7 @@
 """What readers of own files share: a recording is cleaned and checked, its trials are looked at, notes are kept."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -36,13 +37,48 @@ class OwnCorpus(CorpusBuilder):
         super().__init__(preprocessing)
         check_preset(preprocessing)
         microvolts_per(unit or "V")
-        if label_source not in get_args(LabelSource):
-            raise CorpusError(
-                f"label_source must be stimulus or self-report, found {label_source!r}",
-                value=label_source,
-                remedy="Say whether the labels are what was shown or what was felt",
-            )
+        check_label_source(label_source)
         self.source, self.name, self.unit, self.label_source = source, name, unit, label_source
+
+
+def check_label_source(label_source: str) -> None:
+    """Refuse what labels cannot be.
+
+    Raises:
+        CorpusError: With what they can be.
+    """
+    if label_source not in get_args(LabelSource):
+        raise CorpusError(
+            f"label_source must be stimulus or self-report, found {label_source!r}",
+            value=label_source,
+            remedy="Say whether the labels are what was shown or what was felt",
+        )
+
+
+def session_numbers(labels: Collection[str]) -> dict[str, int]:
+    """Number of every session of a subject, given their labels: the label itself if all are whole numbers, no two the
+    same; else the place among them from 1. 0 for no label."""
+    ordered = sorted(set(labels))
+    if all(label.isdigit() for label in ordered) and len(set(map(int, ordered))) == len(ordered):
+        return {label: int(label) for label in ordered}
+    return {label: ordered.index(label) + (ordered[0] != "") for label in ordered}
+
+
+class Presentation:
+    """What one subject was shown, in order."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[tuple[int, str]] = Counter()
+        self._shown: Counter[int] = Counter()
+
+    def next(self, session: int, stimulus: str) -> tuple[int, str]:
+        """Position in the session of the trial that comes next, and what its stimulus is called: one that is shown
+        again is another one."""
+        position = self._shown[session]
+        self._shown[session] += 1
+        self._seen[session, stimulus] += 1
+        again = self._seen[session, stimulus]
+        return position, stimulus if again == 1 or not stimulus else f"{stimulus} #{again}"
 
 
 def prepared_recording(path: Path, recording: Recording, preset: str) -> Preprocessed:

@@ -5,6 +5,7 @@ a name is never looked up. NumPy's own names are answered by stand-ins that buil
 plain containers by themselves, and every other name is refused.
 """
 
+import io
 import math
 import pickle
 import re
@@ -38,6 +39,15 @@ def load_pickle(path: Path) -> Any:
     """
     with _opened(path) as file:
         return _read(path, lambda: _ArrayUnpickler(path, file).load())
+
+
+def unpickled(content: bytes, path: Path) -> Any:
+    """What [`load_pickle`] gives, of a pickle that is part of a file; called where that file is read.
+
+    Raises:
+        CorpusError: As `load_pickle` does.
+    """
+    return _read(path, lambda: _ArrayUnpickler(path, io.BytesIO(content)).load())
 
 
 @isolated()

@@ -2,14 +2,16 @@
 A data set of braindecode
 =========================
 
-What braindecode, MOABB or your own code hold as ``BaseConcatDataset`` goes into an encoder as it is: every recording of
-it is an ``mne.io.Raw``. The signals here are **noise** with the names of channels that a headset has.
+What braindecode, MOABB or your own code hold as ``BaseConcatDataset`` becomes a corpus like any other: windows of one
+trial are that trial again, and it is prepared as files are. The signals here are **noise** with the names of channels
+that a headset has.
 """
 
 # %%
 # A data set
 # ----------
-# Two recordings of a minute, as any loader of braindecode gives them.
+# Two recordings of a minute, as any loader of braindecode gives them: who it is stands in the description, what was
+# shown in the annotations.
 
 import mne
 import numpy as np
@@ -17,9 +19,11 @@ import pandas as pd
 import small
 
 from mdjpt_hf import embed
+from mdjpt_hf.data import from_braindecode
 
 try:
     from braindecode.datasets import BaseConcatDataset, RawDataset
+    from braindecode.preprocessing import create_windows_from_events
 except ImportError:
     BaseConcatDataset = None
     print("braindecode is not installed here (extra [braindecode]): the rest of this example is skipped.")
@@ -28,21 +32,29 @@ recordings = []
 for number in range(2):
     noise = np.random.default_rng(number).normal(0, 2e-5, (8, 60 * 200))
     info = mne.create_info(["Fp1", "Fp2", "F3", "F4", "C3", "C4", "O1", "O2"], 200.0, "eeg")
-    recordings.append(mne.io.RawArray(noise, info, verbose="error"))
+    shown = mne.Annotations([5, 30], [20, 20], ["calm", "tense"])
+    recordings.append(mne.io.RawArray(noise, info, verbose="error").set_annotations(shown))
+
+# %%
+# As a corpus
+# -----------
+# Windows that overlap are fine, since trials are put together from them. Signals are taken to be in volts, as MNE has
+# them; ``unit="uV"`` is for data sets that a preprocessor scaled.
+
+if BaseConcatDataset is not None:
+    parts = [RawDataset(raw, pd.Series({"subject": f"s{number}"})) for number, raw in enumerate(recordings)]
+    windows = create_windows_from_events(
+        BaseConcatDataset(parts), window_size_samples=1000, window_stride_samples=500, drop_last_window=False
+    )
+    corpus = from_braindecode(windows, name="mine", stimulus="target")
+    print(corpus.to_pandas()[["subject", "stimulus", "label_name", "n_samples"]])
 
 # %%
 # Features of it
 # --------------
-# Resampling, names, missing channels and scale are the extractor's business; the description of each recording goes
-# along with its windows.
+# It goes wherever a corpus goes: training, evaluation, and features of every window.
 
 if BaseConcatDataset is not None:
-    parts = [
-        RawDataset(raw, pd.Series({"subject": f"s{number}", "mood": mood}))
-        for number, (raw, mood) in enumerate(zip(recordings, ("calm", "tense"), strict=True))
-    ]
-    dataset = BaseConcatDataset(parts)
-    found = embed(small.encoder(), [part.raw for part in dataset.datasets])
-    described = found.windows.join(dataset.description, on="recording")
+    found = embed(small.encoder(), corpus)
     print(found.features.shape)
-    print(described.groupby(["recording", "subject", "mood"]).size())
+    print(found.windows.groupby(["subject", "label_name"]).size())

@@ -28,6 +28,28 @@ def list_corpora(
         typer.echo(f"\n{about.citation}\n" if corpora else "")
 
 
+def download(
+    study: Annotated[str, typer.Argument(help="dens, ds002721, ds003004, faced or emoeeg-mc.")],
+    out: Annotated[Path, typer.Option(help="The folder to make, or to go on with.")],
+    subjects: Annotated[str, typer.Option(help="How many (3), or which (sub-01,sub-07); all by default.")] = "",
+    derivatives: Annotated[
+        bool, typer.Option("--derivatives", help="Also what the owners computed of these subjects.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how large it is, and download nothing.")] = False,
+) -> None:
+    """Download an open study from NEMAR: its size first, resumed, every file compared with its published checksum."""
+    from mdjpt_hf.data.download import RECORD, plan_download
+    from mdjpt_hf.data.download import download as run
+
+    plan = plan_download(study, out, subjects, derivatives)
+    typer.echo(plan.told())
+    if dry_run:
+        return
+    run(plan, out, typer.echo)
+    typer.echo(f"{out} is ready; terms and checksums are kept in {RECORD}. Then")
+    typer.echo(f"  mdjpt data prepare {plan.study.prepare} --source {out} --out FOLDER")
+
+
 def prepare(
     corpus: Annotated[str, typer.Argument(help="A corpus of `mdjpt data list`.")],
     out: Annotated[Path, typer.Option(help="The folder to make.")],
@@ -58,7 +80,8 @@ def prepare(
     only: Annotated[list[str] | None, typer.Option(help="simulated: only this corpus; repeatable.")] = None,
     task: Annotated[str, typer.Option(help="bids: only recordings of this task.")] = "",
     rules: Annotated[
-        str | None, typer.Option(help="bids: YAML that says which events are trials; or dens, faced.")
+        str | None,
+        typer.Option(help="bids: YAML that says which events are trials; or dens, faced, ds002721, ds003004."),
     ] = None,
     stimulus: Annotated[str, typer.Option(help="bids: column of events.tsv that names what was shown.")] = "",
     label: Annotated[str, typer.Option(help="bids: column of events.tsv with the class; - for none.")] = "",
@@ -69,12 +92,19 @@ def prepare(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out subjects that cannot be read, and list them.")
     ] = False,
+    backend: Annotated[str, typer.Option(help="dask or ray: workers of a cluster in place of --workers.")] = "",
+    scheduler: Annotated[str, typer.Option(help="Address of the cluster, such as tcp://node1:8786.")] = "",
 ) -> None:
     """Build a corpus into a folder that `datasets.load_from_disk` and `mdjpt pretrain --data` open."""
+    from mdjpt_hf.data.cluster import Cluster
     from mdjpt_hf.data.prepare import prepare as run
     from mdjpt_hf.data_scripts import builder_class
     from mdjpt_hf.errors import ConfigurationError
 
+    cluster = Cluster(backend, scheduler) if backend else None
+    if cluster is not None:  # workers stand in folders of their own
+        source, table = (path and path.absolute() for path in (source, table))
+        out = out.absolute()
     arguments: dict[str, Any] = {"preprocessing": preprocessing}
     builder = builder_class(corpus)
     if corpus == "simulated":
@@ -93,7 +123,7 @@ def prepare(
             raise ConfigurationError("recordings needs --table", remedy="Give a CSV: see `mdjpt data prepare --help`")
         arguments |= {"table": table, "source": source, "name": name, "unit": unit, "label_source": label_source}
         arguments["stimulus_set"] = stimulus_set
-    prepared = run(builder(**arguments), out, workers=workers, skip_bad=skip_bad)
+    prepared = run(builder(**arguments), out, workers=workers, skip_bad=skip_bad, cluster=cluster)
     _report(prepared)
 
 

@@ -74,6 +74,7 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
 )
 _DATA_COMMANDS: dict[str, Callable[..., Any]] = {
     "list": data.list_corpora,
+    "download": data.download,
     "table": data.table,
     "prepare": data.prepare,
     "inspect": data.inspect,

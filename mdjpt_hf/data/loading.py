@@ -1,6 +1,7 @@
 """One call for any corpus: published, of the Hub, or your own; always rows of the one schema."""
 
 import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from mdjpt_hf.data.sources import names_hub_dataset, prepared_folder, prepared_f
 from mdjpt_hf.data.storage import CORPUS_FILE, info_metadata
 from mdjpt_hf.data.streams import streamed_place
 from mdjpt_hf.data_scripts import BUILDERS, builder_class
+from mdjpt_hf.data_scripts.base import CorpusBuilder
 from mdjpt_hf.errors import ConfigurationError, CorpusError
 from mdjpt_hf.schema import TRIAL_FEATURES
 
@@ -57,9 +59,7 @@ def load_corpus(
     """
     if str(name) in BUILDERS:
         builder = _builder(str(name), source, preprocessing, options)
-        place = Path(cache_dir or Path(config.HF_DATASETS_CACHE) / "mdjpt_hf" / "prepared")
-        folder = place / f"{name}-{preparation_key(builder)[:16]}"
-        dataset = load_from_disk(str(prepare(builder, folder, workers, skip_bad=skip_bad).folder))
+        dataset = prepared_once(builder, str(name), workers, cache_dir, skip_bad)
         return _streamed(dataset) if streaming else dataset
     _refuse(options | ({"source": source} if source is not None else {}), f"{name} is prepared already")
     if streamed := streamed_place(name):
@@ -73,6 +73,22 @@ def load_corpus(
 def corpus_metadata(dataset: Dataset | IterableDataset) -> dict[str, Any]:
     """What is known of a loaded corpus: `facts` (terms, citation, names of classes) and `options` (preprocessing)."""
     return info_metadata(dataset.info.description or "")
+
+
+def prepared_once(
+    builder: CorpusBuilder, name: str, workers: int = 1, cache_dir: str | Path | None = None, skip_bad: bool = False
+) -> Dataset:
+    """The rows of a builder, prepared if they were not yet.
+
+    Args:
+        name: Begins the name of the folder they are kept in. workers, cache_dir, skip_bad: See [`load_corpus`].
+
+    Raises:
+        CorpusError: If the corpus cannot be read.
+    """
+    place = Path(cache_dir or Path(config.HF_DATASETS_CACHE) / "mdjpt_hf" / "prepared")
+    folder = place / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}-{preparation_key(builder)[:16]}"
+    return load_from_disk(str(prepare(builder, folder, workers, skip_bad=skip_bad).folder))
 
 
 def _builder(name: str, source: str | Path | None, preprocessing: str, options: dict[str, Any]) -> Any:
@@ -139,4 +155,4 @@ def _trials(paths: list[str]) -> Iterator[dict[str, Any]]:
                 yield from opened.read_row_group(group, use_threads=False).select(list(TRIAL_FEATURES)).to_pylist()
 
 
-__all__ = ["corpus_metadata", "load_corpus"]
+__all__ = ["corpus_metadata", "load_corpus", "prepared_once"]

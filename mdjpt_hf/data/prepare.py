@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from mdjpt_hf.data.cluster import Cluster, on_cluster
 from mdjpt_hf.data.storage import (
     CORPUS_FILE,
     REPORT_FILE,
@@ -43,6 +44,14 @@ from mdjpt_hf.version import __version__
 PREPARED_FORMAT = 2
 
 
+@dataclass(frozen=True)
+class _Hands:
+    """Who reads units: processes here, or a cluster."""
+
+    workers: int
+    cluster: Cluster | None = None
+
+
 @dataclass
 class Prepared:
     """What `prepare` did: the folder, whether it was built now, and the report."""
@@ -53,7 +62,12 @@ class Prepared:
 
 
 def prepare(
-    builder: CorpusBuilder, out: str | Path, workers: int = 1, progress: bool = True, skip_bad: bool = False
+    builder: CorpusBuilder,
+    out: str | Path,
+    workers: int = 1,
+    progress: bool = True,
+    skip_bad: bool = False,
+    cluster: Cluster | None = None,
 ) -> Prepared:
     """Build a corpus into `out`, or find that it is there already.
 
@@ -65,6 +79,8 @@ def prepare(
         progress (`bool`): Show a progress bar.
         skip_bad (`bool`): Leave out units (subjects) that cannot be read and list them in the report, instead of
             stopping at the first one.
+        cluster (`Cluster`): Workers elsewhere that read units in place of processes here. They must see the source
+            and the folder of `out` under the same absolute names.
 
     Raises:
         CorpusError: If the source cannot be read, the disk is full, or `out` holds something else. Units finished
@@ -76,7 +92,7 @@ def prepare(
     if found := _up_to_date(out, key, skip_bad):
         return found
     try:
-        return _build(builder, out, metadata, key, workers, progress, skip_bad)
+        return _build(builder, out, metadata, key, _Hands(workers, cluster), progress, skip_bad)
     except OSError as error:
         raise CorpusError(
             f"cannot be written ({error.strerror or error}); what was finished before is kept",
@@ -91,7 +107,7 @@ def _build(
     out: Path,
     metadata: dict[str, Any],
     key: str,
-    workers: int,
+    hands: _Hands,
     progress: bool,
     skip_bad: bool,
 ) -> Prepared:
@@ -102,7 +118,7 @@ def _build(
         staging = out.parent / f".{out.name}.{key[:12]}.staging"
         staging.mkdir(exist_ok=True)
         units = builder.units()
-        _build_missing(builder, units, staging, workers, progress, skip_bad)
+        _build_missing(builder, units, staging, hands, progress, skip_bad)
         report = _finish(staging, builder, units, metadata, key)
         _swap_in(staging, out)
     return Prepared(out, True, report)
@@ -140,11 +156,11 @@ def _existing_key(out: Path) -> str | None:
 
 
 def _build_missing(
-    builder: CorpusBuilder, units: list[str], staging: Path, workers: int, progress: bool, skip_bad: bool
+    builder: CorpusBuilder, units: list[str], staging: Path, hands: _Hands, progress: bool, skip_bad: bool
 ) -> None:
     missing = [index for index in range(len(units)) if not _is_done(staging, index, skip_bad)]
     with Progress(len(units), len(units) - len(missing), "prepare", "unit", shown=progress) as shown:
-        for unit in _run(builder, units, missing, staging, workers, skip_bad):
+        for unit in _run(builder, units, missing, staging, hands, skip_bad):
             shown.advance(unit)
 
 
@@ -154,7 +170,15 @@ def _is_done(staging: Path, index: int, skip_bad: bool) -> bool:
     return file.exists() and (skip_bad or not json.loads(file.read_text(encoding="utf-8")).get("skipped"))
 
 
-def _run(builder, units, missing, staging, workers, skip_bad) -> Iterator[str]:
+def _run(builder, units, missing, staging, hands, skip_bad) -> Iterator[str]:
+    workers = hands.workers
+    if hands.cluster is not None:
+        arguments = [(builder, units[index], index, staging.absolute(), skip_bad) for index in missing]
+        for number, died in on_cluster(hands.cluster, build_unit, arguments) if missing else ():
+            if died:
+                _note_death(staging, units[missing[number]], missing[number], skip_bad)
+            yield units[missing[number]]
+        return
     if workers <= 1:
         for index in missing:
             yield build_unit(builder, units[index], index, staging, skip_bad)

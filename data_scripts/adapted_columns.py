@@ -1,0 +1,106 @@
+"""What a table of another library says of its trials: a row each, columns by the names that its user gives."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mdjpt_hf.errors import ConfigurationError, CorpusError
+from mdjpt_hf.schema import RATINGS
+
+_NOTHING = ("", "n/a", "na", "nan", "none", "null", "<na>", "nat")
+#: In the place of a column: there is none.
+NO_COLUMN = "-"
+
+
+@dataclass(frozen=True)
+class TrialColumns:
+    """Columns that say what a trial was.
+
+    Attributes:
+        stimulus, label, emotion, valence_class: Names of columns; empty or `-` where there is none.
+        ratings: Of `RATINGS` -> `(column, lowest, highest)` of the instrument.
+    """
+
+    stimulus: str = ""
+    label: str = ""
+    emotion: str = ""
+    valence_class: str = ""
+    ratings: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if unknown := sorted(set(self.ratings) - set(RATINGS)):
+            raise ConfigurationError(f"there are no ratings {unknown}", value=unknown, remedy=f"Use {list(RATINGS)}")
+        for name, entry in self.ratings.items():
+            if len(entry) != 3 or not float(entry[1]) < float(entry[2]):
+                raise ConfigurationError(
+                    f"the rating {name} is {entry!r}", value=entry, remedy="Give (column, lowest, highest)"
+                )
+
+    def check(self, columns: Iterable[str], where: str, *more: str) -> None:
+        """Refuse names of columns, these or `more`, that a table does not have.
+
+        Raises:
+            CorpusError: With the columns there are.
+        """
+        there = [str(name) for name in columns]
+        asked = [self.stimulus, self.label, self.emotion, self.valence_class, *more]
+        asked += [str(entry[0]) for entry in self.ratings.values()]
+        if missing := [name for name in asked if _is_named(name) and name not in there]:
+            raise CorpusError(
+                f"there is no column {missing[0]!r}",
+                path=where,
+                value=missing,
+                remedy=f"Name one of {', '.join(there)}" if there else "The table has no columns: name none",
+            )
+
+    def read(self, row: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """Fields of an `AdaptedTrial` that a row tells.
+
+        Raises:
+            CorpusError: If a rating lies off its scale.
+        """
+        return {
+            "stimulus": text_in(row, self.stimulus),
+            "label": text_in(row, self.label),
+            "emotion": text_in(row, self.emotion) or None,
+            "valence_class": text_in(row, self.valence_class) or None,
+            "ratings": {name: _rating(row, entry, where) for name, entry in self.ratings.items()},
+        }
+
+
+def text_in(row: Mapping[str, Any], column: str) -> str:
+    """What stands in a column, as text; empty where it says nothing, or no column is named."""
+    return as_text(row.get(column)) if _is_named(column) else ""
+
+
+def as_text(value: Any) -> str:
+    """A value as text: a whole number without a decimal point, and nothing for what is not known."""
+    if isinstance(value, float | np.floating):
+        value = int(value) if float(value).is_integer() else value
+    text = str(value).strip()
+    return "" if text.lower() in _NOTHING else text
+
+
+def _is_named(column: str) -> bool:
+    return column not in ("", NO_COLUMN)
+
+
+def _rating(row: Mapping[str, Any], entry: Sequence[Any], where: str) -> float:
+    column, low, high = str(entry[0]), float(entry[1]), float(entry[2])
+    text = as_text(row.get(column))
+    if not text:
+        return float("nan")
+    try:
+        value = (float(text) - low) / (high - low)
+    except ValueError:
+        value = float("nan")
+    if not 0 <= value <= 1:
+        raise CorpusError(
+            f"{column} is {text!r}, not from {low:g} to {high:g}",
+            path=where,
+            value=text,
+            remedy="Correct the scale in ratings=, or the table",
+        )
+    return value

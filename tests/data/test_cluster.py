@@ -1,0 +1,139 @@
+"""Preparation by the workers of a cluster: the same bytes, whatever happens to a worker."""
+
+import hashlib
+import importlib
+import inspect
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from mdjpt_hf.cli import app
+from mdjpt_hf.data.cluster import Cluster, _versions, call_in_same_versions
+from mdjpt_hf.data.prepare import prepare
+from mdjpt_hf.errors import ConfigurationError, CorpusError
+
+MORTAL = '''
+import signal
+from pathlib import Path
+from data_of_toys import ToyCorpus
+
+
+class Mortal(ToyCorpus):
+    """Reading one of its subjects ends the process that does it, as often as there are lives."""
+
+    def __init__(self, lives, **more):
+        super().__init__(**more)
+        self.lives = Path(lives)
+
+    def read_unit(self, unit, report):
+        left = sorted(self.lives.iterdir()) if unit == "s1" else []
+        if left:
+            left[0].unlink()
+            signal.raise_signal(signal.SIGKILL)
+        yield from super().read_unit(unit, report)
+'''
+
+
+@pytest.fixture
+def mortal(tmp_path, monkeypatch, toy_corpus):
+    """A corpus in modules of their own, which workers can import."""
+    place = tmp_path / "modules"
+    place.mkdir()
+    (place / "data_of_toys.py").write_text(Path(inspect.getfile(toy_corpus)).read_text())
+    (place / "data_of_the_dying.py").write_text(MORTAL)
+    monkeypatch.syspath_prepend(str(place))
+    yield importlib.import_module("data_of_the_dying").Mortal
+    for name in ("data_of_toys", "data_of_the_dying"):
+        sys.modules.pop(name, None)
+
+
+def lives(folder: Path, count: int) -> Path:
+    folder.mkdir()
+    for number in range(count):
+        (folder / str(number)).touch()
+    return folder
+
+
+@pytest.fixture
+def dask(mortal):
+    """Two workers of one thread each; started after what they have to import stands on the path."""
+    distributed = pytest.importorskip("distributed", reason="needs the extra [dask]")
+    with distributed.LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        yield cluster
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_dask_gives_the_bytes_of_one_process_though_a_worker_is_killed(tmp_path, mortal, dask):
+    shown = {(f"s{number}", 1): ["clip0", "clip1"] for number in range(5)}
+    alone = prepare(mortal(lives(tmp_path / "none", 0), shown=shown), tmp_path / "alone", progress=False).folder
+    corpus = mortal(lives(tmp_path / "one", 1), shown=shown)
+    there = Cluster("dask", dask.scheduler_address)
+    spread = prepare(corpus, tmp_path / "spread", progress=False, cluster=there).folder
+    assert not list((tmp_path / "one").iterdir())  # a worker was killed
+    assert hashes(spread) == hashes(alone)
+    fatal = mortal(lives(tmp_path / "many", 50), shown=shown)
+    with pytest.raises(CorpusError, match="read unit 's1' died"):
+        prepare(fatal, tmp_path / "fatal", progress=False, cluster=there)
+    assert not (tmp_path / "fatal").exists()
+    report = prepare(fatal, tmp_path / "fatal", progress=False, cluster=there, skip_bad=True).report
+    assert list(report["skipped"]) == ["s1"] and report["datasets"]["toy"]["subjects"] == 4
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_the_command_sends_subjects_to_dask(tmp_path, dask, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = ["data", "prepare", "simulated", "--only", "sim-14", "--out"]
+    done = CliRunner().invoke(app, [*command, "spread", "--backend", "dask", "--scheduler", dask.scheduler_address])
+    assert done.exit_code == 0, done.output
+    assert CliRunner().invoke(app, [*command, "alone"]).exit_code == 0
+    assert hashes(tmp_path / "spread") == hashes(tmp_path / "alone")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_workers_of_several_threads_are_refused(tmp_path, mortal):
+    distributed = pytest.importorskip("distributed", reason="needs the extra [dask]")
+    with (
+        distributed.LocalCluster(1, threads_per_worker=2, processes=True, dashboard_address=None) as cluster,
+        pytest.raises(ConfigurationError, match="up to 2 threads each.*--nthreads 1"),
+    ):
+        there = Cluster("dask", cluster.scheduler_address)
+        prepare(mortal(lives(tmp_path / "none", 0)), tmp_path / "out", progress=False, cluster=there)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_ray_gives_the_same_bytes(tmp_path, mortal):
+    ray = pytest.importorskip("ray", reason="needs the extra [ray]")
+    shown = {(f"s{number}", 1): ["clip0"] for number in range(3)}
+    corpus = mortal(lives(tmp_path / "none", 0), shown=shown)
+    alone = prepare(corpus, tmp_path / "alone", progress=False).folder
+    paths = {"PYTHONPATH": str(tmp_path / "modules")}
+    with ray.init(num_cpus=2, include_dashboard=False, runtime_env={"env_vars": paths}, log_to_driver=False) as context:
+        spread = prepare(
+            corpus, tmp_path / "spread", progress=False, cluster=Cluster("ray", context.address_info["address"])
+        )
+    assert hashes(spread.folder) == hashes(alone)
+
+
+def test_a_worker_with_other_libraries_is_refused():
+    with pytest.raises(ConfigurationError, match="has numpy .*, not 1.0.*in the environment"):
+        call_in_same_versions({**_versions(), "numpy": "1.0"}, print)
+    assert call_in_same_versions(_versions(), max, 1, 2) == 2
+
+
+def test_what_cannot_be_reached_is_told(tmp_path, toy_corpus):
+    with pytest.raises(ConfigurationError, match="no backend 'slurm'.*dask or ray"):
+        Cluster("slurm")
+    pytest.importorskip("distributed", reason="needs the extra [dask]")
+    with pytest.raises(ConfigurationError, match="address of its scheduler"):
+        Cluster("dask")
+    with pytest.raises(ConfigurationError, match="dask cannot be reached at no-such-scheme"):
+        prepare(toy_corpus(), tmp_path / "out", progress=False, cluster=Cluster("dask", "no-such-scheme://x:1"))
