@@ -40,8 +40,7 @@ def braindecode_subjects(
             whose a recording is.
     """
     parts: dict[str, list[tuple[str, Any]]] = {}
-    found = list(getattr(dataset, "datasets", [dataset]))
-    for number, part in enumerate(found):
+    for number, part in enumerate(_parts(dataset)):
         where = f"recording {number}"
         description = _described(part, where)
         columns.check(_columns_of(part, description), where, subject)
@@ -56,6 +55,15 @@ def braindecode_subjects(
             )
         parts.setdefault(who, []).append((where, part))
     return {who: partial(_of_parts, own, columns, session, unit) for who, own in parts.items()}
+
+
+def _parts(dataset: Any) -> Iterator[Any]:
+    """The recordings in a data set; one that was made lazily holds data sets of them."""
+    if not hasattr(dataset, "datasets"):
+        yield dataset
+        return
+    for part in dataset.datasets:
+        yield from _parts(part)
 
 
 def _described(part: Any, where: str) -> dict[str, Any]:
@@ -123,6 +131,7 @@ def _of_raw(part: Any, where: str, description: dict[str, Any], columns: TrialCo
 
 def _of_epochs(part: Any, where: str, description: dict[str, Any], columns: TrialColumns, unit: str | None):
     """Windows without their recording: trials are put together from them."""
+    part.windows.drop_bad(verbose="error")  # those that MNE would drop as it reads them
     recording = read_raw(part.windows, unit)
     windows = [recording.signal[:, stretch.start : stretch.stop] for stretch in recording.stretches]
     signals, trials, position = [], [], 0
@@ -141,7 +150,7 @@ def _of_epochs(part: Any, where: str, description: dict[str, Any], columns: Tria
 
 def _trials(part: Any) -> list[list[dict[str, Any]]]:
     """Rows of the metadata, those of each trial together; windows of a trial are numbered from 0."""
-    metadata = part.metadata
+    metadata = part.windows.metadata if hasattr(part, "windows") else part.metadata
     if hasattr(metadata, "to_dict"):
         rows = metadata.to_dict("records")
     else:  # braindecode's own lazy table, which gives single rows only

@@ -146,6 +146,22 @@ def test_trials_that_lack_windows_are_left_out():
     assert [(row["subject"], row["trial"]) for row in rows] == [("1", 0), ("2", 0), ("2", 1), ("2", 2)]
 
 
+def test_windows_that_mne_drops_as_it_reads_them_do_not_move_the_others():
+    data = recordings()
+    loud = data.datasets[0].raw.get_data()
+    loud[0, 14 * RATE : 15 * RATE] *= 50  # in the second trial
+    data.datasets[0].raw._data[:] = loud
+    made = windows(data, use_mne_epochs=True, reject={"eeg": 3e-4}, drop_bad_windows=False, preload=False)
+    rows = from_braindecode(made, name="m", preprocessing="none")
+    assert [(row["subject"], row["label_name"]) for row in rows][:2] == [("1", "joy"), ("1", "joy")]
+    assert len(rows) == 5
+
+
+def test_a_data_set_of_data_sets(by_files):
+    whole = datasets.BaseConcatDataset([windows(recordings())], lazy=True)
+    assert signals(from_braindecode(whole, name="mine")) == signals(by_files)
+
+
 def test_other_things_are_refused():
     with pytest.raises(CorpusError, match="is no recording of braindecode"):
         from_braindecode([1, 2], name="m")
