@@ -13,6 +13,7 @@ that a headset has.
 # Two recordings of a minute, as any loader of braindecode gives them: who it is stands in the description, what was
 # shown in the annotations.
 
+import matplotlib.pyplot as plt
 import mne
 import numpy as np
 import pandas as pd
@@ -58,3 +59,15 @@ if BaseConcatDataset is not None:
     found = embed(small.encoder(), corpus)
     print(found.features.shape)
     print(found.windows.groupby(["subject", "label_name"]).size())
+
+# %%
+# A row is a window, in the order of the trials. Features of noise differ, and mean nothing.
+
+if BaseConcatDataset is not None:
+    spread = (found.features - found.features.mean(0)) / found.features.std(0)
+    figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
+    axes.imshow(spread, aspect="auto", interpolation="none", cmap="RdBu_r", vmin=-3, vmax=3)
+    firsts = found.windows.groupby(["subject", "label_name"], sort=False).head(1)
+    axes.set_yticks(firsts.index, firsts["subject"] + ", " + firsts["label_name"])
+    axes.set(xlabel="feature (z)")
+    plt.show()
