@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mdjpt_hf.data_scripts.rating_scales import on_scale
 from mdjpt_hf.errors import ConfigurationError, CorpusError
 from mdjpt_hf.schema import RATINGS
 
@@ -88,19 +89,5 @@ def _is_named(column: str) -> bool:
 
 
 def _rating(row: Mapping[str, Any], entry: Sequence[Any], where: str) -> float:
-    column, low, high = str(entry[0]), float(entry[1]), float(entry[2])
-    text = as_text(row.get(column))
-    if not text:
-        return float("nan")
-    try:
-        value = (float(text) - low) / (high - low)
-    except ValueError:
-        value = float("nan")
-    if not 0 <= value <= 1:
-        raise CorpusError(
-            f"{column} is {text!r}, not from {low:g} to {high:g}",
-            path=where,
-            value=text,
-            remedy="Correct the scale in ratings=, or the table",
-        )
-    return value
+    text = as_text(row.get(str(entry[0])))
+    return on_scale(text, entry, where, "Correct the scale in ratings=, or the table") if text else float("nan")

@@ -34,9 +34,9 @@ def torcheeg_subjects(
     sampling_rate: float,
     unit: str,
     columns: TrialColumns,
-    subject: str = "subject_id",
-    session: str = "",
-    trial: str = "trial_id",
+    subject: str,
+    session: str,
+    trial: str,
 ) -> dict[str, Reader]:
     """Readers of the subjects in a folder that torcheeg prepared.
 

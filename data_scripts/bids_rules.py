@@ -11,6 +11,7 @@ import yaml
 
 from mdjpt_hf.data_scripts.bids_presets import ALIASES, OWN_READERS, RULES
 from mdjpt_hf.data_scripts.own_recordings import first_overlap
+from mdjpt_hf.data_scripts.rating_scales import on_scale
 from mdjpt_hf.errors import ConfigurationError, CorpusError
 from mdjpt_hf.schema import RATINGS
 
@@ -304,19 +305,7 @@ def rating(line: Mapping[str, str], entry: Sequence[Any], path: Path, number: in
     Raises:
         CorpusError: If it lies off the scale.
     """
-    column, low, high = str(entry[0]), float(entry[1]), float(entry[2])
-    text = line.get(column, "")
+    text = line.get(str(entry[0]), "")
     if text.lower() in _NOTHING:
         return float("nan")
-    try:
-        value = (float(text) - low) / (high - low)
-    except (ValueError, ZeroDivisionError):
-        value = float("nan")
-    if not 0 <= value <= 1:
-        raise CorpusError(
-            f"line {number + 2}: {column} is {text!r}, not from {low:g} to {high:g}",
-            path=path,
-            value=text,
-            remedy="Correct the scale in the rules, or the table",
-        )
-    return value
+    return on_scale(text, entry, path, "Correct the scale in the rules, or the table", f"line {number + 2}: ")

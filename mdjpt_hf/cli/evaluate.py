@@ -5,18 +5,15 @@ from typing import Annotated, Any
 
 import typer
 
+from mdjpt_hf.cli.settings import LabelledData
+
 
 def evaluate(
     models: Annotated[
         list[str],
         typer.Argument(help="Folders or Hub ids; random; de (differential entropy); braindecode:NAME[@WEIGHTS]."),
     ],
-    data: Annotated[
-        list[str],
-        typer.Option(
-            help="A labelled corpus: prepared or Parquet folder, user/corpus, or stream: before it; repeatable."
-        ),
-    ],
+    data: LabelledData,
     out: Annotated[Path, typer.Option(help="The folder to make; MODEL/evaluation puts results on the model's card.")],
     protocol: Annotated[
         list[str] | None,

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mdjpt_hf.cli.settings import LabelledData
 from mdjpt_hf.runtime.importing import collection_paused
 
 
@@ -66,12 +67,7 @@ def pretrain(
 
 def finetune(
     model: Annotated[str, typer.Argument(help="Folder or Hub id of a pre-trained encoder.")],
-    data: Annotated[
-        list[str],
-        typer.Option(
-            help="A labelled corpus: prepared or Parquet folder, user/corpus, or stream: before it; repeatable."
-        ),
-    ],
+    data: LabelledData,
     out: Annotated[Path, typer.Option(help="The folder to make.")],
     target: Annotated[
         str, typer.Option(help="label (the corpus's own), emotion, valence_class, clip_valence or ratings.")

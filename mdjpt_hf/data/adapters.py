@@ -158,12 +158,12 @@ def from_braindecode(
     name: str,
     subject: str = "subject",
     session: str = "session",
+    unit: str | None = None,
     stimulus: str = "",
     label: str = TARGET,
     emotion: str = "",
     valence_class: str = "",
     ratings: Scales | None = None,
-    unit: str | None = None,
     **preparation: Unpack[Preparation],
 ) -> Dataset:
     """A data set of braindecode, as rows of `mdjpt_hf.schema.TRIAL_FEATURES`.

@@ -217,10 +217,11 @@ def _told_as_ours(name: str) -> Iterator[None]:
     try:
         yield
     except (nemar.NemarError, httpx.HTTPError, OSError) as error:
+        reason = str(error).rstrip(". ")
         raise CorpusError(
-            f"cannot be downloaded ({str(error).rstrip('. ')}); what was finished before is kept",
+            f"cannot be downloaded ({reason}); what was finished before is kept",
             path=name,
-            value=str(error),
+            value=reason,
             remedy="Check the connection and run the same command again, which goes on from here",
         ) from error
 

@@ -134,19 +134,12 @@ def _pinned(place: str) -> str:
 
 def _not_found(name: str, error: Exception) -> CorpusError:
     reason = (str(error) or type(error).__name__).splitlines()[0]
+    problem = "is neither a folder here nor a dataset that the Hub gives"
+    remedy = "Check the spelling and the connection; for a private or gated one log in with `hf auth login`"
     if getattr(error, "errno", None) == errno.ENOSPC:
-        return CorpusError(
-            f"cannot be downloaded: {reason}",
-            path=name,
-            value=name,
-            remedy=f"Make room in the Hub's cache (HF_HOME), or leave it on the Hub: {PREFIX}{name}",
-        )
-    return CorpusError(
-        f"is neither a folder here nor a dataset that the Hub gives: {reason}",
-        path=name,
-        value=name,
-        remedy="Check the spelling and the connection; for a private or gated one log in with `hf auth login`",
-    )
+        problem = "cannot be downloaded"
+        remedy = f"Make room in the Hub's cache (HF_HOME), or leave it on the Hub: {PREFIX}{name}"
+    return CorpusError(f"{problem}: {reason}", path=name, value=name, remedy=remedy)
 
 
 def _downloaded(name: str) -> Path:

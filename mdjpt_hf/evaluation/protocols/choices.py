@@ -103,12 +103,12 @@ class Protocol:
     smoothing: str = "none"
     stimulus_disjoint: bool = True
     exclude: str = "stimulus"
+    shared_stimuli: str = REFUSED
     head: str = "ridge"
     neighbours: int = 10
     stride_seconds: float = 0.0
     validation: float = 0.25
     windows_per_class: int = 0
-    shared_stimuli: str = REFUSED
 
     def __post_init__(self) -> None:
         for choice, known in CHOICES.items():
