@@ -29,6 +29,13 @@ def token_conv(tokens: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -
     return kernel.apply(tokens, weight.to(tokens.dtype), bias.to(tokens.dtype))
 
 
+def linear(values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """`F.linear`; in an exported graph over rows, since runtimes add a bias within a product of matrices alone."""
+    if not (torch.compiler.is_compiling() and is_exporting()):
+        return F.linear(values, weight, bias)
+    return F.linear(values.flatten(0, -2), weight, bias).unflatten(0, values.shape[:-1])
+
+
 def linear_attention(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, num_heads: int, eps: float
 ) -> torch.Tensor:

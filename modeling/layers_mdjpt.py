@@ -25,7 +25,7 @@ from .block_gradient_mdjpt import BlockParameters, BlockSettings, gated_block
 from .chunks_mdjpt import KeptActivations, apply_in_chunks, chunk_length, fill_chunks
 from .compatibility_mdjpt import GradientCheckpointingLayer, activation_memory_budget, is_exporting
 from .configuration_mdjpt import MDJPTConfig
-from .kernels_mdjpt import group_z_score, linear_attention, token_conv
+from .kernels_mdjpt import group_z_score, linear, linear_attention, token_conv
 
 #: Share of its activations that compiled code keeps for the gradient: it holds matrix products and computes what lies
 #: between them again, in the cache, which takes less time than bringing it from memory, and half the memory.
@@ -107,12 +107,13 @@ class LinearAttention(nn.Module):
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """`(sequences, tokens, hidden)` -> the same shape; every head attends to all tokens."""
-        if torch.compiler.is_compiling():  # compiled graphs do not place gradients as three products need them
+        size = tokens.shape[-1]
+        if torch.compiler.is_compiling() and not is_exporting():  # compilers do not place gradients as three need them
             query, key, value = self.qkv(tokens).chunk(3, dim=-1)
         else:
             # Three products instead of one: each part lies densely in memory, which everything behind it needs.
-            parts = zip(self.qkv.weight.chunk(3), self.qkv.bias.chunk(3), strict=True)
-            query, key, value = (F.linear(tokens, weight, bias) for weight, bias in parts)
+            parts = (slice(start, start + size) for start in range(0, 3 * size, size))
+            query, key, value = (linear(tokens, self.qkv.weight[part], self.qkv.bias[part]) for part in parts)
         return self.out_proj(linear_attention(query, key, value, self.num_heads, self.eps))
 
 

@@ -11,6 +11,7 @@ from torch import nn
 from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedModel
 
 from mdjpt_hf.errors import ConfigurationError, MDJPTError
+from mdjpt_hf.modeling.kernels_mdjpt import linear
 from mdjpt_hf.runtime.writing import whole_file, writable
 from mdjpt_hf.version import __version__
 
@@ -23,6 +24,23 @@ _TRIED = ((1, 5.0), (3, 2.0), (2, 10.0))
 def shortest_samples(config: Any) -> int:
     """Of a window that a network takes: a second, or a patch."""
     return max(config.sampling_rate, getattr(config, "patch_length", 1), getattr(config, "token_samples", 1))
+
+
+class _OverRows(nn.Linear):
+    """A linear layer as [`linear`] computes it in exported graphs."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return linear(input, self.weight, self.bias)
+
+
+def _over_rows(model: nn.Module) -> None:
+    """Have all linear layers of a model computed over rows; weights stay where they are."""
+    for parent in list(model.modules()):
+        for name, layer in parent.named_children():
+            if type(layer) is nn.Linear:
+                rows = _OverRows(layer.in_features, layer.out_features, layer.bias is not None, device="meta")
+                rows.weight, rows.bias = layer.weight, layer.bias
+                setattr(parent, name, rows)
 
 
 class _OneOutput(nn.Module):
@@ -75,6 +93,7 @@ def export_onnx(name: str, path: Path, trust_remote_code: bool = False, whole_re
     dynamic = {0: torch.export.Dim("batch"), 2: torch.export.Dim("samples")}
     whole_recording = whole_recording and getattr(config, "group_mode", "window") == "recording"
     network = _OneOutput(model, output, whole_recording).eval()
+    _over_rows(network)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own, about itself and about torchvision
         program = torch.onnx.export(
