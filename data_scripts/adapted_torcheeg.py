@@ -51,6 +51,7 @@ def torcheeg_subjects(
         UnitError: If the unit is unknown.
     """
     microvolts_per(unit)
+    rate = float(check_rate(sampling_rate))
     records = sorted(folder.glob("_record_*"), key=lambda path: (len(path.name), path.name))
     if not records:
         raise CorpusError(
@@ -62,7 +63,7 @@ def torcheeg_subjects(
             people.setdefault(text_in(line, subject), {}).setdefault(record, []).append(line)
     if any((record / "eeg" / "data.mdb").is_file() for record in records):
         require("lmdb", "torcheeg", "a folder that torcheeg prepared")
-    shared = (list(ch_names), float(sampling_rate), unit)
+    shared = (list(ch_names), rate, unit)
     return {who: partial(_of_person, own, shared, columns, session, trial) for who, own in people.items()}
 
 
@@ -101,7 +102,7 @@ def _of_person(
             signals.append((np.asarray(signal[selection.indices], np.float64) * microvolts_per(unit)).astype("f4"))
             told = columns.read(chunks[0], str(record / "info.csv"))
             trials.append(AdaptedTrial(0.0, signal.shape[1] / rate, problem=problem, **told))
-        recording, placed = laid_apart(signals, trials, selection, check_rate(rate), (), unit)
+        recording, placed = laid_apart(signals, trials, selection, rate, (), unit)
         yield AdaptedRecording(where, when, without_marked_gaps(recording), placed)
 
 

@@ -56,10 +56,12 @@ def check_label_source(label_source: str) -> None:
 
 
 def session_numbers(labels: Collection[str]) -> dict[str, int]:
-    """Number of every session of a subject, given their labels: the label itself if all are whole numbers, no two the
-    same; else the place among them from 1. 0 for no label."""
+    """Number of every session of a subject, given their labels: the label itself if all are whole numbers that the
+    schema holds, no two the same; else the place among them from 1. 0 for no label."""
     ordered = sorted(set(labels))
-    if all(label.isdigit() for label in ordered) and len(set(map(int, ordered))) == len(ordered):
+    if all(label.isdecimal() and int(label) < 2**31 for label in ordered) and len(set(map(int, ordered))) == len(
+        ordered
+    ):
         return {label: int(label) for label in ordered}
     return {label: ordered.index(label) + (ordered[0] != "") for label in ordered}
 
@@ -73,7 +75,7 @@ class Presentation:
 
     def next(self, session: int, stimulus: str) -> tuple[int, str]:
         """Position in the session of the trial that comes next, and what its stimulus is called: one that is shown
-        again is another one."""
+        again is another one. Trials that are left out were shown as well."""
         position = self._shown[session]
         self._shown[session] += 1
         self._seen[session, stimulus] += 1
