@@ -389,8 +389,8 @@ def _class_names(where: str, labels: Sequence[int], names: Sequence[str], told: 
             raise CorpusError(
                 f"{where}: class {label} is called {name!r}, and class {other} {another!r}",
                 value=pairs,
-                remedy="Give every class one number and one name: what was numbered apart, by two calls of an adapter or "
-                "in two tables, is to be prepared together",
+                remedy="Give every class one number and one name: what was numbered apart, by two calls of an adapter "
+                "or in two tables, is to be prepared together",
             )
     known = dict(pairs)
     free = {number: name for number, name in enumerate(told) if name not in known.values()}
