@@ -92,6 +92,37 @@ def test_an_index_is_made_where_there_is_none_or_one_of_other_files(parquet, tmp
     assert len(open_corpora([f"stream:{fewer}"])[0]) == len(wanted) - 1
 
 
+def test_an_index_of_other_shards_of_the_same_sizes_is_found_out_at_the_first_reading(parquet):
+    """Trials of equal length have files of equal size: a shard in another's place would be read under its name."""
+    sizes: dict[int, list] = {}
+    for path in sorted((parquet / "data").iterdir()):
+        sizes.setdefault(path.stat().st_size, []).append(path)
+    first, second = max(sizes.values(), key=len)[:2]
+    one, other = first.read_bytes(), second.read_bytes()
+    first.write_bytes(other), second.write_bytes(one)
+    (found,) = open_corpora([f"stream:{parquet}"])
+    with pytest.raises(CorpusError, match="where the index of trials says"):
+        [found.signal(index) for index in range(len(found))]
+    (parquet / INDEX_FILE).unlink()
+    (found,), (wanted,) = open_corpora([f"stream:{parquet}"]), open_corpora([parquet])
+    assert (found.stimulus == wanted.stimulus).all()
+    assert all(np.array_equal(found.signal(index), wanted.signal(index)) for index in range(len(wanted)))
+
+
+@pytest.mark.parametrize("factor", [1.5, -1])
+def test_other_signals_of_the_same_size_are_other_data(prepared, tmp_path, factor):
+    rows, prints = load_from_disk(str(prepared())).data.table, []
+    for name, by in (("one", 1), ("other", factor)):
+        column = rows.column("signal").combine_chunks()
+        values = pa.array(column.values.to_numpy() * np.float32(by))
+        changed = pa.LargeListArray.from_arrays(column.offsets, values)
+        (tmp_path / name).mkdir()
+        table = rows.set_column(rows.column_names.index("signal"), rows.schema.field("signal"), changed)
+        pq.write_table(table, tmp_path / name / "all.parquet", compression="NONE", use_dictionary=False)
+        prints.append(open_corpora([f"stream:{tmp_path / name}"])[0].fingerprint)
+    assert prints[0] != prints[1]
+
+
 def test_rows_of_others_in_large_groups_are_read_as_well(prepared, tmp_path):
     folder = prepared()
     (wanted,) = open_corpora([folder])
