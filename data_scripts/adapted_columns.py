@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from mdjpt_hf.errors import ConfigurationError, CorpusError
-from mdjpt_hf.schema import RATINGS
+from mdjpt_hf.data_scripts.own_recordings import check_scales
+from mdjpt_hf.errors import CorpusError
 
 _NOTHING = ("", "n/a", "na", "nan", "none", "null", "<na>", "nat")
 #: In the place of a column: there is none.
@@ -30,13 +30,7 @@ class TrialColumns:
     ratings: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if unknown := sorted(set(self.ratings) - set(RATINGS)):
-            raise ConfigurationError(f"there are no ratings {unknown}", value=unknown, remedy=f"Use {list(RATINGS)}")
-        for name, entry in self.ratings.items():
-            if len(entry) != 3 or not float(entry[1]) < float(entry[2]):
-                raise ConfigurationError(
-                    f"the rating {name} is {entry!r}", value=entry, remedy="Give (column, lowest, highest)"
-                )
+        check_scales(self.ratings)
 
     def check(self, columns: Iterable[str], where: str, *more: str) -> None:
         """Refuse names of columns, these or `more`, that a table does not have.
