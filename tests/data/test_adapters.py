@@ -331,6 +331,24 @@ def test_trials_that_lack_chunks_are_left_out(tmp_path):
     ]
 
 
+def test_a_trial_that_lacks_its_first_chunk_is_left_out(tmp_path):
+    """Its second chunk would be taken for the first, and paired with what others saw seconds before."""
+    rows = from_torcheeg(torcheeg_folder(tmp_path / "io", store="pickle", drop=(4,)), **GIVEN)
+    assert [row["stimulus"] for row in rows] == ["0", "2", "0", "2"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("start_at", ""), ("start_at", "nan"), ("end_at", "x"), ("end_at", "inf"), ("trial_id", "")]
+)
+def test_a_line_that_does_not_say_which_chunk_it_is_is_named(tmp_path, column, value):
+    folder = torcheeg_folder(tmp_path / "io", store="pickle")
+    table = pd.read_csv(folder / "_record_1" / "info.csv", dtype=str)
+    table.loc[2, column] = value
+    table.to_csv(folder / "_record_1" / "info.csv", index=False)
+    with pytest.raises(CorpusError, match=f"info.csv: chunk s02.dat_2 .*{column}"):
+        from_torcheeg(folder, **GIVEN)
+
+
 class Marker:
     """Asks to make a file when it is unpickled by whoever trusts it."""
 
