@@ -149,6 +149,12 @@ def from_epochs(
     columns = TrialColumns(stimulus, label, emotion, valence_class, ratings or {})
     if isinstance(epochs, Mapping):
         people = {as_text(who): list(own) if isinstance(own, list | tuple) else [own] for who, own in epochs.items()}
+        if len(people) < len(epochs):
+            raise CorpusError(
+                f"two subjects of {list(epochs)} are called the same",
+                value=list(epochs),
+                remedy="Give each a name of its own",
+            )
     else:
         sets = list(epochs) if isinstance(epochs, list | tuple) else [epochs]
         people = {str(number): [own] for number, own in enumerate(sets, 1)}

@@ -241,6 +241,11 @@ def test_stimuli_that_other_corpora_show_have_their_name():
     assert open_corpora([rows])[0].stimulus_set == "tsinghua-28"
 
 
+def test_two_people_of_one_name_are_refused_and_not_one_of_them_lost():
+    with pytest.raises(CorpusError, match="called the same"):
+        from_epochs({1: epochs_of(1), "1": epochs_of(2)}, name="mine")
+
+
 def test_epochs_that_share_samples_are_refused():
     raw = mne.io.RawArray(np.hstack(trials_in_volts(1)), mne.create_info(NAMES, RATE, "eeg"), verbose="error")
     sliding = mne.make_fixed_length_epochs(raw, 8, overlap=4, verbose="error")
