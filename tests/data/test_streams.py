@@ -109,6 +109,19 @@ def test_an_index_of_other_shards_of_the_same_sizes_is_found_out_at_the_first_re
     assert all(np.array_equal(found.signal(index), wanted.signal(index)) for index in range(len(wanted)))
 
 
+def test_what_rows_of_others_do_not_say_is_no_contradiction(prepared, tmp_path):
+    """Statistics of a column leave out what is null, which the index fills in."""
+    rows = load_from_disk(str(prepared())).data.table
+    for name in ("label", "label_name", "trial"):
+        column = rows.column(name).to_pylist()
+        kept = pa.array([None if number % 2 else value for number, value in enumerate(column)])
+        rows = rows.set_column(rows.column_names.index(name), name, kept)
+    (tmp_path / "theirs").mkdir()
+    pq.write_table(rows, tmp_path / "theirs" / "all.parquet", row_group_size=4)
+    (found,) = open_corpora([f"stream:{tmp_path / 'theirs'}"])
+    assert found.label[1] == -1 and all(np.isfinite(found.signal(index)).all() for index in range(len(found)))
+
+
 @pytest.mark.parametrize("factor", [1.5, -1])
 def test_other_signals_of_the_same_size_are_other_data(prepared, tmp_path, factor):
     rows, prints = load_from_disk(str(prepared())).data.table, []
