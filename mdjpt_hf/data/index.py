@@ -56,8 +56,8 @@ def index_of(sizes: Mapping[str, int], opened: Callable[[str], BinaryIO], finger
         CorpusError: If a file cannot be read, or rows are not of the schema.
     """
     parts = [_part(name, opened) for name in sizes]
-    if not parts:
-        raise CorpusError("holds no rows", path="", value=0, remedy=REMEDY)
+    if not any(len(table) for table, _ in parts):
+        raise CorpusError("hold no rows", path=", ".join(list(sizes)[:3]), value=0, remedy=REMEDY)
     rows = pa.concat_tables([table for table, _ in parts]).combine_chunks()
     told = {"sizes": dict(sizes), "extremes": [extremes for _, extremes in parts]}
     own = hashlib.sha256(_as_bytes(rows, told)).hexdigest()[:16]

@@ -122,6 +122,35 @@ def test_what_rows_of_others_do_not_say_is_no_contradiction(prepared, tmp_path):
     assert found.label[1] == -1 and all(np.isfinite(found.signal(index)).all() for index in range(len(found)))
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        *[("emotion", 99, "emotion is 99"), ("valence_class", -2, "valence_class is -2"), ("label", -5, "label is -5")],
+        *[
+            ("valence", 7.0, "valence is 7"),
+            ("liking", -0.5, "liking is -0.5"),
+            ("ch_names", ["Cz"] * 5, "of one name"),
+        ],
+    ],
+)
+def test_what_no_trial_can_have_is_refused_in_every_way_to_hold_rows(prepared, tmp_path, column, value, told):
+    rows = load_from_disk(str(prepared())).data.table
+    field = rows.schema.field(column)
+    changed = rows.set_column(rows.column_names.index(column), field, pa.array([value] * len(rows), field.type))
+    (tmp_path / "theirs").mkdir()
+    pq.write_table(changed, tmp_path / "theirs" / "all.parquet")
+    for source in (f"stream:{tmp_path / 'theirs'}", tmp_path / "theirs"):
+        with pytest.raises(CorpusError, match=told):
+            open_corpora([source])
+
+
+def test_files_without_a_row_are_no_corpus(prepared, tmp_path):
+    (tmp_path / "theirs").mkdir()
+    pq.write_table(load_from_disk(str(prepared())).data.table.slice(0, 0), tmp_path / "theirs" / "all.parquet")
+    with pytest.raises(CorpusError, match="hold no rows"):
+        open_corpora([f"stream:{tmp_path / 'theirs'}"])
+
+
 @pytest.mark.parametrize("factor", [1.5, -1])
 def test_other_signals_of_the_same_size_are_other_data(prepared, tmp_path, factor):
     rows, prints = load_from_disk(str(prepared())).data.table, []
