@@ -89,6 +89,7 @@ class AdaptedCorpus(CorpusBuilder):
         name: Value of the `dataset` column.
         preprocessing: Preset of `mdjpt_hf.preprocessing`, applied before trials are cut.
         label_source: Whether labels say what was shown or what was felt.
+        stimulus_set: Name of the stimuli, where other corpora show the same ones under the same ids.
         about: Fields of `CorpusFacts` for what is not the user's own.
 
     Raises:
@@ -103,6 +104,7 @@ class AdaptedCorpus(CorpusBuilder):
         name: str,
         preprocessing: str = "basic",
         label_source: LabelSource = "stimulus",
+        stimulus_set: str = "",
         about: Mapping[str, Any] | None = None,
     ):
         super().__init__(preprocessing)
@@ -115,7 +117,7 @@ class AdaptedCorpus(CorpusBuilder):
                 remedy="Give recordings of at least one person, and a name=",
             )
         self.subjects, self.name, self.label_source = dict(subjects), name, label_source
-        self.about = dict(about or {})
+        self.stimulus_set, self.about = stimulus_set, dict(about or {})
         self._known = _survey(self.subjects)
 
     @property
@@ -136,6 +138,7 @@ class AdaptedCorpus(CorpusBuilder):
                 label_source=self.label_source if known.labels else "none",
                 label_names=known.labels,
                 rating_scale=f"{', '.join(rated)} in [0, 1], as rescaled by their owner" if rated else "",
+                stimulus_set=self.stimulus_set,
                 unaligned="" if known.stimuli else UNKNOWN_STIMULI,
                 **told,
             )
@@ -159,6 +162,7 @@ class AdaptedCorpus(CorpusBuilder):
             "name": self.name,
             "label_source": self.label_source,
             "preprocessing": preset_settings(self.preprocessing),
+            **({"stimulus_set": self.stimulus_set} if self.stimulus_set else {}),
         }
 
     def read_unit(self, unit: str, report: UnitReport) -> Iterator[Trial]:
@@ -172,6 +176,8 @@ class AdaptedCorpus(CorpusBuilder):
         for part in sorted(self.subjects[unit](), key=lambda part: numbers[part.session]):
             recording, session = part.recording, numbers[part.session]
             if all(trial.problem for trial in part.trials):
+                for trial in part.trials:
+                    shown.next(session, trial.stimulus)
                 report.rejected += [f"{part.where}: trial {k} {trial.problem}" for k, trial in enumerate(part.trials)]
                 continue
             report.signatures[f"{unit}: {part.where}"] = signature(recording)
@@ -179,12 +185,12 @@ class AdaptedCorpus(CorpusBuilder):
             notes = [*part.notes, *recording.notes, *recording.selection.notes(), *prepared.notes]
             add_notes(report, part.where, notes)
             for number, trial in enumerate(part.trials):
+                position, stimulus = shown.next(session, trial.stimulus)
                 span = prepared.span(trial.onset, trial.duration)
                 beyond = "lies outside the recording" if span.beyond else ""
                 if problem := trial.problem or beyond or problem_of(span, prepared):
                     report.rejected.append(f"{part.where}: trial {number} {problem}")
                     continue
-                position, stimulus = shown.next(session, trial.stimulus)
                 yield Trial(
                     dataset=self.name,
                     subject=unit,

@@ -41,6 +41,7 @@ def array_subjects(
         CorpusError: If an array has another shape.
     """
     microvolts_per(unit)
+    rate = float(check_rate(sampling_rate))
     for number, signal in enumerate(signals):
         kind = np.asarray(signal).dtype.kind
         if kind not in "fiu":
@@ -55,7 +56,7 @@ def array_subjects(
                 value=np.shape(signal),
                 remedy="Give arrays (channels, samples), and a name for each channel",
             )
-    shared = (list(ch_names), float(sampling_rate), unit, list(bads))
+    shared = (list(ch_names), rate, unit, list(bads))
     groups: dict[str, dict[str, list[int]]] = {}
     for number, (subject, session) in enumerate(zip(subjects, sessions, strict=True)):
         groups.setdefault(subject, {}).setdefault(session, []).append(number)
@@ -80,7 +81,7 @@ def _of_arrays(
         marks = [
             AdaptedTrial(0.0, signal.shape[1] / rate, **trial) for signal, (_, trial) in zip(kept, trials, strict=True)
         ]
-        recording, placed = laid_apart(kept, marks, selection, check_rate(rate), marked, unit)
+        recording, placed = laid_apart(kept, marks, selection, rate, marked, unit)
         yield AdaptedRecording(f"session {session or '0'}", session, without_marked_gaps(recording), placed)
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from mdjpt_hf.data_scripts.own_recordings import check_scales
 from mdjpt_hf.data_scripts.rating_scales import on_scale
-from mdjpt_hf.errors import ConfigurationError, CorpusError
-from mdjpt_hf.schema import RATINGS
+from mdjpt_hf.errors import CorpusError
 
 _NOTHING = ("", "n/a", "na", "nan", "none", "null", "<na>", "nat")
 #: In the place of a column: there is none.
@@ -31,13 +31,7 @@ class TrialColumns:
     ratings: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if unknown := sorted(set(self.ratings) - set(RATINGS)):
-            raise ConfigurationError(f"there are no ratings {unknown}", value=unknown, remedy=f"Use {list(RATINGS)}")
-        for name, entry in self.ratings.items():
-            if len(entry) != 3 or not float(entry[1]) < float(entry[2]):
-                raise ConfigurationError(
-                    f"the rating {name} is {entry!r}", value=entry, remedy="Give (column, lowest, highest)"
-                )
+        check_scales(self.ratings)
 
     def check(self, columns: Iterable[str], where: str, *more: str) -> None:
         """Refuse names of columns, these or `more`, that a table does not have.
@@ -78,10 +72,45 @@ def text_in(row: Mapping[str, Any], column: str) -> str:
 
 def as_text(value: Any) -> str:
     """A value as text: a whole number without a decimal point, and nothing for what is not known."""
+    if isinstance(value, bytes):  # texts of HDF5 and MATLAB files
+        value = value.decode(errors="replace")
+    elif hasattr(value, "item") and not isinstance(value, np.generic):  # a tensor or an array of no dimensions
+        value = value.item()
     if isinstance(value, float | np.floating):
         value = int(value) if float(value).is_integer() else value
     text = str(value).strip()
     return "" if text.lower() in _NOTHING else text
+
+
+def one_each(value: Any, count: int, what: str) -> list[Any]:
+    """A value for every trial, where one was given for all or for each.
+
+    Raises:
+        CorpusError: If they are not as many, or nothing that stands in an order: a set, a generator, a table.
+    """
+    if value is None or isinstance(value, str | bytes):
+        return [value] * count
+    ordered = isinstance(value, Sequence) or (hasattr(value, "__array__") and np.ndim(value) == 1)
+    if np.ndim(value) == 0 and not isinstance(value, Iterable):
+        return [value] * count
+    items = list(value) if ordered else []
+    if not ordered or any(np.ndim(item) or isinstance(item, Iterable) and not _is_single(item) for item in items):
+        raise CorpusError(
+            f"{what} is a {type(value).__name__} of which nobody can say what belongs to which trial",
+            value=type(value).__name__,
+            remedy="Give one value for all trials, or a list or array (trials,) with one for each",
+        )
+    if len(items) != count:
+        raise CorpusError(
+            f"{len(items)} values of {what} for {count} trials",
+            value=len(items),
+            remedy="Give one value for all trials, or one for each",
+        )
+    return items
+
+
+def _is_single(item: Any) -> bool:
+    return isinstance(item, str | bytes) or (hasattr(item, "__array__") and np.ndim(item) == 0)
 
 
 def _is_named(column: str) -> bool:

@@ -7,8 +7,10 @@ Only folders are read: torcheeg itself need not be installed.
 """
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,7 @@ def torcheeg_subjects(
         UnitError: If the unit is unknown.
     """
     microvolts_per(unit)
+    rate = float(check_rate(sampling_rate))
     records = sorted(folder.glob("_record_*"), key=lambda path: (len(path.name), path.name))
     if not records:
         raise CorpusError(
@@ -62,7 +65,7 @@ def torcheeg_subjects(
             people.setdefault(text_in(line, subject), {}).setdefault(record, []).append(line)
     if any((record / "eeg" / "data.mdb").is_file() for record in records):
         require("lmdb", "torcheeg", "a folder that torcheeg prepared")
-    shared = (list(ch_names), float(sampling_rate), unit)
+    shared = (list(ch_names), rate, unit)
     return {who: partial(_of_person, own, shared, columns, session, trial) for who, own in people.items()}
 
 
@@ -86,27 +89,56 @@ def _of_person(
 ) -> Iterator[AdaptedRecording]:
     ch_names, rate, unit = shared
     selection = select_channels(ch_names)
-    sessions: dict[str, list[tuple[Path, list[_Line]]]] = {}
+    sessions: dict[str, list[tuple[Path, list[_Line], int]]] = {}
     for record, lines in records.items():
         grouped: dict[tuple[str, str], list[_Line]] = {}
         for line in lines:
+            if trial and not text_in(line, trial):
+                raise CorpusError(
+                    f"chunk {line['clip_id']} says nothing in the column {trial}",
+                    path=record / "info.csv",
+                    value=line[trial],
+                    remedy="Name the column that numbers trials with trial=",
+                )
             grouped.setdefault((text_in(line, session), text_in(line, trial)), []).append(line)
+        begin = _begin(list(grouped.values()), record)
         for (when, _), chunks in grouped.items():
-            sessions.setdefault(when, []).append((record, chunks))
+            sessions.setdefault(when, []).append((record, chunks, begin))
     for when, own in sessions.items():
         where = f"{next(iter(records)).parent.name}, session {when or '0'}"
         signals, trials = [], []
-        for record, chunks in own:
-            signal, problem = _trial(record, chunks, len(ch_names))
+        for record, chunks, begin in own:
+            signal, problem = _trial(record, chunks, len(ch_names), begin)
             signals.append((np.asarray(signal[selection.indices], np.float64) * microvolts_per(unit)).astype("f4"))
             told = columns.read(chunks[0], str(record / "info.csv"))
             trials.append(AdaptedTrial(0.0, signal.shape[1] / rate, problem=problem, **told))
-        recording, placed = laid_apart(signals, trials, selection, check_rate(rate), (), unit)
+        recording, placed = laid_apart(signals, trials, selection, rate, (), unit)
         yield AdaptedRecording(where, when, without_marked_gaps(recording), placed)
 
 
-def _trial(record: Path, chunks: Sequence[_Line], channels: int) -> tuple[np.ndarray, str]:
-    """The signal of a trial, and why it cannot be used."""
+def _begin(trials: Sequence[Sequence[_Line]], record: Path) -> int:
+    """The sample at which trials of a record begin at the latest: as most do, where each counts from its own zero."""
+    spans = [[_sample(chunk, end, record) for chunk in chunks for end in ("start_at", "end_at")] for chunks in trials]
+    times = sorted((min(span), max(span)) for span in spans)
+    if not any(following[0] < one[1] for one, following in pairwise(times)):
+        return times[-1][0]  # one after the other, on the clock of the recording
+    return Counter(start for start, _ in times).most_common(1)[0][0]
+
+
+def _sample(chunk: _Line, column: str, record: Path) -> int:
+    try:
+        return int(float(chunk[column]))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise CorpusError(
+            f"chunk {chunk['clip_id']} has {column} {chunk[column]!r}",
+            path=record / "info.csv",
+            value=chunk[column],
+            remedy="Make the folder again",
+        ) from error
+
+
+def _trial(record: Path, chunks: Sequence[_Line], channels: int, begin: int) -> tuple[np.ndarray, str]:
+    """The signal of a trial, and why it cannot be used; its first chunk begins at sample `begin` at the latest."""
     keys = [chunk["clip_id"] for chunk in chunks]
     store = record / "eeg" / "data.mdb"
     if store.is_file():
@@ -114,11 +146,14 @@ def _trial(record: Path, chunks: Sequence[_Line], channels: int) -> tuple[np.nda
     else:
         values = [load_pickle(record / "eeg" / Path(key).name) for key in keys]
     pieces = [_checked(value, chunk, channels, record) for value, chunk in zip(values, chunks, strict=True)]
-    return joined([int(float(chunk["start_at"])) for chunk in chunks], pieces, str(record))
+    starts = [_sample(chunk, "start_at", record) for chunk in chunks]
+    signal, problem = joined(starts, pieces, str(record))
+    late = "lacks its first chunks: its moments would be taken for earlier ones" if min(starts) > begin else ""
+    return signal, problem or late
 
 
 def _checked(value: Any, chunk: _Line, channels: int, record: Path) -> np.ndarray:
-    length = int(float(chunk["end_at"])) - int(float(chunk["start_at"]))
+    length = _sample(chunk, "end_at", record) - _sample(chunk, "start_at", record)
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu" or value.shape != (channels, length):
         shape = getattr(value, "shape", type(value).__name__)
         raise CorpusError(

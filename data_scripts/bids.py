@@ -199,12 +199,12 @@ class BIDS(OwnCorpus):
             self._check_times(path, prepared.end)
             add_notes(report, name, [*notes, *recording.notes, *recording.selection.notes(), *more, *prepared.notes])
             for trial in self.trials[path]:
+                position, stimulus = shown.next(session, trial.stimulus)
                 span = prepared.span(trial.onset, trial.duration)
                 problem = "lies outside the recording" if span.beyond else problem_of(span, prepared)
                 if problem:
                     report.rejected.append(f"{name}: the trial of line {trial.line} {problem}")
                     continue
-                position, stimulus = shown.next(session, trial.stimulus)
                 if stimulus != trial.stimulus:
                     report.notes.append(f"{name}: {trial.stimulus!r} is shown again, and called {stimulus!r}")
                 yield self._trial(unit, session, position, stimulus, trial, prepared, span)

@@ -46,6 +46,7 @@ def with_behaviour(
     for number, line in enumerate(lines):
         found = re.fullmatch(rules.behaviour_pattern, line[rules.behaviour]) if rules.behaviour_pattern else None
         shown = found.group(1) if found else line[rules.behaviour]
+        shown = rules.stimuli.get(shown, shown)  # as trials are called
         rated[shown].append({name: rating(line, entry, table, number) for name, entry in rules.ratings.items()})
     shows = Counter(trial.stimulus for trial in trials)
     matched = [

@@ -10,10 +10,9 @@ from typing import Any
 import yaml
 
 from mdjpt_hf.data_scripts.bids_presets import ALIASES, OWN_READERS, RULES
-from mdjpt_hf.data_scripts.own_recordings import first_overlap
+from mdjpt_hf.data_scripts.own_recordings import check_scales, first_overlap
 from mdjpt_hf.data_scripts.rating_scales import on_scale
 from mdjpt_hf.errors import ConfigurationError, CorpusError
-from mdjpt_hf.schema import RATINGS
 
 #: Columns that are tried, in this order, where rules name none.
 _STIMULUS = ("stim_file", "stimulus", "stim_id", "stimulus_id", "clip", "video", "film", "trial_type", "value")
@@ -70,10 +69,34 @@ class BIDSRules:
             raise ConfigurationError(
                 f"onset_unit is {self.onset_unit!r}", value=self.onset_unit, remedy=f"Use one of {', '.join(_UNITS)}"
             )
-        if unknown := sorted(set(self.ratings) - set(RATINGS)):
-            raise ConfigurationError(f"there are no ratings {unknown}", value=unknown, remedy=f"Use {list(RATINGS)}")
-        if not 0 <= self.duration < float("inf"):
+        check_scales(self.ratings)
+        if not isinstance(self.duration, int | float) or not 0 <= self.duration < float("inf"):
             raise ConfigurationError(f"duration is {self.duration}", value=self.duration, remedy="Give seconds")
+        if not isinstance(self.keep, Mapping):
+            raise ConfigurationError(
+                f"keep is {self.keep!r}", value=self.keep, remedy="Give columns, each with a regular expression"
+            )
+        for name in ("until", "named_by", *_GROUPED):
+            _check_expression(getattr(self, name), name)
+        for column, expression in self.keep.items():
+            _check_expression(expression, f"keep of {column}")
+
+
+#: Expressions whose first group is what is meant.
+_GROUPED = ("pattern", "behaviour_pattern")
+
+
+def _check_expression(expression: Any, name: str) -> None:
+    try:
+        groups = re.compile(expression).groups
+    except (re.error, TypeError) as error:
+        raise ConfigurationError(
+            f"{name} is {expression!r}: {error}", value=expression, remedy="Give a regular expression"
+        ) from error
+    if name in _GROUPED and expression and not groups:
+        raise ConfigurationError(
+            f"{name} is {expression!r}, which has no group", value=expression, remedy="Put what is meant in parentheses"
+        )
 
 
 @dataclass(frozen=True)
@@ -118,9 +141,22 @@ def read_rules(path: str | Path | None, **given: Any) -> BIDSRules:
     if not isinstance(content, dict) or set(content) - known:
         odd = sorted(set(content) - known) if isinstance(content, dict) else type(content).__name__
         raise ConfigurationError(f"rules have no {odd}", path=path, value=odd, remedy=f"Use {', '.join(sorted(known))}")
-    for name in {"labels", "stimuli"} & set(content):  # YAML reads 1 as a number, and a table holds text
-        content[name] = {str(key): str(value) for key, value in _mapping(content[name], name, path).items()}
+    content = {name: _as_text(value, name, path) for name, value in content.items()}
     return BIDSRules(**{**content, **{name: value for name, value in given.items() if value}})
+
+
+_TEXTS = tuple(entry.name for entry in fields(BIDSRules) if entry.type is str)
+
+
+def _as_text(value: Any, name: str, path: Any) -> Any:
+    """A setting of a file: YAML reads 1 as a number, and a table holds text."""
+    if name in ("labels", "stimuli", "keep"):
+        return {str(key): str(entry) for key, entry in _mapping(value, name, path).items()}
+    if name not in _TEXTS:
+        return value
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ConfigurationError(f"{name} is {value!r}", path=path, value=value, remedy="Give a text")
+    return str(value)
 
 
 def _mapping(value: Any, name: str, path: Any) -> Mapping[Any, Any]:

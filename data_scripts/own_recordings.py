@@ -1,18 +1,19 @@
 """What readers of own files share: a recording is cleaned and checked, its trials are looked at, notes are kept."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from mdjpt_hf.data_scripts.base import CorpusBuilder, UnitReport
-from mdjpt_hf.errors import CorpusError, MontageError, located
+from mdjpt_hf.errors import ConfigurationError, CorpusError, MontageError, located
 from mdjpt_hf.modeling.coverage_mdjpt import check_coverage
 from mdjpt_hf.modeling.raw_mdjpt import Recording
 from mdjpt_hf.modeling.signal_mdjpt import microvolts_per
 from mdjpt_hf.modeling.stretches_mdjpt import Span
 from mdjpt_hf.preprocessing import Preprocessed, check_preset, preprocess
+from mdjpt_hf.schema import RATINGS
 
 #: Whether labels say what the stimulus was meant to evoke or what the subject reported.
 LabelSource = Literal["stimulus", "self-report"]
@@ -55,11 +56,37 @@ def check_label_source(label_source: str) -> None:
         )
 
 
+def check_scales(ratings: Any) -> None:
+    """Refuse ratings that are none, and scales that do not go up.
+
+    Args:
+        ratings: Of `RATINGS` -> `(column, lowest, highest)` of the instrument.
+
+    Raises:
+        ConfigurationError: With the entry.
+    """
+    if not isinstance(ratings, Mapping) or (unknown := [name for name in ratings if name not in RATINGS]):
+        found = unknown if isinstance(ratings, Mapping) else ratings
+        raise ConfigurationError(f"there are no ratings {found}", value=found, remedy=f"Use {list(RATINGS)}")
+    for name, entry in ratings.items():
+        try:
+            _, low, high = entry
+            goes_up = not isinstance(entry, str) and float(low) < float(high)
+        except (TypeError, ValueError):
+            goes_up = False
+        if not goes_up:
+            raise ConfigurationError(
+                f"the rating {name} is {entry!r}", value=entry, remedy="Give (column, lowest, highest)"
+            )
+
+
 def session_numbers(labels: Collection[str]) -> dict[str, int]:
-    """Number of every session of a subject, given their labels: the label itself if all are whole numbers, no two the
-    same; else the place among them from 1. 0 for no label."""
+    """Number of every session of a subject, given their labels: the label itself if all are whole numbers that the
+    schema holds, no two the same; else the place among them from 1. 0 for no label."""
     ordered = sorted(set(labels))
-    if all(label.isdigit() for label in ordered) and len(set(map(int, ordered))) == len(ordered):
+    if all(label.isdecimal() and int(label) < 2**31 for label in ordered) and len(set(map(int, ordered))) == len(
+        ordered
+    ):
         return {label: int(label) for label in ordered}
     return {label: ordered.index(label) + (ordered[0] != "") for label in ordered}
 
@@ -73,7 +100,7 @@ class Presentation:
 
     def next(self, session: int, stimulus: str) -> tuple[int, str]:
         """Position in the session of the trial that comes next, and what its stimulus is called: one that is shown
-        again is another one."""
+        again is another one. Trials that are left out were shown as well."""
         position = self._shown[session]
         self._shown[session] += 1
         self._seen[session, stimulus] += 1

@@ -31,8 +31,8 @@ _LANDMARKS = {
 }
 #: Coordinate systems of BIDS 1.10, in lower case -> whether x is right and y front (RAS), or x front and y left (ALS).
 _AXES = {
-    **dict.fromkeys(("captrak", "elektaneuromag", "neuromag"), "RAS"),
-    **dict.fromkeys(("ctf", "4dbti", "kityokogawa", "chietiitab", "eeglab", "eeglab-hj"), "ALS"),
+    **dict.fromkeys(("captrak", "elektaneuromag", "neuromagelektamegin", "neuromag", "chietiitab"), "RAS"),
+    **dict.fromkeys(("ctf", "4dbti", "kityokogawa", "eeglab", "eeglab-hj"), "ALS"),
 }
 
 
@@ -66,18 +66,19 @@ def nearest_places(
 
     Args:
         positions: Sensor -> x, y, z in any unit.
-        landmarks: `NAS`, `LPA` and `RPA` in the same frame; looked at where there are no axes.
+        landmarks: `NAS`, `LPA` and `RPA` in the same frame; they say what is front where there are no axes, and must
+            not contradict those that there are.
         axes: `RAS` or `ALS`, where they are known.
 
     Raises:
-        MontageError: If nothing says which way is front, the positions do not lie on a head, or more than a quarter of
-            them are farther than 20 mm from every place.
+        MontageError: If nothing says which way is front, or two things say it otherwise; the positions do not lie on a
+            head; or more than a quarter of them are farther than 20 mm from every place.
     """
     places = {name: place for name, place in ELECTRODES.items() if name not in REFERENCES}
     sensors = list(positions)
     if axes in ("RAS", "ALS"):
-        own = np.array([positions[name] for name in sensors], float)
-        own = own if axes == "RAS" else np.column_stack([-own[:, 1], own[:, 0], own[:, 2]])
+        _check_landmarks(landmarks, axes)
+        own = _right_front_up(np.array([positions[name] for name in sensors], float), axes)
         standard = np.array(list(places.values()))
     elif {"NAS", "LPA", "RPA"} <= landmarks.keys():
         own = _in_head(np.array([positions[name] for name in sensors], float), landmarks)
@@ -106,6 +107,24 @@ def nearest_places(
         )
     names = {sensor: found[sensor][0] if sensor in found else "" for sensor in sensors}
     return Places(names, tuple(distance for _, distance in found.values()))
+
+
+def _right_front_up(points: np.ndarray, axes: str) -> np.ndarray:
+    return points if axes == "RAS" else np.column_stack([-points[:, 1], points[:, 0], points[:, 2]])
+
+
+def _check_landmarks(landmarks: Mapping[str, Sequence[float]], axes: str) -> None:
+    """Refuse axes that lead from the left ear to elsewhere than the right one, or away from the nose."""
+    if not {"NAS", "LPA", "RPA"} <= landmarks.keys():
+        return
+    nasion, left, right = _right_front_up(np.array([landmarks[name] for name in ("NAS", "LPA", "RPA")], float), axes)
+    across, ahead = right - left, nasion - (left + right) / 2
+    if across[0] < np.abs(across[1:]).max() or ahead[1] < np.abs(ahead[0]):
+        raise MontageError(
+            f"the coordinate system says {axes}, and the landmarks lie otherwise",
+            value={name: list(place) for name, place in landmarks.items()},
+            remedy="Correct EEGCoordinateSystem or AnatomicalLandmarkCoordinates in coordsystem.json",
+        )
 
 
 def places_of_montage(montage: str) -> Places:
@@ -141,7 +160,10 @@ def places_of_tables(electrodes: Sequence[Mapping[str, str]], system: Mapping[st
         return None
     told = system.get("AnatomicalLandmarkCoordinates") or {}
     landmarks = {name: place for name, place in told.items() if isinstance(place, list) and len(place) == 3}
-    axes = _AXES.get(str(system.get("EEGCoordinateSystem", "")).lower(), "")
+    called = str(system.get("EEGCoordinateSystem", "")).lower()
+    axes = _AXES.get(called, "")
+    if axes and str(system.get("AnatomicalLandmarkCoordinateSystem", "")).lower() != called:
+        landmarks = {}  # of a frame of their own
     found = nearest_places(positions, landmarks, axes)
     nowhere = {line["name"]: "" for line in electrodes if line["name"] not in positions}
     return Places({**nowhere, **found.names}, found.distances)

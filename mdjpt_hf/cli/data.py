@@ -1,6 +1,7 @@
 """The commands of `mdjpt data`: what there is, prepare, look at, check."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -47,7 +48,7 @@ def download(
         return
     run(plan, out, typer.echo)
     typer.echo(f"{out} is ready; terms and checksums are kept in {RECORD}. Then")
-    typer.echo(f"  mdjpt data prepare {plan.study.prepare} --source {out} --out FOLDER")
+    typer.echo(f"  mdjpt data prepare {plan.study.prepare} --source {quote(str(out))} --out FOLDER")
 
 
 def prepare(
@@ -141,7 +142,7 @@ def table(
     who = ", ".join(drafted.subjects[:8]) + (", ..." if len(drafted.subjects) > 8 else "")
     typer.echo(f"{out} is ready: {drafted.lines} lines of {len(drafted.subjects)} subjects ({who})")
     typer.echo("Correct it: keep the stimuli, give labels, and codes in place of people's names. Then")
-    typer.echo(f"  mdjpt data prepare recordings --table {out} --out FOLDER")
+    typer.echo(f"  mdjpt data prepare recordings --table {quote(str(out))} --out FOLDER")
 
 
 def parquet(

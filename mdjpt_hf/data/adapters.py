@@ -23,7 +23,7 @@ from mdjpt_hf.data.loading import prepared_once
 from mdjpt_hf.data_scripts.adapted import AdaptedCorpus, Reader
 from mdjpt_hf.data_scripts.adapted_arrays import EVENTS, array_subjects, epochs_subjects
 from mdjpt_hf.data_scripts.adapted_braindecode import TARGET, braindecode_subjects
-from mdjpt_hf.data_scripts.adapted_columns import TrialColumns, as_text
+from mdjpt_hf.data_scripts.adapted_columns import TrialColumns, as_text, one_each
 from mdjpt_hf.data_scripts.adapted_moabb import moabb_facts, moabb_subjects
 from mdjpt_hf.data_scripts.adapted_torcheeg import torcheeg_subjects
 from mdjpt_hf.data_scripts.own_recordings import LabelSource
@@ -40,6 +40,7 @@ class Preparation(TypedDict, total=False):
     Attributes:
         preprocessing: `none`, `basic` (default) or `paper`.
         label_source: `stimulus` (default) if labels say what was shown, `self-report` if they say what was felt.
+        stimulus_set: Name of the stimuli, where another corpus shows the same ones under the same ids.
         workers: Processes that prepare subjects side by side, for data that lies on disk.
         cache_dir: Where the rows are kept; by default in the cache of `datasets`.
         skip_bad: Leave out subjects that cannot be read.
@@ -47,6 +48,7 @@ class Preparation(TypedDict, total=False):
 
     preprocessing: str
     label_source: LabelSource
+    stimulus_set: str
     workers: int
     cache_dir: str | Path | None
     skip_bad: bool
@@ -88,9 +90,10 @@ def from_arrays(
         CorpusError: If shapes or lengths do not go together.
         MDJPTError: What the signal path raises.
     """
+    arrays = _as_arrays(signals)
     given = {"stimulus": stimulus, "label": label, "emotion": emotion, "valence_class": valence_class}
-    texts = {key: [as_text(item) for item in _each(value, len(signals), key)] for key, value in given.items()}
-    rated = {key: _each(value, len(signals), key) for key, value in (ratings or {}).items()}
+    texts = {key: [as_text(item) for item in one_each(value, len(arrays), key)] for key, value in given.items()}
+    rated = {key: one_each(value, len(arrays), key) for key, value in (ratings or {}).items()}
     if unknown := sorted(set(rated) - set(RATINGS)):
         raise ConfigurationError(f"there are no ratings {unknown}", value=unknown, remedy=f"Use {list(RATINGS)}")
     trials = [
@@ -99,13 +102,13 @@ def from_arrays(
             "label": texts["label"][k],
             "emotion": texts["emotion"][k] or None,
             "valence_class": texts["valence_class"][k] or None,
-            "ratings": {key: float(as_text(values[k]) or "nan") for key, values in rated.items()},
+            "ratings": {key: _rating(values[k], key) for key, values in rated.items()},
         }
-        for k in range(len(signals))
+        for k in range(len(arrays))
     ]
-    people = [as_text(item) for item in _each(subject, len(signals), "subject")]
-    sessions = [as_text(item) for item in _each(session, len(signals), "session")]
-    subjects = array_subjects(list(signals), ch_names, sampling_rate, unit, people, sessions, trials, bads)
+    people = [as_text(item) for item in one_each(subject, len(arrays), "subject")]
+    sessions = [as_text(item) for item in one_each(session, len(arrays), "session")]
+    subjects = array_subjects(arrays, ch_names, sampling_rate, unit, people, sessions, trials, bads)
     return _prepared(subjects, name, preparation)
 
 
@@ -146,6 +149,12 @@ def from_epochs(
     columns = TrialColumns(stimulus, label, emotion, valence_class, ratings or {})
     if isinstance(epochs, Mapping):
         people = {as_text(who): list(own) if isinstance(own, list | tuple) else [own] for who, own in epochs.items()}
+        if len(people) < len(epochs):
+            raise CorpusError(
+                f"two subjects of {list(epochs)} are called the same",
+                value=list(epochs),
+                remedy="Give each a name of its own",
+            )
     else:
         sets = list(epochs) if isinstance(epochs, list | tuple) else [epochs]
         people = {str(number): [own] for number, own in enumerate(sets, 1)}
@@ -269,17 +278,24 @@ def _prepared(
     return prepared_once(AdaptedCorpus(subjects, name, about=about, **options), name, **kept)
 
 
-def _each(value: Any, count: int, what: str) -> list[Any]:
-    """One value for every trial."""
-    if value is None or isinstance(value, str) or np.ndim(value) == 0:
-        return [value] * count
-    if len(value) != count:
+def _as_arrays(signals: Any) -> list[np.ndarray]:
+    try:
+        return [np.asarray(signal) for signal in signals]
+    except (TypeError, ValueError) as error:
         raise CorpusError(
-            f"{len(value)} values of {what} for {count} trials",
-            value=len(value),
-            remedy="Give one value for all trials, or one for each",
-        )
-    return list(value)
+            f"signals are {type(signals).__name__}, no arrays: {error}",
+            value=type(signals).__name__,
+            remedy="Give arrays (channels, samples)",
+        ) from error
+
+
+def _rating(value: Any, name: str) -> float:
+    try:
+        return float(as_text(value) or "nan")
+    except ValueError as error:
+        raise CorpusError(
+            f"a rating of {name} is {value!r}", value=value, remedy="Give numbers from 0 to 1, None where there is none"
+        ) from error
 
 
 __all__ = ["Preparation", "from_arrays", "from_braindecode", "from_epochs", "from_moabb", "from_torcheeg"]

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from datasets import Dataset, load_from_disk
 from mdjpt_hf.data.ranged import RangedSignals
 from mdjpt_hf.data.sources import prepared_folder, prepared_folders
 from mdjpt_hf.data.stimuli import stimulus_set_of
-from mdjpt_hf.data.storage import file_hash, folder_metadata
+from mdjpt_hf.data.storage import STATED_SCALES, file_hash, folder_metadata
 from mdjpt_hf.data.streams import index_in, is_index_folder, signals_of
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import channel_projection
@@ -73,6 +74,8 @@ class TrialSet:
     _mapped: "_MappedSignals | RangedSignals | None" = field(
         default=None, repr=False
     )  # shared by all that come from one opening
+    _whole: "TrialSet | None" = field(default=None, repr=False)  # what it was selected from
+    _scaled: dict[tuple[str, int], tuple[float, float]] = field(default_factory=dict, repr=False)  # shared as well
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -103,14 +106,25 @@ class TrialSet:
 
     @cached_property
     def scales(self) -> np.ndarray:
-        """`(trials, 2)`: mean and standard deviation of each trial's recording (subject and session), µV."""
-        stored = _stored_scales(self.folder, self.name)
+        """`(trials, 2)`: mean and standard deviation of each trial's recording (subject and session), µV.
+
+        The recording is all of it, however few of its trials were selected. What an info says of rows that may have
+        been changed since counts where it is so.
+        """
+        if not self._scaled:
+            self._scaled.update(_stored_scales(self.folder, self.name, "recordings"))
         keys = list(zip(self.subject.tolist(), self.session.tolist(), strict=True))
-        for subject, session in sorted(set(keys) - set(stored)):
-            members = np.flatnonzero((self.subject == subject) & (self.session == session))
-            signal = np.concatenate([self.signal(int(index)).ravel() for index in members])
-            stored[subject, session] = robust_scale(signal[None])
-        return np.array([stored[key] for key in keys])
+        if missing := sorted(set(keys) - set(self._scaled)):
+            stated = _stored_scales(self.folder, self.name, STATED_SCALES)
+            for subject, session in missing:
+                found = (self._whole or self)._scale_of(subject, session)
+                told = stated.get((subject, session), found)
+                self._scaled[subject, session] = told if np.allclose(told, found, rtol=1e-5, atol=1e-5) else found
+        return np.array([self._scaled[key] for key in keys])
+
+    def _scale_of(self, subject: str, session: int) -> tuple[float, float]:
+        members = np.flatnonzero((self.subject == subject) & (self.session == session))
+        return robust_scale(np.concatenate([self.signal(int(index)).ravel() for index in members])[None])
 
     @cached_property
     def clip_valence(self) -> np.ndarray:
@@ -164,6 +178,8 @@ class TrialSet:
             label_names=self.label_names,
             montage=self.montage,
             _mapped=self._mapped,
+            _whole=self._whole or self,
+            _scaled=self._scaled,
             **arrays,
         )
 
@@ -339,7 +355,7 @@ def _trial_set(
             value=rates.tolist(),
             remedy="Prepare it with a preset that resamples",
         )
-    names_in_rows = _names_in_rows(columns["label"].tolist(), columns.pop("label_name").tolist())
+    labels, in_rows = columns["label"].tolist(), columns.pop("label_name").tolist()
     columns["ratings"] = np.stack([columns.pop(rating) for rating in RATINGS], axis=1).astype(np.float32)
     montages: dict[tuple[str, ...], tuple[str, ...]] = {}  # one object per montage, however many trials have it
     chunks = part.column("ch_names").chunks
@@ -350,7 +366,7 @@ def _trial_set(
         rows=rows,
         sampling_rate=float(rates[0]),
         ch_names=ch_names,
-        label_names=tuple(label_names) or names_in_rows,
+        label_names=_class_names(f"dataset {name!r} in {folder}", labels, in_rows, label_names),
         montage=montage,
         _mapped=signals,
         **columns,
@@ -361,14 +377,29 @@ def _label_names(folder: Path) -> dict[str, tuple[str, ...]]:
     return {facts["name"]: tuple(facts["label_names"]) for facts in folder_metadata(folder).get("facts", [])}
 
 
-def _names_in_rows(labels: list[int], names: list[str]) -> tuple[str, ...]:
-    """Of the classes that occur, for a dataset that says nothing of its classes."""
-    known = {label: name for label, name in zip(labels, names, strict=True) if label >= 0}
-    return tuple(known.get(label, f"class {label}") for label in range(max(known, default=-1) + 1))
+def _class_names(where: str, labels: Sequence[int], names: Sequence[str], told: Sequence[str]) -> tuple[str, ...]:
+    """Names of classes by their numbers, as rows have them; of those that do not occur, as facts `told` them.
+
+    Raises:
+        CorpusError: If a number has two names in the rows, or a name two numbers.
+    """
+    pairs = sorted({(label, name) for label, name in zip(labels, names, strict=True) if label >= 0 and name})
+    for (label, name), (other, another) in combinations(pairs, 2):
+        if label == other or name == another:
+            raise CorpusError(
+                f"{where}: class {label} is called {name!r}, and class {other} {another!r}",
+                value=pairs,
+                remedy="Give every class one number and one name: what was numbered apart, by two calls of an adapter "
+                "or in two tables, is to be prepared together",
+            )
+    known = dict(pairs)
+    free = {number: name for number, name in enumerate(told) if name not in known.values()}
+    count = max([*labels, len(told) - 1], default=-1) + 1
+    return tuple(known.get(label) or free.get(label, f"class {label}") for label in range(count))
 
 
-def _stored_scales(folder: Path, name: str) -> dict[tuple[str, int], tuple[float, float]]:
-    recordings = folder_metadata(folder).get("recordings", [])
+def _stored_scales(folder: Path, name: str, entry: str) -> dict[tuple[str, int], tuple[float, float]]:
+    recordings = folder_metadata(folder).get(entry, [])
     return {
         (entry["subject"], entry["session"]): (entry["mean"], entry["std"])
         for entry in recordings

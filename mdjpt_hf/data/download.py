@@ -19,6 +19,7 @@ from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.data_scripts.studies import STUDIES, OpenStudy
 from mdjpt_hf.errors import ConfigurationError, CorpusError, require
 from mdjpt_hf.runtime.ownership import lock_beside, owned
+from mdjpt_hf.runtime.writing import writable
 
 DATA_URL = "https://data.nemar.org/"
 #: Beside the files: what was downloaded, under which terms, with every checksum.
@@ -98,14 +99,17 @@ def download(plan: DownloadPlan, out: str | Path, tell: Callable[[str], None] = 
         tell: Takes the terms, as soon as they are known and before any recording is fetched.
 
     Raises:
-        CorpusError: If the disk is too small, the connection is lost, or a file is not the one published. Files that
-            were finished stay; the same call goes on.
+        CorpusError: If the disk is too small, the connection is lost, a file is not the one published, or the folder
+            holds another study or version. Files that were finished stay; the same call goes on.
+        ConfigurationError: If the folder cannot be made.
         InUseError: If another process downloads into the same folder.
     """
     out = Path(out)
     _check_disk(plan, out)
-    out.mkdir(parents=True, exist_ok=True)
+    with writable(out):
+        out.mkdir(parents=True, exist_ok=True)
     with owned(lock_beside(out), out):
+        before = _recorded(plan, out)
         first = [file for file in plan.files if "/" not in file.path]
         _fetch(first, plan, out)
         licence = read_licence(out)
@@ -117,10 +121,32 @@ def download(plan: DownloadPlan, out: str | Path, tell: Callable[[str], None] = 
             "version": plan.version,
             "licence": licence,
             "terms": plan.study.terms,
-            "subjects": list(plan.subjects),
-            "files": {file.path: _published(file) for file in plan.files},
+            "subjects": sorted({*before.get("subjects", []), *plan.subjects}),
+            "files": before.get("files", {}) | {file.path: _published(file) for file in plan.files},
         }
         write_json(out / RECORD, content)
+
+
+def _recorded(plan: DownloadPlan, out: Path) -> dict[str, Any]:
+    """What an earlier download of the same study left on record; empty where there was none.
+
+    Raises:
+        CorpusError: If it is of another study, or people of another version would stand beside those of this one.
+    """
+    try:
+        record = dict(json.loads((out / RECORD).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+    others = set(record.get("subjects", [])) - set(plan.subjects)
+    was, now = ((record.get("study"), record.get("version")), (plan.study.nemar, plan.version))
+    if was[0] != now[0] or (others and was != now):
+        raise CorpusError(
+            f"holds {was[0]} in version {was[1]}, and {now[0]} in version {now[1]} is asked for",
+            path=out,
+            value=was,
+            remedy="Choose another --out, or ask for all subjects that are there",
+        )
+    return record
 
 
 def read_licence(folder: Path) -> str:

@@ -56,14 +56,16 @@ def index_of(sizes: Mapping[str, int], opened: Callable[[str], BinaryIO], finger
         CorpusError: If a file cannot be read, or rows are not of the schema.
     """
     parts = [_part(name, opened) for name in sizes]
-    if not parts:
-        raise CorpusError("holds no rows", path="", value=0, remedy=REMEDY)
-    rows = pa.concat_tables(parts).combine_chunks()
-    own = hashlib.sha256(_as_bytes(rows, {"sizes": dict(sizes)})).hexdigest()[:16]
+    if not any(len(table) for table, _ in parts):
+        raise CorpusError("hold no rows", path=", ".join(list(sizes)[:3]), value=0, remedy=REMEDY)
+    rows = pa.concat_tables([table for table, _ in parts]).combine_chunks()
+    told = {"sizes": dict(sizes), "extremes": [extremes for _, extremes in parts]}
+    own = hashlib.sha256(_as_bytes(rows, told)).hexdigest()[:16]
     return TrialIndex(rows, dict(sizes), fingerprint or own, bool(fingerprint))
 
 
-def _part(name: str, opened: Callable[[str], BinaryIO]) -> pa.Table:
+def _part(name: str, opened: Callable[[str], BinaryIO]) -> tuple[pa.Table, list[str]]:
+    """The rows of a file, and the extremes of the signals of each row group, which tell other signals of its size."""
     try:
         with opened(name) as file, pq.ParquetFile(file, pre_buffer=False) as parquet:
             check_classes(parquet_features(parquet), name)
@@ -85,7 +87,17 @@ def _part(name: str, opened: Callable[[str], BinaryIO]) -> pa.Table:
     }
     for column, values in place.items():
         table = table.append_column(column, pa.array(values))
-    return table.cast(_SCHEMA)
+    return table.cast(_SCHEMA), [_extremes(group) for group in groups]
+
+
+def _signal(group: pq.RowGroupMetaData) -> pq.ColumnChunkMetaData:
+    columns = map(group.column, range(group.num_columns))
+    return next(column for column in columns if column.path_in_schema.partition(".")[0] == "signal")
+
+
+def _extremes(group: pq.RowGroupMetaData) -> str:
+    known = _signal(group).statistics
+    return f"{known.min} {known.max}" if known is not None and known.has_min_max else ""
 
 
 def _plain_values(group: pq.RowGroupMetaData) -> int:
@@ -93,11 +105,7 @@ def _plain_values(group: pq.RowGroupMetaData) -> int:
 
     Values end a page, and a page its column; whether there was but one is seen when they are first read both ways.
     """
-    column = next(
-        found
-        for found in map(group.column, range(group.num_columns))
-        if found.path_in_schema.partition(".")[0] == "signal"
-    )
+    column = _signal(group)
     plain = column.compression == "UNCOMPRESSED" and set(column.encodings) <= {"PLAIN", "RLE"}
     if group.num_rows != 1 or not plain or column.physical_type != "FLOAT":
         return -1

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
@@ -26,6 +27,11 @@ KEPT_BYTES = 2**30
 PAUSES: tuple[float, ...] = (1.0, 5.0, 20.0)
 #: What file systems say of a file that changes with it.
 _STATE = ("size", "mtime", "etag", "ETag", "LastModified", "blob_id")
+
+
+#: What the index says of a trial and the file as well, in its last bytes.
+_COMPARED = ["dataset", "subject", "session", "trial", "stimulus", "n_samples", "label", "label_name", "emotion"]
+_COMPARED += ["valence_class", "preprocessing"]
 
 
 class KeptGroups:
@@ -128,6 +134,10 @@ class RangedSignals:
         self._group, self._row = (rows.column(name).to_numpy() for name in ("row_group", "row"))
         self._samples, self._rate = (rows.column(name).to_numpy() for name in ("n_samples", "sampling_rate"))
         self._offset = rows.column("offset").to_numpy()
+        self._told = rows.select(_COMPARED)
+        self._rows_of: dict[tuple[str, int], list[int]] = {}
+        for row, place in enumerate(zip(self._file, self._group.tolist(), strict=True)):
+            self._rows_of.setdefault(place, []).append(row)
         self._as_they_lie: set[int] = set()  # rows whose floats in the file are those of the column
 
     def view(self, row: int, num_channels: int) -> np.ndarray:
@@ -161,6 +171,8 @@ class RangedSignals:
         for pause in (*pauses, None):
             try:
                 return self._read_once(file, group)
+            except CorpusError:
+                raise
             except Exception as error:  # each file system has others for a connection that breaks
                 if pause is None:
                     raise CorpusError(
@@ -173,11 +185,33 @@ class RangedSignals:
             self.files.forget()
         raise AssertionError("the last try returns or raises")
 
+    def _compare(self, file: str, group: int, metadata: pq.RowGroupMetaData) -> None:
+        """Refuse a row group that holds other trials than the index says, by what its file tells of its columns.
+
+        Raises:
+            CorpusError: If a shard was replaced and the index was not.
+        """
+        own = self._told.take(pa.array(self._rows_of[file, group]))
+        for column in map(metadata.column, range(metadata.num_columns)):
+            name, known = column.path_in_schema, column.statistics
+            if name not in _COMPARED or known is None or not known.has_min_max or known.null_count:
+                continue
+            extremes = pc.min_max(own[name]).as_py()
+            if (extremes["min"], extremes["max"]) != (known.min, known.max):
+                raise CorpusError(
+                    f"holds {name} {known.min!r} where the index of trials says {extremes['min']!r}",
+                    path=f"{self.files.url}/{file}",
+                    value=known.min,
+                    remedy="Shards were changed, their index was not: delete trials.arrow, it is made again from them",
+                )
+
     def _read_once(self, file: str, group: int) -> tuple[np.ndarray, np.ndarray]:
         with (
             self.files.opened(file) as source,
             pq.ParquetFile(source, pre_buffer=False, page_checksum_verification=True) as parquet,
         ):
+            if self.checked:  # else the index was made of these files
+                self._compare(file, group, parquet.metadata.row_group(group))
             column = parquet.read_row_group(group, columns=["signal"], use_threads=False).column("signal")
         column = column.cast(pa.large_list(pa.float32())).combine_chunks()
         chunk = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column

@@ -11,7 +11,7 @@ from datasets import Features
 
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.signal_mdjpt import check_amplitude
-from mdjpt_hf.schema import RATINGS, TRIAL_FEATURES
+from mdjpt_hf.schema import EMOTIONS, RATINGS, TRIAL_FEATURES, VALENCE_CLASSES
 
 #: In place of what a row does not say.
 _UNKNOWN: dict[str, Any] = {"label": -1, "label_name": "", "emotion": -1, "valence_class": -1, "trial": -1} | {
@@ -78,9 +78,36 @@ def typed_rows(table: pa.Table, where: str, names: Collection[str] = _WITHOUT_SI
         raise CorpusError(f"says nothing in the columns {empty}", path=where, value=empty, remedy=REMEDY)
     schema = TRIAL_FEATURES.arrow_schema if len(names) == len(TRIAL_FEATURES) else schema_of(names)
     try:
-        return table.cast(schema)
+        table = table.cast(schema)
     except (pa.ArrowException, ValueError) as error:
         raise CorpusError(f"is of other types: {error}", path=where, value=str(table.schema), remedy=REMEDY) from error
+    _check_range(table, where)
+    return table
+
+
+#: Lowest and highest value of columns that have such; NaN is none.
+_RANGES: dict[str, tuple[float, float]] = {
+    "label": (-1, 2**31),
+    "emotion": (-1, len(EMOTIONS) - 1),
+    "valence_class": (-1, len(VALENCE_CLASSES) - 1),
+    **dict.fromkeys(RATINGS, (0, 1)),
+}
+
+
+def _check_range(table: pa.Table, where: str) -> None:
+    """Refuse classes that have no name, ratings on the scale of an instrument, and channels of one name."""
+    for name, (low, high) in _RANGES.items():
+        values = table.column(name).to_numpy()
+        if (wrong := values[(values < low) | (values > high)]).size:
+            raise CorpusError(
+                f"{name} is {wrong[0]}, not from {low:g} to {high:g}",
+                path=where,
+                value=float(wrong[0]),
+                remedy="Rescale ratings to [0, 1], and say -1 for classes that are not known",
+            )
+    for names in {tuple(names) for names in table.column("ch_names").to_pylist()}:
+        if len(set(names)) < len(names):
+            raise CorpusError(f"has channels of one name: {list(names)}", path=where, value=names, remedy="Rename them")
 
 
 def schema_of(names: Collection[str]) -> pa.Schema:

@@ -22,7 +22,7 @@ from datasets import Dataset, IterableDataset, config
 from huggingface_hub import HfApi, snapshot_download
 
 from mdjpt_hf.data.rows import REMEDY, check_classes, checked_row, parquet_features
-from mdjpt_hf.data.storage import CORPUS_FILE, file_hash, info_metadata, write_dataset_files, write_json
+from mdjpt_hf.data.storage import CORPUS_FILE, STATED_SCALES, file_hash, info_metadata, write_dataset_files, write_json
 from mdjpt_hf.data.streams import PREFIX, index_folder, streamed_place
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.runtime.ownership import lock_beside, owned
@@ -178,6 +178,7 @@ def _rows_of(files: Sequence[Path], name: str) -> Iterator[pa.Table]:
 
 def _from_dataset(dataset: Dataset) -> Path:
     metadata = info_metadata(dataset.info.description or "")
+    metadata = {**metadata, "recordings": [], STATED_SCALES: metadata.get("recordings", [])}
     check_classes(dataset.features, "the dataset")
     rows = dataset.with_format("arrow").iter(batch_size=1)
     key = hashlib.sha256(f"{dataset._fingerprint} {dataset.info.description}".encode()).hexdigest()

@@ -21,6 +21,8 @@ from mdjpt_hf.schema import TRIAL_FEATURES, Trial
 #: What stands beside the rows: facts, options, shards with their hashes, and the scale of every recording.
 CORPUS_FILE = "corpus.json"
 REPORT_FILE = "report.json"
+#: Scales of recordings as a dataset's info has them, whose rows may have been changed since.
+STATED_SCALES = "stated_recordings"
 
 #: Settings that say how rows were made. Names and sizes of source files, which may name people, stay here.
 _PUBLIC_OPTIONS = ("preprocessing", "product", "label_source", "generator", "seed", "difficulty", "corpora", "changes")
@@ -102,12 +104,50 @@ def public_metadata(corpus: Mapping[str, Any], report: Mapping[str, Any]) -> dic
 
 
 def info_metadata(description: str) -> dict[str, Any]:
-    """What [`write_dataset_files`] put into a dataset's info, given its `description`; empty if there is nothing."""
-    try:
-        found = json.loads(description)
-    except ValueError:
+    """What [`write_dataset_files`] put into a dataset's info, given its `description`; empty if there is nothing.
+
+    `datasets` 5.2 puts the descriptions of datasets that are concatenated one after the other: they are read as one.
+    """
+    parts, rest, decoder = [], description.strip(), json.JSONDecoder()
+    while rest:
+        try:
+            found, end = decoder.raw_decode(rest)
+        except ValueError:
+            return {}
+        parts.append(found)
+        rest = rest[end:].strip()
+    if not parts or not all(isinstance(part, dict) for part in parts):
         return {}
-    return found if isinstance(found, dict) else {}
+    return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def _joined(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Metadata of several datasets as that of one: what they agree on, and what one of them alone says."""
+    facts: dict[str, dict[str, Any]] = {}
+    for entry in (entry for part in parts for entry in part.get("facts", [])):
+        facts[entry["name"]] = _one_corpus(facts.get(entry["name"], entry), entry)
+    return {
+        **_agreed(parts),
+        "facts": list(facts.values()),
+        "options": _agreed([part.get("options", {}) for part in parts]),
+        "recordings": [entry for part in parts for entry in part.get("recordings", [])],
+        "counts": _agreed([part.get("counts", {}) for part in parts]),
+    }
+
+
+def _one_corpus(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Facts of two parts of a corpus as those of one: where they differ nothing is granted, and rows name classes."""
+    careful = {"label_names": [], "redistributable": False, "licence": f"{one['licence']}; {other['licence']}"}
+    return one | careful | _agreed([one, other])
+
+
+def _agreed(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Entries of mappings without those that differ; what is empty differs from nothing."""
+    said: dict[str, list[Any]] = {}
+    for name, value in ((name, value) for part in parts for name, value in part.items()):
+        said.setdefault(name, []).append(value)
+    told = {name: [value for value in values if value not in ("", None)] or values for name, values in said.items()}
+    return {name: values[0] for name, values in told.items() if all(value == values[0] for value in values)}
 
 
 def folder_metadata(folder: Path) -> dict[str, Any]:
@@ -116,7 +156,10 @@ def folder_metadata(folder: Path) -> dict[str, Any]:
     if path.is_file():
         return json.loads(path.read_text(encoding="utf-8"))
     info = folder / "dataset_info.json"
-    return info_metadata(json.loads(info.read_text(encoding="utf-8")).get("description", "")) if info.is_file() else {}
+    if not info.is_file():
+        return {}
+    found = info_metadata(json.loads(info.read_text(encoding="utf-8")).get("description", ""))
+    return {**found, "recordings": [], STATED_SCALES: found.get("recordings", [])} if found else {}
 
 
 def write_json(path: Path, content: Any) -> None:

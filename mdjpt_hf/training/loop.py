@@ -165,6 +165,7 @@ class Pretrainer:
                     self._evaluate(0)
                 for step, batch in enumerate(self._loader(done, steps.stop), start=done + 1):
                     meter.add(*self._step_that_fits(step, batch))
+                    self._update(step)
                     self._after_step(step, meter)
                 done = steps.stop
 
@@ -231,7 +232,7 @@ class Pretrainer:
         return time.perf_counter() - started, peak_memory()
 
     def _step_that_fits(self, step: int, batch: dict[str, torch.Tensor]):
-        """A step; where memory does not suffice after all, it is made again in the next way.
+        """The gradient of a step; where memory does not suffice after all, it is made again in the next way.
 
         What was learnt before is saved first, so that a run that goes on from there changes its way at the same step.
         """
@@ -256,10 +257,19 @@ class Pretrainer:
         self._check_finite(step, output, batch)
         self.optimizer.zero_grad()
         self.accelerator.backward(output.loss)
+        return output, batch
+
+    def _update(self, step: int) -> None:
+        """Once and not again: where memory ends in the middle, some weights are new and some old."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate_at(step)
-        self.optimizer.step()
-        return output, batch
+        try:
+            self.optimizer.step()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            less = next_way(self.accelerator.unwrap_model(self.model), self.way.name)
+            raise does_not_fit(self.way.name, less) from error
 
     def _after_step(self, step: int, meter: Meter) -> None:
         config, last = self.config, step == self.config.steps

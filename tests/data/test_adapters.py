@@ -8,6 +8,7 @@ import mne
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from mdjpt_hf.data import corpus_metadata, from_arrays, from_epochs, from_torcheeg, load_corpus
 from mdjpt_hf.data.adapters import Preparation
@@ -15,10 +16,12 @@ from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.pairs import PairSampler
 from mdjpt_hf.data_scripts.adapted import joined
 from mdjpt_hf.errors import ConfigurationError, CorpusError, MDJPTError, PairingError, UnitError
+from mdjpt_hf.modeling.errors_mdjpt import SamplingRateError
 from mdjpt_hf.schema import TRIAL_FEATURES
 
 NAMES = ["Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2"]
 RATE, SECONDS = 250, 8
+FROM_ARRAYS = {"ch_names": NAMES, "sampling_rate": RATE, "unit": "V", "name": "mine", "subject": "s1"}
 CLIPS, LABELS = ["clip1", "clip2", "clip3"], ["joy", "fear", "joy"]
 
 
@@ -175,6 +178,74 @@ def test_what_does_not_go_together_is_refused():
         from_epochs([volts], name="a")
 
 
+@pytest.mark.parametrize(
+    "label",
+    [
+        (text for text in "ab"),
+        map(str, range(2)),
+        {"a", "b"},
+        {1: "a", 2: "b"},
+        {1: "a", 2: "b"}.values(),
+        np.eye(2),
+        [["a"], ["b"]],
+        [{"a"}, {"b"}],
+        pd.DataFrame({"label": ["a", "b"]}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_stands_in_no_order_is_no_value_of_each_trial(label):
+    with pytest.raises(CorpusError, match="which trial"):
+        from_arrays(trials_in_volts(1, 2), **FROM_ARRAYS, label=label)
+
+
+@pytest.mark.parametrize(
+    "label",
+    [torch.tensor([0, 1]), np.array([0.0, 1.0]), pd.Series([0, 1], index=[5, 6]), np.array([b"0", b"1"]), range(2)],
+    ids=lambda value: type(value).__name__,
+)
+def test_labels_of_any_array_are_texts(label):
+    assert from_arrays(trials_in_volts(1, 2), **FROM_ARRAYS, label=label)["label_name"] == ["0", "1"]
+
+
+def test_signals_of_any_sequence_are_taken_and_others_refused():
+    signals = trials_in_volts(1, 2)
+    rows = [
+        from_arrays(given, **FROM_ARRAYS) for given in (signals, signals.tolist(), iter(signals), torch.tensor(signals))
+    ]
+    assert all(one["signal"] == rows[0]["signal"] for one in rows)
+    with pytest.raises(CorpusError, match="no arrays"):
+        from_arrays([[[1.0, 2.0], [1.0]]], **FROM_ARRAYS)
+    with pytest.raises(CorpusError, match="'high'"):
+        from_arrays(signals, **FROM_ARRAYS, ratings={"valence": "high"})
+    for rate in (0, "fast", [250]):
+        with pytest.raises(SamplingRateError, match="sampling_rate"):
+            from_arrays(signals, **FROM_ARRAYS | {"sampling_rate": rate})
+
+
+@pytest.mark.parametrize(("labels", "numbers"), [(["²", "1"], [2, 1]), (["20211231235959", "7"], [1, 2])])
+def test_sessions_that_the_schema_holds_no_number_of_are_counted(labels, numbers):
+    rows = from_arrays(trials_in_volts(1, 2), **FROM_ARRAYS, session=labels, stimulus=labels)
+    assert dict(zip(rows["stimulus"], rows["session"], strict=True)) == dict(zip(labels, numbers, strict=True))
+
+
+def test_a_trial_that_is_left_out_was_shown_nevertheless():
+    """Else a second showing would go by the name of the first, and be paired with those of others."""
+    signals = trials_in_volts(1)
+    signals[0] = 0
+    rows = from_arrays(signals, **FROM_ARRAYS, stimulus=["clip", "clip", "other"])
+    assert list(zip(rows["trial"], rows["stimulus"], strict=True)) == [(1, "clip #2"), (2, "other")]
+
+
+def test_stimuli_that_other_corpora_show_have_their_name():
+    rows = from_arrays(trials_in_volts(1, 2), **FROM_ARRAYS, stimulus=["1", "2"], stimulus_set="tsinghua-28")
+    assert open_corpora([rows])[0].stimulus_set == "tsinghua-28"
+
+
+def test_two_people_of_one_name_are_refused_and_not_one_of_them_lost():
+    with pytest.raises(CorpusError, match="called the same"):
+        from_epochs({1: epochs_of(1), "1": epochs_of(2)}, name="mine")
+
+
 def test_epochs_that_share_samples_are_refused():
     raw = mne.io.RawArray(np.hstack(trials_in_volts(1)), mne.create_info(NAMES, RATE, "eeg"), verbose="error")
     sliding = mne.make_fixed_length_epochs(raw, 8, overlap=4, verbose="error")
@@ -263,6 +334,24 @@ def test_trials_that_lack_chunks_are_left_out(tmp_path):
     assert [(row["subject"], row["stimulus"]) for row in rows] == [
         (f"s{person:02d}.dat", clip) for person in (1, 2) for clip in ("1", "2")
     ]
+
+
+def test_a_trial_that_lacks_its_first_chunk_is_left_out(tmp_path):
+    """Its second chunk would be taken for the first, and paired with what others saw seconds before."""
+    rows = from_torcheeg(torcheeg_folder(tmp_path / "io", store="pickle", drop=(4,)), **GIVEN)
+    assert [row["stimulus"] for row in rows] == ["0", "2", "0", "2"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("start_at", ""), ("start_at", "nan"), ("end_at", "x"), ("end_at", "inf"), ("trial_id", "")]
+)
+def test_a_line_that_does_not_say_which_chunk_it_is_is_named(tmp_path, column, value):
+    folder = torcheeg_folder(tmp_path / "io", store="pickle")
+    table = pd.read_csv(folder / "_record_1" / "info.csv", dtype=str)
+    table.loc[2, column] = value
+    table.to_csv(folder / "_record_1" / "info.csv", index=False)
+    with pytest.raises(CorpusError, match=f"info.csv: chunk s02.dat_2 .*{column}"):
+        from_torcheeg(folder, **GIVEN)
 
 
 class Marker:

@@ -143,7 +143,7 @@ def test_trials_that_lack_windows_are_left_out():
     part = some.datasets[0]
     part.metadata = part.metadata.drop(index=[0, 7])  # the first of one trial, the third of another
     rows = from_braindecode(some, name="m")
-    assert [(row["subject"], row["trial"]) for row in rows] == [("1", 0), ("2", 0), ("2", 1), ("2", 2)]
+    assert [(row["subject"], row["trial"]) for row in rows] == [("1", 2), ("2", 0), ("2", 1), ("2", 2)]
 
 
 def test_windows_that_mne_drops_as_it_reads_them_do_not_move_the_others():

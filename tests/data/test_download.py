@@ -106,6 +106,30 @@ def test_what_is_there_is_not_fetched_again(archive, tmp_path):
     assert plan(archive, tmp_path / "out").missing == 0
 
 
+def test_people_who_come_later_stand_beside_the_first_on_record(archive, tmp_path):
+    out = tmp_path / "my study"
+    for who in ("sub-000", "sub-002"):
+        download(plan(archive, out, who), out, lambda line: None)
+    record = json.loads((out / RECORD).read_text())
+    assert record["subjects"] == ["sub-000", "sub-002"] and set(record["files"]) | {RECORD} == names(out)
+
+
+@pytest.mark.parametrize(("entry", "value"), [("version", "0.0.1"), ("study", "nm000001")])
+def test_another_study_or_version_does_not_get_into_the_folder(archive, tmp_path, entry, value):
+    out = tmp_path / "out"
+    download(plan(archive, out, "sub-000"), out, lambda line: None)
+    (out / RECORD).write_text(json.dumps(json.loads((out / RECORD).read_text()) | {entry: value}))
+    with pytest.raises(CorpusError, match=f"holds .*{value}"):
+        download(plan(archive, out, "sub-001"), out, lambda line: None)
+    assert not (out / "sub-001").exists()
+
+
+def test_a_place_that_is_no_folder_is_told(archive, tmp_path):
+    (tmp_path / "out").touch()
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        download(plan(archive, tmp_path / "out"), tmp_path / "out")
+
+
 def test_a_file_that_is_not_the_published_one_does_not_stay(archive, tmp_path):
     archive.wrong.add(LARGE)
     with pytest.raises(CorpusError, match="Checksum mismatch"):

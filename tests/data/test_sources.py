@@ -8,12 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from datasets import ClassLabel, Dataset, load_dataset, load_from_disk
+from datasets import ClassLabel, Dataset, concatenate_datasets, load_dataset, load_from_disk
 
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.facts import dataset_facts
 from mdjpt_hf.data.parquet import MOST_FILES, write_parquet
 from mdjpt_hf.data.sources import as_sources, names_hub_dataset, prepared_folder
+from mdjpt_hf.data.storage import info_metadata
 from mdjpt_hf.errors import CorpusError, UnitError
 from mdjpt_hf.finetuning.train import FinetuneConfig
 from mdjpt_hf.schema import TRIAL_FEATURES
@@ -180,3 +181,78 @@ def test_a_corpus_of_very_many_trials_has_no_more_files_than_the_hub_likes(prepa
     files = sorted((write_parquet(prepared(), tmp_path / "parquet") / "data").iterdir())
     assert [pq.ParquetFile(file).num_row_groups for file in files] == [3, 1] * 3  # of twelve trials, four a subject
     assert json.loads((tmp_path / "parquet" / "corpus.json").read_text())["recordings"]
+
+
+def renamed(name: str, number: int | None = None):
+    """Changes of a row's class: its name, and its number where one is given."""
+    return lambda row: {"label_name": name} | ({} if number is None else {"label": number})
+
+
+def read_as(trials) -> list[str]:
+    return [trials.label_names[label] if label >= 0 else "" for label in trials.label]
+
+
+def test_classes_have_the_names_of_the_rows_whatever_was_known_before(prepared):
+    dataset = load_from_disk(str(prepared()))
+    names = dict(enumerate(open_corpora([dataset])[0].label_names))
+    called = dataset.map(lambda row: {"label_name": f"new {row['label_name']}"})
+    moved = dataset.map(lambda row: {"label": row["label"] + 3})
+    turned = dataset.map(lambda row: {"label": len(names) - 1 - row["label"]})
+    for rows in (dataset, called, moved, turned):
+        assert read_as(open_corpora([rows])[0]) == rows["label_name"]
+
+
+def test_numbers_of_classes_that_contradict_each_other_are_refused(prepared):
+    dataset = load_from_disk(str(prepared()))
+    for change in (renamed("other"), renamed(dataset[0]["label_name"], 7)):
+        one = dataset.select([0, 1]).map(change)
+        with pytest.raises(CorpusError, match="number"):
+            open_corpora([concatenate_datasets([dataset, one])])
+
+
+def test_datasets_put_together_keep_what_was_known_of_each(prepared, tmp_path):
+    first = load_from_disk(str(prepared()))
+    facts = {**info_metadata(first.info.description)["facts"][0], "name": "second", "stimulus_set": "shared"}
+    second = first.map(lambda row: {"dataset": "second"})
+    second.info.description = json.dumps({"facts": [facts], "options": {"generator": 1}, "recordings": []})
+    both = concatenate_datasets([first, second])
+    both.save_to_disk(tmp_path / "both")
+    for source in (both, tmp_path / "both"):
+        toy, other = open_corpora([source])
+        assert (toy.stimulus_set, other.stimulus_set) == (toy.name, "shared")
+        assert toy.facts == open_corpora([first])[0].facts and other.facts == facts
+
+
+def test_of_two_halves_of_a_corpus_neither_grants_what_the_other_does_not(prepared):
+    metadata = info_metadata(load_from_disk(str(prepared())).info.description)
+    fact = metadata["facts"][0]
+    open_half, other = ({**metadata, "facts": [{**fact, **more}]} for more in HALVES)
+    (joined,) = info_metadata(f"{json.dumps(open_half)}\n\n{json.dumps(other)}")["facts"]
+    assert not joined["redistributable"] and joined["licence"] == "CC0; ask"
+    assert joined["unaligned"] == "no ids" and joined["stimulus_set"] == "shared" and joined["label_names"] == []
+
+
+HALVES = (
+    {"redistributable": True, "licence": "CC0", "label_names": ["a"], "unaligned": "no ids"},
+    {"redistributable": False, "licence": "ask", "label_names": ["b"], "unaligned": "", "stimulus_set": "shared"},
+)
+
+
+def test_signals_that_were_changed_have_a_scale_of_their_own(prepared, tmp_path):
+    dataset = load_from_disk(str(prepared()))
+    (before,) = open_corpora([dataset])
+    larger = dataset.map(lambda row: {"signal": [3 * value for value in row["signal"]]})
+    larger.save_to_disk(tmp_path / "larger")
+    for source in (larger, tmp_path / "larger"):
+        (found,) = open_corpora([source])
+        np.testing.assert_allclose(found.scales, 3 * before.scales, rtol=1e-5)
+        np.testing.assert_allclose(found.window(1, 0, 200), before.window(1, 0, 200), atol=1e-5)
+
+
+def test_a_recording_has_one_scale_however_few_of_its_trials_are_selected(prepared):
+    dataset = load_from_disk(str(prepared()))
+    dataset.info.description = ""
+    (trials,) = open_corpora([dataset])
+    few = trials.select(np.arange(len(trials)) % 3 == 0)
+    assert few.scales.tolist() == trials.scales[::3].tolist()
+    assert len(set(map(tuple, trials.scales.tolist()))) < len(trials)  # several trials a recording

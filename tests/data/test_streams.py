@@ -92,6 +92,79 @@ def test_an_index_is_made_where_there_is_none_or_one_of_other_files(parquet, tmp
     assert len(open_corpora([f"stream:{fewer}"])[0]) == len(wanted) - 1
 
 
+def test_an_index_of_other_shards_of_the_same_sizes_is_found_out_at_the_first_reading(parquet):
+    """Trials of equal length have files of equal size: a shard in another's place would be read under its name."""
+    sizes: dict[int, list] = {}
+    for path in sorted((parquet / "data").iterdir()):
+        sizes.setdefault(path.stat().st_size, []).append(path)
+    first, second = max(sizes.values(), key=len)[:2]
+    one, other = first.read_bytes(), second.read_bytes()
+    first.write_bytes(other), second.write_bytes(one)
+    (found,) = open_corpora([f"stream:{parquet}"])
+    with pytest.raises(CorpusError, match="where the index of trials says"):
+        [found.signal(index) for index in range(len(found))]
+    (parquet / INDEX_FILE).unlink()
+    (found,), (wanted,) = open_corpora([f"stream:{parquet}"]), open_corpora([parquet])
+    assert (found.stimulus == wanted.stimulus).all()
+    assert all(np.array_equal(found.signal(index), wanted.signal(index)) for index in range(len(wanted)))
+
+
+def test_what_rows_of_others_do_not_say_is_no_contradiction(prepared, tmp_path):
+    """Statistics of a column leave out what is null, which the index fills in."""
+    rows = load_from_disk(str(prepared())).data.table
+    for name in ("label", "label_name", "trial"):
+        column = rows.column(name).to_pylist()
+        kept = pa.array([None if number % 2 else value for number, value in enumerate(column)])
+        rows = rows.set_column(rows.column_names.index(name), name, kept)
+    (tmp_path / "theirs").mkdir()
+    pq.write_table(rows, tmp_path / "theirs" / "all.parquet", row_group_size=4)
+    (found,) = open_corpora([f"stream:{tmp_path / 'theirs'}"])
+    assert found.label[1] == -1 and all(np.isfinite(found.signal(index)).all() for index in range(len(found)))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        *[("emotion", 99, "emotion is 99"), ("valence_class", -2, "valence_class is -2"), ("label", -5, "label is -5")],
+        *[
+            ("valence", 7.0, "valence is 7"),
+            ("liking", -0.5, "liking is -0.5"),
+            ("ch_names", ["Cz"] * 5, "of one name"),
+        ],
+    ],
+)
+def test_what_no_trial_can_have_is_refused_in_every_way_to_hold_rows(prepared, tmp_path, column, value, told):
+    rows = load_from_disk(str(prepared())).data.table
+    field = rows.schema.field(column)
+    changed = rows.set_column(rows.column_names.index(column), field, pa.array([value] * len(rows), field.type))
+    (tmp_path / "theirs").mkdir()
+    pq.write_table(changed, tmp_path / "theirs" / "all.parquet")
+    for source in (f"stream:{tmp_path / 'theirs'}", tmp_path / "theirs"):
+        with pytest.raises(CorpusError, match=told):
+            open_corpora([source])
+
+
+def test_files_without_a_row_are_no_corpus(prepared, tmp_path):
+    (tmp_path / "theirs").mkdir()
+    pq.write_table(load_from_disk(str(prepared())).data.table.slice(0, 0), tmp_path / "theirs" / "all.parquet")
+    with pytest.raises(CorpusError, match="hold no rows"):
+        open_corpora([f"stream:{tmp_path / 'theirs'}"])
+
+
+@pytest.mark.parametrize("factor", [1.5, -1])
+def test_other_signals_of_the_same_size_are_other_data(prepared, tmp_path, factor):
+    rows, prints = load_from_disk(str(prepared())).data.table, []
+    for name, by in (("one", 1), ("other", factor)):
+        column = rows.column("signal").combine_chunks()
+        values = pa.array(column.values.to_numpy() * np.float32(by))
+        changed = pa.LargeListArray.from_arrays(column.offsets, values)
+        (tmp_path / name).mkdir()
+        table = rows.set_column(rows.column_names.index("signal"), rows.schema.field("signal"), changed)
+        pq.write_table(table, tmp_path / name / "all.parquet", compression="NONE", use_dictionary=False)
+        prints.append(open_corpora([f"stream:{tmp_path / name}"])[0].fingerprint)
+    assert prints[0] != prints[1]
+
+
 def test_rows_of_others_in_large_groups_are_read_as_well(prepared, tmp_path):
     folder = prepared()
     (wanted,) = open_corpora([folder])

@@ -10,8 +10,9 @@ from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.pairs import PairSampler
 from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.data_scripts.bids import BIDS
+from mdjpt_hf.data_scripts.bids_behaviour import with_behaviour
 from mdjpt_hf.data_scripts.bids_presets import RULES
-from mdjpt_hf.data_scripts.bids_rules import read_rules
+from mdjpt_hf.data_scripts.bids_rules import BIDSRules, BIDSTrial, read_rules
 from mdjpt_hf.errors import ConfigurationError, CorpusError, PairingError
 
 from .test_bids import NAMES, study, table, write_edf
@@ -129,3 +130,47 @@ def test_like_names_a_study(tmp_path):
     (tmp_path / "shorter.yaml").write_text("like: dens\nduration: 50")
     rules = read_rules(tmp_path / "shorter.yaml")
     assert rules.duration == 50 and rules.montage == "GSN-HydroCel-129" and NAMES
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"ratings: {{valence: {entry}}}" for entry in ("[v, 9, 1]", "[v, 1, 1]", "[v, 1]", "[v, a, b]", "v", "5")),
+        *("ratings: [valence]", "ratings: {joy: [v, 1, 9]}", "keep: clip", "keep: {trial_type: '('}", "until: '('"),
+        *(
+            "pattern: '('",
+            "pattern: clip",
+            "behaviour_pattern: clip",
+            "named_by: '*'",
+            "duration: long",
+            "unaligned: true",
+        ),
+        *("stimulus: [a]", "stimuli: [a]", "label:"),
+    ],
+)
+def test_rules_that_say_nothing_are_refused_by_their_name(tmp_path, text):
+    """A scale from 9 to 1 would turn a rating round in silence."""
+    (tmp_path / "rules.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"joy|rating|" + text.partition(":")[0]):
+        read_rules(tmp_path / "rules.yaml")
+
+
+def test_numbers_in_rules_are_texts_as_tables_hold_them(tmp_path):
+    (tmp_path / "rules.yaml").write_text("{stimulus: 5, keep: {7: 8}, stimulus_set: 9}", encoding="utf-8")
+    rules = read_rules(tmp_path / "rules.yaml")
+    assert (rules.stimulus, rules.keep, rules.stimulus_set) == ("5", {"7": "8"}, "9")
+
+
+def test_ratings_beside_events_are_found_by_the_names_of_other_corpora_too(tmp_path):
+    (tmp_path / "sub-1" / "beh").mkdir(parents=True)
+    (tmp_path / "sub-1" / "beh" / "sub-1_beh.tsv").write_text("film\tv\n13.m4v\t9\n", encoding="utf-8")
+    rules = BIDSRules(
+        stimulus="film",
+        behaviour="film",
+        behaviour_pattern=r"(.+?)(\.\w+)?",
+        stimuli={"13": "fear-2"},
+        ratings={"valence": ["v", 1, 9]},
+    )
+    trials = [BIDSTrial(2, 0.0, 60.0, "fear-2")]
+    found, notes = with_behaviour(trials, rules, tmp_path / "sub-1" / "eeg" / "sub-1_eeg.set", tmp_path)
+    assert found[0].ratings == {"valence": 1.0} and not notes

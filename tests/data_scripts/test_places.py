@@ -72,6 +72,48 @@ def test_landmarks_say_what_is_front_where_no_name_does():
         nearest_places(positions, {})
 
 
+def right_front_up(names, scale=1.0) -> dict[str, list[float]]:
+    return {name: [scale * value for value in ELECTRODES[name]] for name in names}
+
+
+#: Coordinate systems of BIDS 1.10 and what its specification says of their axes.
+SYSTEMS = {
+    **dict.fromkeys(("CTF", "4DBti", "KitYokogawa", "EEGLAB", "EEGLAB-HJ"), front_left_up),
+    **dict.fromkeys(("CapTrak", "ElektaNeuromag", "NeuromagElektaMEGIN", "ChietiItab"), right_front_up),
+}
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_coordinate_systems_lie_as_the_specification_says(system):
+    """Taken for another, a head is turned by a quarter: there are places nearby all the same."""
+    positions = anonymous(SYSTEMS[system](CAP))
+    lines = [
+        dict(zip(("name", "x", "y", "z"), (name, *map(str, place)), strict=True)) for name, place in positions.items()
+    ]
+    found = places_of_tables(lines, {"EEGCoordinateSystem": system})
+    apart = [
+        np.linalg.norm(np.subtract(ELECTRODES[one], ELECTRODES[other]))
+        for one, other in zip(found.names.values(), CAP, strict=True)
+    ]
+    assert max(apart) < FARTHEST_MM
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_landmarks_that_contradict_the_coordinate_system_are_refused(system):
+    turned = right_front_up if SYSTEMS[system] is front_left_up else front_left_up
+    positions = anonymous(turned(CAP))
+    lines = [
+        dict(zip(("name", "x", "y", "z"), (name, *map(str, place)), strict=True)) for name, place in positions.items()
+    ]
+    landmarks = {"NAS": [0, 87, -40], "LPA": [-86, -20, -48], "RPA": [86, -20, -48]}
+    if turned is front_left_up:
+        landmarks = {name: [y, -x, z] for name, (x, y, z) in landmarks.items()}
+    told = {"EEGCoordinateSystem": system, "AnatomicalLandmarkCoordinates": landmarks}
+    with pytest.raises(MontageError, match="landmarks lie otherwise"):
+        places_of_tables(lines, told | {"AnatomicalLandmarkCoordinateSystem": system})
+    assert places_of_tables(lines, told)  # landmarks of another frame, or nobody knows which
+
+
 def test_sensors_off_the_scalp_are_left_out_and_many_of_them_refused():
     positions = front_left_up(scale=1.0) | {"face1": [100.0, 0, -110], "face2": [95.0, 30, -105]}
     found = nearest_places(positions, {}, "ALS")

@@ -50,7 +50,7 @@ def objective(batch):
 def allocator_of_before(monkeypatch):
     """The allocator belongs to the whole process, so to all tests."""
     monkeypatch.setattr(fitting, "keep_freed_memory", lambda: None)
-    monkeypatch.setattr(fitting, "give_back_large_blocks", lambda: None)
+    monkeypatch.setattr(fitting, "give_back_large_blocks", lambda *size: None)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -198,6 +198,23 @@ def test_a_step_that_fits_in_no_allowed_way_ends_the_run_with_what_helps(setting
         pretrain(replace(settings, recompute=asked))
     newest = max(path.name for path in Path(settings.output_dir).glob("checkpoints/step-*"))
     assert newest == ("step-00000006" if asked == "auto" else "step-00000004")
+
+
+def test_an_update_that_ends_in_the_middle_is_neither_saved_nor_made_again(settings, monkeypatch):
+    """Some weights are those of the next step then: saved as they are, a run would go on from what never was."""
+    update, steps = torch.optim.Adam.step, iter(range(1, 99))
+
+    def halfway(self, *arguments, **more):
+        if next(steps) == 6:
+            self.param_groups[0]["params"][0].data.add_(1)
+            raise MemoryError
+        return update(self, *arguments, **more)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", halfway)
+    with pytest.raises(ConfigurationError, match="a step did not fit into memory"):
+        pretrain(settings)
+    newest = max(path.name for path in Path(settings.output_dir).glob("checkpoints/step-*"))
+    assert newest == "step-00000004"
 
 
 def test_yaml_has_two_words_for_yes_and_no():
