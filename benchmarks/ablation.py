@@ -80,7 +80,7 @@ def pretrain(world: Path, seed: int, name: str, arguments: argparse.Namespace, t
     model = {f"model.{key}": json.dumps(value) for key, value in {"preset": "base", **NETWORKS[name]}.items()}
     settings = {"learning_rate": arguments.learning_rate, "compile": "true", "num_threads": threads, **model}
     options = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-    data = [part for path in sorted((world / "data").iterdir()) if path.name != UNSEEN for part in ("--data", path)]
+    data = [part for path in sorted((world / "data").glob("[!.]*")) if path.name != UNSEEN for part in ("--data", path)]
     where = ["--config", "demo", "--seed", seed, "--steps", steps, "--output-dir", world / name, "--resume"]
     call(["pretrain", *where, *options, *data], world / f"{name}.log", threads)
 

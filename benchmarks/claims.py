@@ -228,7 +228,7 @@ def _evaluate(world: Path, seed: int, size: Size, threads: int, scratch: bool) -
             continue
         shutil.rmtree(out, ignore_errors=True)  # of an evaluation that was interrupted
         within = folder == "evaluation"
-        data = [UNSEEN] if within else [path.name for path in sorted((world / "data").iterdir())]
+        data = [UNSEEN] if within else [path.name for path in sorted((world / "data").glob("[!.]*"))]
         given = [part for name in data for part in ("--data", str(world / "data" / name))]
         rivals = [RIVAL] if scratch and within else []
         command = [sys.executable, "-m", "mdjpt_hf", "evaluate", *models, *rivals, *given, *options]
