@@ -1,7 +1,10 @@
 """A network that `mdjpt export` wrote, without PyTorch: what PyTorch refuses is refused here too."""
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,10 +38,15 @@ class OnnxModel:
             raise ConfigurationError(
                 f"this needs onnxruntime ({error})", value="onnx", remedy="pip install 'mdjpt-hf[onnx]'"
             ) from error
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
+        self.threads = threads or os.cpu_count() or 1
+
+        def opened(threads: int) -> Any:
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = threads
+            return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
         try:
-            self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self.session = opened(self.threads)
             (given,), (made,) = self.session.get_inputs(), self.session.get_outputs()
             self.facts: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
             (_, channels, _) = given.shape
@@ -50,6 +58,8 @@ class OnnxModel:
                 path=path,
                 remedy="Write it again with `mdjpt export MODEL --onnx FILE`",
             ) from error
+        # Of several windows every core has its own; kernels that share one wait for each other.
+        self._apart = opened(1) if self.threads > 1 and self._each_by_itself else self.session
         self.output, self._input = made.name, given.name
         self.labels = list(json.loads(self.facts["labels"]).values()) if self.output == "logits" else []
 
@@ -78,11 +88,17 @@ class OnnxModel:
                 "there is no window", value=windows.shape, remedy="Leave out recordings shorter than a window"
             )
         windows = windows.astype(np.float32, copy=False)
-        if self.facts.get("windows") != "each by itself":
-            return self._run(windows)
+        if not self._each_by_itself or len(windows) == 1:
+            return self._run(self.session, windows)
         # What lies between products of one window stays in the cache, which that of many does not.
-        return np.concatenate([self._run(windows[number : number + 1]) for number in range(len(windows))])
+        parts = [windows[number : number + 1] for number in range(len(windows))]
+        with ThreadPoolExecutor(self.threads) as threads:
+            return np.concatenate(list(threads.map(lambda part: self._run(self._apart, part), parts)))
 
-    def _run(self, windows: np.ndarray) -> np.ndarray:
-        (found,) = self.session.run([self.output], {self._input: windows})
+    @property
+    def _each_by_itself(self) -> bool:
+        return self.facts.get("windows") == "each by itself"
+
+    def _run(self, session: Any, windows: np.ndarray) -> np.ndarray:
+        (found,) = session.run([self.output], {self._input: windows})
         return found
