@@ -36,4 +36,4 @@ def read_lmdb(path: Path, keys: Sequence[str]) -> list[Any]:
             value=missing,
             remedy="Make the folder again: its table and its store do not belong together",
         )
-    return [unpickled(value, path) for value in found]
+    return [unpickled(value, path) for value in found if value is not None]
