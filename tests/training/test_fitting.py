@@ -123,9 +123,10 @@ def test_measuring_keeps_nothing(model):
     """A graph whose saved outputs are handed out as they are holds on to itself for good."""
     large = torch.zeros(2**25, requires_grad=True)  # 128 MiB, and as much again for what `exp` keeps
     rehearsal = SimpleNamespace(rehearse=lambda model, part: large.exp().sum())
-    held = psutil.Process().memory_info().rss
+    assert fitting._kept(model, rehearsal, {}, "no") >= large.nbytes
+    held = psutil.Process().memory_info().rss  # freed memory may stay with the process, and is used again
     for _ in range(3):
-        assert fitting._kept(model, rehearsal, {}, "no") >= large.nbytes
+        fitting._kept(model, rehearsal, {}, "no")
     assert psutil.Process().memory_info().rss - held < large.nbytes
 
 
