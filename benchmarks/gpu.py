@@ -20,17 +20,16 @@ import argparse
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from statistics import median
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from limits import PAIRS as PAPER_PAIRS
-from limits import paper_batch
-from model import count_flops
+from limits import stand_in
+from model import count_flops, step_batch
 
 from mdjpt_hf import MDJPTConfig, MDJPTForPreTraining, MDJPTModel
 from mdjpt_hf.errors import ConfigurationError
@@ -62,11 +61,13 @@ SMALL = Size(4, (2, 2), 1024, 2, 16)
 
 @dataclass
 class Bench:
-    """The device, how much is measured on it, and until when."""
+    """The device, how much is measured on it, and until when; by precision, what its products and steps reached."""
 
     device: torch.device
     size: Size
     until: float
+    rates: dict[str, float] = field(default_factory=dict)
+    shares: dict[str, float] = field(default_factory=dict)
 
     def seconds(self, run: Callable[[], object]) -> float:
         """Median of several calls, after two to warm up."""
@@ -118,14 +119,12 @@ def main() -> None:
         print(f"{torch.cuda.get_device_name()}, {torch.cuda.get_device_properties(0).total_memory / 1e9:.0f} GB")
     else:
         print("no GPU: a rehearsal on the CPU at small size; no figure below says anything about a GPU")
-    shares: dict[str, float] = {}
-    rates: dict[str, float] = {}
     for section in (correctness, products, inference, training, largest, kernels):
         if time.monotonic() > bench.until:
             print(f"\n{section.__name__}: no time left")
             continue
-        section(bench, rates, shares)
-    projection(rates, shares, arguments.rates)
+        section(bench)
+    projection(bench, arguments.rates)
 
 
 def training_network(device: torch.device, preset: str = "base", **fields: Any) -> MDJPTForPreTraining:
@@ -136,10 +135,10 @@ def training_network(device: torch.device, preset: str = "base", **fields: Any) 
 
 def batch_on(pairs: tuple[int, ...], device: torch.device) -> dict[str, torch.Tensor]:
     """A pair of each corpus on the device."""
-    return {name: values.to(device) for name, values in paper_batch(list(pairs)).items()}
+    return {name: values.to(device) for name, values in step_batch(pairs).items()}
 
 
-def correctness(bench: Bench, rates: dict[str, float], shares: dict[str, float]) -> None:
+def correctness(bench: Bench) -> None:
     """Features and gradients against the CPU in float64."""
     print("\nagainst the CPU in float64, relative to the norm\n| precision | features | loss | gradient |")
     print("|---|---|---|---|")
@@ -162,19 +161,19 @@ def _outcome(model: MDJPTForPreTraining, batch: dict[str, torch.Tensor]) -> tupl
     return tuple(part.detach().cpu().double() for part in (found.embeddings, found.loss.reshape(1), gradient))
 
 
-def products(bench: Bench, rates: dict[str, float], shares: dict[str, float]) -> None:
+def products(bench: Bench) -> None:
     """FLOP/s of a large square product in each precision."""
     side = bench.size.product
     first, second = torch.randn(2, side, side, device=bench.device).unbind()
     for name in precisions(bench.device):
         with precision(name, bench.device):
-            rates[name] = 2 * side**3 / bench.seconds(lambda: first @ second)
-    told = ", ".join(f"{name} {rate / 1e12:.2f}" for name, rate in rates.items())
+            bench.rates[name] = 2 * side**3 / bench.seconds(lambda: first @ second)
+    told = ", ".join(f"{name} {rate / 1e12:.2f}" for name, rate in bench.rates.items())
     print(f"\nmatrix product {side}³, TFLOP/s: {told}", flush=True)
 
 
 @torch.no_grad()
-def inference(bench: Bench, rates: dict[str, float], shares: dict[str, float]) -> None:
+def inference(bench: Bench) -> None:
     """Windows/s of every preset."""
     windows = bench.size.windows
     values = torch.randn(windows, 60, 625, device=bench.device)
@@ -190,13 +189,13 @@ def inference(bench: Bench, rates: dict[str, float], shares: dict[str, float]) -
                 bench.forget()
                 with precision(name, bench.device):
                     spent = bench.seconds(lambda run=run: run(values))
-                share = flops / spent / rates[name]
+                share = flops / spent / bench.rates[name]
                 print(
                     f"| {preset} | {name} | {how} | {windows / spent:.1f} | {share:.0%} | {bench.peak()} |", flush=True
                 )
 
 
-def training(bench: Bench, rates: dict[str, float], shares: dict[str, float]) -> None:
+def training(bench: Bench) -> None:
     """Windows/s of a step of the paper's network."""
     batch = batch_on(bench.size.pairs, bench.device)
     windows = len(batch["input_values"])
@@ -211,8 +210,8 @@ def training(bench: Bench, rates: dict[str, float], shares: dict[str, float]) ->
             run = torch.compile(model, dynamic=True) if how == "compiled" else model
             with precision(name, bench.device):
                 spent = bench.seconds(_step(run, model, batch))
-            share = FORWARDS * window_flops() * windows / spent / rates[name]
-            shares[name] = max(share, shares.get(name, 0.0))
+            share = FORWARDS * window_flops() * windows / spent / bench.rates[name]
+            bench.shares[name] = max(share, bench.shares.get(name, 0.0))
             print(
                 f"| {name} | {how} | {spent:.2f} | {windows / spent:.1f} | {share:.0%} | {bench.peak()} |", flush=True
             )
@@ -237,7 +236,7 @@ def window_flops() -> float:
         return count_flops(lambda: model(torch.randn(2, 60, 625))) / 2
 
 
-def largest(bench: Bench, rates: dict[str, float], shares: dict[str, float]) -> None:
+def largest(bench: Bench) -> None:
     """The most windows of a step in every way, and the way of the paper's own step."""
     print("\n| recompute | windows of the largest step | seconds | peak, GB |\n|---|---|---|---|")
     for way in WAYS:
@@ -257,19 +256,14 @@ def largest(bench: Bench, rates: dict[str, float], shares: dict[str, float]) -> 
             pairs = [2 * count for count in pairs]
         print(f"| {way} {told}", flush=True)
     bench.forget()
-    model, batch = training_network(bench.device), paper_batch(list(PAPER_PAIRS))
-    objective: Any = SimpleNamespace(steps=[batch], rounds=lambda: [range(1)], rehearse=_features)
+    model, batch = training_network(bench.device), step_batch(PAPER_PAIRS)
     try:
-        print(choose_way(model, objective, Accelerator(cpu=bench.device.type == "cpu")))
+        print(choose_way(model, stand_in(batch), Accelerator(cpu=bench.device.type == "cpu")))
     except ConfigurationError as error:
         print(error)
 
 
-def _features(model: Any, part: dict[str, torch.Tensor]) -> torch.Tensor:
-    return model(part["input_values"], part["group_ids"]).embeddings.square().mean()
-
-
-def kernels(bench: Bench, rates: dict[str, float], shares: dict[str, float]) -> None:
+def kernels(bench: Bench) -> None:
     """What took longest in a step."""
     model = training_network(bench.device)
     step = _step(model, model, batch_on(bench.size.pairs, bench.device))
@@ -284,12 +278,12 @@ def kernels(bench: Bench, rates: dict[str, float], shares: dict[str, float]) -> 
     print("\nwhere a step's time goes: " + ", ".join(f"{e.key} {getattr(e, key) / whole:.0%}" for e in found[:12]))
 
 
-def projection(rates: dict[str, float], shares: dict[str, float], others: list[float]) -> None:
+def projection(bench: Bench, others: list[float]) -> None:
     """Hours of the paper's schedule: arithmetic / (rate x share)."""
     step = FORWARDS * window_flops() * 2 * sum(PAPER_PAIRS)
     print(f"\nprojection, not a measurement: {PAPER_STEPS} steps of {step / 1e12:.2f} TFLOP each")
-    for name, share in shares.items():
-        _project(f"this device, {name}", step, rates[name] * share)
+    for name, share in bench.shares.items():
+        _project(f"this device, {name}", step, bench.rates[name] * share)
     for rate in others:
         for share in (0.2, 0.4):
             _project(f"{rate:g} TFLOP/s of products at a share of {share:.0%}", step, rate * 1e12 * share)

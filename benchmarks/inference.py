@@ -44,24 +44,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--turns", type=int, default=9)
-    parser.add_argument("--only", nargs="*", default=[], help="networks; default all")
+    parser.add_argument("--only", nargs="+", default=[*PRESETS, *OTHERS], help="networks; default all")
     arguments = parser.parse_args()
     torch.set_flush_denormal(True)
     with tempfile.TemporaryDirectory() as name, torch.no_grad():
         for threads in arguments.threads:
             torch.set_num_threads(threads)
-            rows = [
-                row
-                for row in (*ours(Path(name), threads), *others())
-                if row.network in arguments.only or not arguments.only
-            ]
+            rows = [*ours(Path(name), threads, arguments.only), *others(arguments.only)]
             report(rows, threads, arguments.turns)
 
 
-def ours(folder: Path, threads: int) -> list[Row]:
-    """Every preset in every runtime."""
+def ours(folder: Path, threads: int, names: list[str]) -> list[Row]:
+    """Presets in every runtime."""
     rows = []
-    for preset in PRESETS:
+    for preset in filter(names.__contains__, PRESETS):
         torch.manual_seed(0)
         model = MDJPTModel(MDJPTConfig.preset(preset)).eval()
         compiled = MDJPTModel(MDJPTConfig.preset(preset)).eval()
@@ -85,12 +81,12 @@ def _row(network: str, runtime: str, model: Callable[[torch.Tensor], object], si
     return Row(network, runtime, lambda: model(many), lambda: model(one), size)
 
 
-def others() -> list[Row]:
+def others(names: list[str]) -> list[Row]:
     """braindecode's networks as they are."""
     if not find_spec("braindecode"):
         return []
     rows = []
-    for name in OTHERS:
+    for name in filter(names.__contains__, OTHERS):
         (network, many), (_, one) = other_network(name, BATCH), other_network(name, 1)
         rows.append(Row(name, "PyTorch", many, one, _bytes(network)))
     return rows

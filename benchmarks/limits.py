@@ -17,6 +17,7 @@ import resource
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +25,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from model import step_batch
 
 from mdjpt_hf import MDJPTConfig, MDJPTForPreTraining
 from mdjpt_hf.errors import ConfigurationError
@@ -31,6 +33,7 @@ from mdjpt_hf.training.fitting import Way, choose_way, is_out_of_memory, next_wa
 
 PAIRS = (15, 24, 15, 20, 28, 40)  # SEED, SEED-IV, SEED-V, SEED-VII, FACED, DEAP: clips that a pair has seen
 GROUPS = Path("/sys/fs/cgroup")
+_SECOND = (GROUPS / "cgroup.controllers").exists()  # version 2
 
 
 def main() -> None:
@@ -56,6 +59,8 @@ def told(limit: float, arguments: argparse.Namespace) -> list[str]:
     command = [sys.executable, __file__, "--step", "--pairs", *map(str, arguments.pairs)]
     start = partial(enter, limit, arguments.address_space)  # before the first byte of it is counted
     done = subprocess.run(command, capture_output=True, text=True, preexec_fn=start)
+    with suppress(OSError):  # there was none, or another is in it
+        _group(os.getpid()).rmdir()
     if done.returncode:
         return [f"ended by {-done.returncode}" if done.returncode < 0 else done.stderr.strip().splitlines()[-1], *"---"]
     found = json.loads(done.stdout.splitlines()[-1])
@@ -71,28 +76,29 @@ def enter(limit: float, addresses: bool) -> None:
 
 
 def _control_group(size: int) -> bool:
-    """Whether this process could be put into a group of its own."""
-    second = (GROUPS / "cgroup.controllers").exists()
-    lines = dict(line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines())
-    above = GROUPS / lines[""].lstrip("/") if second else GROUPS / "memory" / lines.get("memory", "").lstrip("/")
-    folder = above / f"mdjpt-limit-{os.getpid()}"
+    """Whether this process could be put into the group that its parent removes."""
+    folder = _group(os.getppid())
     try:
-        folder.mkdir()
-        (folder / ("memory.max" if second else "memory.limit_in_bytes")).write_text(str(size))
+        folder.mkdir(exist_ok=True)
+        (folder / ("memory.max" if _SECOND else "memory.limit_in_bytes")).write_text(str(size))
         (folder / "cgroup.procs").write_text(str(os.getpid()))
     except OSError:
         return False
     return True
 
 
+def _group(owner: int) -> Path:
+    """The folder of a control group below that of this process."""
+    lines = dict(line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines())
+    above = GROUPS / lines[""].lstrip("/") if _SECOND else GROUPS / "memory" / lines.get("memory", "").lstrip("/")
+    return above / f"mdjpt-limit-{owner}"
+
+
 def step(pairs: list[int]) -> dict[str, Any]:
     """A step in the way that fits: ways tried, bytes expected of the last, peak, seconds."""
-    model, batch = MDJPTForPreTraining(MDJPTConfig()).train(), paper_batch(pairs)
-    objective: Any = SimpleNamespace(
-        steps=[batch], rounds=lambda: [range(1)], rehearse=lambda model, part: _without_loss(model, part)
-    )
+    model, batch = MDJPTForPreTraining(MDJPTConfig()).train(), step_batch(pairs)
     optimizer = torch.optim.Adam(model.parameters())
-    way = choose_way(model, objective, Accelerator(cpu=True))
+    way = choose_way(model, stand_in(batch), Accelerator(cpu=True))
     ways = []
     while True:
         use_way(model, way.name)
@@ -112,17 +118,13 @@ def step(pairs: list[int]) -> dict[str, Any]:
     return {"ways": ways, "needed": way.needed.get(way.name), "peak": peak, "seconds": time.perf_counter() - started}
 
 
-def _without_loss(model: Any, part: dict[str, torch.Tensor]) -> torch.Tensor:
+def stand_in(batch: dict[str, torch.Tensor]) -> Any:
+    """What choosing a way asks of an objective: its steps, and the features of a few of their windows."""
+    return SimpleNamespace(steps=[batch], rounds=lambda: [range(1)], rehearse=_features)
+
+
+def _features(model: Any, part: dict[str, torch.Tensor]) -> torch.Tensor:
     return model(part["input_values"], part["group_ids"]).embeddings.square().mean()
-
-
-def paper_batch(pairs: list[int]) -> dict[str, torch.Tensor]:
-    """Two people of every corpus, each with a window of every clip that both have seen."""
-    groups = [torch.full((count,), 2 * number + half) for number, count in enumerate(pairs) for half in range(2)]
-    stimuli = [torch.arange(count) + 100 * number for number, count in enumerate(pairs) for _ in range(2)]
-    ids = torch.cat(groups)
-    values = torch.randn(len(ids), 60, 625, generator=torch.Generator().manual_seed(0))
-    return {"input_values": values, "group_ids": ids, "dataset_ids": ids // 2, "stimulus_ids": torch.cat(stimuli)}
 
 
 if __name__ == "__main__":

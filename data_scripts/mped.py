@@ -30,8 +30,11 @@ class MPED(DownloadedCorpus):
 
     def __init__(self, source: str | Path, preprocessing: str = "basic"):
         super().__init__(source, preprocessing)
+        raise self._refusal()
+
+    def _refusal(self) -> CorpusError:
         features = self.product is self.products[1]
-        raise CorpusError(
+        return CorpusError(
             _FEATURES if features else _WHY,
             path=self.source,
             value=self.product.name,
@@ -39,5 +42,5 @@ class MPED(DownloadedCorpus):
         )
 
     def recordings(self, subject: str, files: list[Path], report: UnitReport) -> Iterator[SourceRecording]:
-        """Never reached."""
-        raise NotImplementedError
+        """Refused, as the reader itself is when it is made."""
+        raise self._refusal()

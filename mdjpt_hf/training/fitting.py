@@ -180,9 +180,8 @@ def _kept(model: PreTrainedModel, objective: Objective, part: dict[str, torch.Te
         if storage.data_ptr() not in weights:
             found[tensor.data_ptr(), tensor.numel()] = min(tensor.nbytes, storage.nbytes())
             held.append(tensor.detach())
-        return (
-            tensor.detach()
-        )  # the tensor itself would keep its own graph alive for good: no collector sees that cycle
+        # The tensor itself would keep its own graph alive for good: no collector sees that cycle.
+        return tensor.detach()
 
     threads, training = torch.get_num_threads(), model.training
     torch.set_num_threads(1)  # hooks see what this thread keeps

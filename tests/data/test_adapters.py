@@ -25,11 +25,6 @@ FROM_ARRAYS = {"ch_names": NAMES, "sampling_rate": RATE, "unit": "V", "name": "m
 CLIPS, LABELS = ["clip1", "clip2", "clip3"], ["joy", "fear", "joy"]
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-
-
 def trials_in_volts(person: int, count: int = 3) -> np.ndarray:
     """`(trials, channels, samples)`, each value one that single precision holds, as FIF files have it."""
     noise = np.random.default_rng(person).normal(0, 1.2e-5, (count, len(NAMES), SECONDS * RATE))

@@ -31,11 +31,6 @@ RATE = 250
 ONSETS, SECONDS, CLASSES = [2.0, 14.0, 26.0], 10.0, ["joy", "fear", "joy"]
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-
-
 def recording(person: int, first_samp: int = 0) -> mne.io.RawArray:
     noise = np.random.default_rng(person).normal(0, 1.2e-5, (len(NAMES), 40 * RATE)).astype(np.float32)
     info = mne.create_info(NAMES, RATE, "eeg")

@@ -14,12 +14,6 @@ from mdjpt_hf.schema import TRIAL_FEATURES
 SMALL = {"corpora": ["sim-14"], "subjects": 2, "stimuli": 2, "trial_seconds": 6}
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-    return tmp_path / "cache"
-
-
 def test_a_corpus_by_name_is_prepared_once_and_tells_what_it_is(cache):
     loaded = load_corpus("simulated", **SMALL)
     assert isinstance(loaded, Dataset) and loaded.features == TRIAL_FEATURES and len(loaded) == 4

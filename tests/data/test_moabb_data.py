@@ -26,11 +26,6 @@ pytestmark = [
 NAMES = ["Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2"]
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-
-
 def study(**changes):
     given = {"n_subjects": 2, "n_sessions": 2, "n_runs": 2, "n_events": 4, "duration": 60, "seed": 1, "channels": NAMES}
     return fake.FakeDataset(["left_hand", "right_hand"], **given | changes)

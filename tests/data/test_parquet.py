@@ -13,11 +13,6 @@ from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.schema import TRIAL_FEATURES
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-
-
 def test_the_rows_are_the_same_and_stream(prepared, tmp_path):
     folder = prepared()
     out = write_parquet(folder, tmp_path / "parquet")

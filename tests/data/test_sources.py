@@ -21,12 +21,6 @@ from mdjpt_hf.schema import TRIAL_FEATURES
 from mdjpt_hf.training.config import RunConfig
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-    return tmp_path / "cache"
-
-
 def same(found, wanted) -> bool:
     """Whether two corpora are the same to whoever trains on them."""
     columns = ("subject", "session", "trial", "stimulus", "label", "n_samples", "scales")

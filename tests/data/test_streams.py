@@ -30,11 +30,10 @@ from mdjpt_hf.training.config import RunConfig
 
 
 @pytest.fixture(autouse=True)
-def caches(tmp_path, monkeypatch):
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+def caches(cache, monkeypatch):
     monkeypatch.setattr(ranged, "_KEPT", KeptGroups())
     monkeypatch.setattr(ranged, "PAUSES", (0.0, 0.0))
-    return tmp_path / "cache"
+    return cache
 
 
 @pytest.fixture
