@@ -222,7 +222,8 @@ class _GroupZScore(torch.autograd.Function):
     def forward(ctx, values, membership, eps):
         count = _group_counts(values, membership)
         scores = values - _sum_over_group(values, membership) / count
-        spread = _sum_over_group(scores.square(), membership)
+        squares = [part.square().sum(dim=-1, keepdim=True) for part in scores.split(CENTRED_AT_ONCE)]
+        spread = _over_group(torch.cat(squares), membership)
         std = _deviation(spread, count)
         scale = 1 / (std + eps)
         scores *= scale
@@ -234,7 +235,9 @@ class _GroupZScore(torch.autograd.Function):
     def backward(ctx, gradient):
         scores, membership, count, scale, share = ctx.saved_tensors
         mean = _sum_over_group(gradient, membership) / count
-        along = _sum_over_group(gradient * scores, membership) * share
+        parts = (whole.split(CENTRED_AT_ONCE) for whole in (gradient, scores))
+        products = [(part * of_part).sum(dim=-1, keepdim=True) for part, of_part in zip(*parts, strict=True)]
+        along = _over_group(torch.cat(products), membership) * share
         return torch.addcmul(-mean * scale, gradient, scale).addcmul_(scores, along, value=-1), None, None
 
 
@@ -250,7 +253,11 @@ def _group_counts(values: torch.Tensor, membership: torch.Tensor | None) -> torc
 
 def _sum_over_group(values: torch.Tensor, membership: torch.Tensor | None) -> torch.Tensor:
     """Sum over tokens and the windows of each group, `(batch, ..., 1)`; every window carries its group's sum."""
-    sums = values.sum(dim=-1, keepdim=True)
+    return _over_group(values.sum(dim=-1, keepdim=True), membership)
+
+
+def _over_group(sums: torch.Tensor, membership: torch.Tensor | None) -> torch.Tensor:
+    """From every window's own sums, `(batch, ..., 1)`, to those of its group."""
     if membership is None:
         return sums
     return (membership @ sums.flatten(1)).view_as(sums)

@@ -31,6 +31,9 @@ from .kernels_mdjpt import group_z_score, linear, linear_attention, token_conv
 #: between them again, in the cache, which takes less time than bringing it from memory, and half the memory.
 KEPT_ACTIVATIONS = 0.5
 
+#: Windows whose maps are computed again at a time, where they are not kept.
+AGAIN_AT_ONCE = 8
+
 
 def group_membership(group_ids: torch.Tensor | None, reference: torch.Tensor) -> torch.Tensor | None:
     """Which windows share a group: `(batch, batch)` of 0 and 1, or None when every window is its own group.
@@ -304,7 +307,8 @@ class SpatialProjection(GradientCheckpointingLayer):
 class SpatiotemporalDynamics(GradientCheckpointingLayer):
     """Dilated convolutions over space and time, weighted by an attention over maps: `(B, f, S, N)` -> `(B, maps, N)`.
 
-    Maps are ordered dilation first, then feature, then filter.
+    Maps are ordered dilation first, then feature, then filter. What is computed again for the gradient is so a few
+    windows at a time, since little else of a step would need as much memory.
     """
 
     def __init__(self, config: MDJPTConfig):
@@ -323,6 +327,12 @@ class SpatiotemporalDynamics(GradientCheckpointingLayer):
         """Group-normalised F -> weighted maps Z, `(batch, maps, tokens)`."""
         maps = self._convolve(features)
         return self._attention(maps) * F.relu(maps)
+
+    def __call__(self, features: torch.Tensor) -> torch.Tensor:
+        """[`forward`], with whatever the layer does around it."""
+        if not (self.gradient_checkpointing and self.training) or torch.compiler.is_compiling():
+            return super().__call__(features)
+        return torch.cat([super(SpatiotemporalDynamics, self).__call__(part) for part in features.split(AGAIN_AT_ONCE)])
 
     def _convolve(self, features: torch.Tensor) -> torch.Tensor:
         """All dilations as one matrix product over channels, then shifted sums over taps."""

@@ -8,6 +8,7 @@ behind them cancels exactly. Those are left out here; everything else has the sa
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -171,7 +172,13 @@ class MDJPTModel(EncodesRecordings, MDJPTPreTrainedModel):
         self.dynamics = SpatiotemporalDynamics(config)
         self.post_init()
 
-    def forward(self, input_values: torch.Tensor, group_ids: torch.Tensor | None = None, **kwargs) -> MDJPTModelOutput:
+    def forward(
+        self,
+        input_values: torch.Tensor,
+        group_ids: torch.Tensor | None = None,
+        channel_tokens: torch.Tensor | None = None,
+        **kwargs,
+    ) -> MDJPTModelOutput:
         """Encode windows.
 
         Args:
@@ -180,18 +187,25 @@ class MDJPTModel(EncodesRecordings, MDJPTPreTrainedModel):
                 weights.
             group_ids (`torch.Tensor` of shape `(batch,)`, *optional*): Windows with the same id are normalised
                 together. Without it every window stands alone, so its output never depends on the batch.
+            channel_tokens (`torch.Tensor` of shape `(batch, features, num_channels, tokens)`, *optional*): What
+                [`encode_channels`] made of `input_values`, if that was done before.
             kwargs: Other keys of the feature extractor, ignored.
 
         Raises:
             SignalError: If the shape does not fit.
         """
         self._check_input(input_values, group_ids)
-        input_values = input_values.to(self.dtype)
         membership, eps = group_membership(group_ids, input_values), self.config.group_norm_eps
-        features = group_normalise(self.channel_encoder(input_values), membership, eps)
+        if channel_tokens is None:
+            channel_tokens = self.encode_channels(input_values)
+        features = group_normalise(channel_tokens, membership, eps)
         channel_features = self.spatial_projection(features)
         maps = self.dynamics(group_normalise(channel_features, membership, eps))
         return MDJPTModelOutput(maps.transpose(1, 2), maps.mean(dim=-1), channel_features)
+
+    def encode_channels(self, input_values: torch.Tensor) -> torch.Tensor:
+        """The first stage, which knows of no other channel: `(batch, num_channels, samples)` -> `channel_tokens`."""
+        return self.channel_encoder(input_values.to(self.dtype))
 
     def token_states(self, input_values: torch.Tensor, group_ids: torch.Tensor | None = None) -> torch.Tensor:
         """Weighted maps of every `config.token_samples` samples, for masked prediction.
@@ -249,7 +263,7 @@ class MDJPTModel(EncodesRecordings, MDJPTPreTrainedModel):
     def _encode(self, windows: torch.Tensor) -> torch.Tensor:
         windows = windows.to(self.device)
         self._check_input(windows, None)
-        return self.channel_encoder(windows.to(self.dtype))
+        return self.encode_channels(windows)
 
     def _check_input(self, input_values: torch.Tensor, group_ids: torch.Tensor | None) -> None:
         channels, shortest = (
@@ -285,8 +299,9 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
 
     _keys_to_ignore_on_load_unexpected = [r"^classifier\."]
 
-    #: Whether a training step encodes one group after the other and again for the gradient, keeping none of their maps:
-    #: the joint losses need every group's embeddings and covariances, which are small. The gradient is the same.
+    #: Whether a training step takes one group after the other, keeping of each what its channels were encoded to and
+    #: making maps again for the gradient: the joint losses need every group's embeddings and covariances, which are
+    #: small. The gradient is the same.
     groups_apart = False
 
     def __init__(self, config: MDJPTConfig):
@@ -350,18 +365,24 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
         if group_ids is None or not (self.groups_apart and self.training and torch.is_grad_enabled()):
             return self._embed_groups(input_values, group_ids, aligned)
 
-        def embed(members: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-            return self._embed_groups(input_values[members], group_ids[members], aligned)
+        def embed(members: torch.Tensor) -> tuple[torch.Tensor, Any]:
+            given = input_values[members], group_ids[members], aligned
+            tokens = self.mdjpt.encode_channels(given[0])  # computed again by itself, chunk after chunk
+            return checkpoint(self._embed_groups, *given, tokens, use_reentrant=False, preserve_rng_state=False)
 
         members = [(group_ids == group).nonzero().squeeze(1) for group in group_ids.unique()]
-        parts = [checkpoint(embed, group, use_reentrant=False, preserve_rng_state=False) for group in members]
+        parts = [embed(group) for group in members]
         embeddings = torch.cat([part for part, _ in parts])[torch.cat(members).argsort()]
         return embeddings, torch.cat([gamma for _, gamma in parts]) if aligned else None
 
     def _embed_groups(
-        self, input_values: torch.Tensor, group_ids: torch.Tensor | None, aligned: bool
+        self,
+        input_values: torch.Tensor,
+        group_ids: torch.Tensor | None,
+        aligned: bool,
+        channel_tokens: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        encoded = self.mdjpt(input_values, group_ids)
+        encoded = self.mdjpt(input_values, group_ids, channel_tokens)
         membership = group_membership(group_ids, input_values)
         embeddings = self.projector(encoded.last_hidden_state.transpose(1, 2), membership)
         if group_ids is None or not aligned:

@@ -162,9 +162,12 @@ def _needed(
     part = {key: values[:few].to(device) for key, values in batch.items()}
     kept = _kept(model, objective, part, name) / few
     windows = _windows(batch)
-    if name == "groups":  # of one group at a time, and every window itself
+    if name == "groups" and isinstance(model, MDJPTForPreTraining):
+        # maps of one group at a time, and of every window what its channels are encoded to
         largest = int(batch["group_ids"].unique(return_counts=True)[1].max())
-        own = part["input_values"][0].nbytes
+        values = part["input_values"]
+        with torch.no_grad():
+            own = (values.nbytes + model.mdjpt.encode_channels(values).nbytes) / few
         return int((kept * largest + own * windows) * SHARES[name]) + SPARE_BYTES
     return int(kept * windows * SHARES[name]) + SPARE_BYTES
 

@@ -69,15 +69,24 @@ def test_every_way_has_the_same_losses_and_gradient(model, batch, way):
 
 
 def test_groups_apart_are_encoded_one_after_the_other(model, batch, monkeypatch):
-    sizes = []
-    encode = model.mdjpt.forward
-    monkeypatch.setattr(model.mdjpt, "forward", lambda windows, ids: sizes.append(len(windows)) or encode(windows, ids))
+    sizes, encoded = [], []
+    forward, encode = model.mdjpt.forward, model.mdjpt.channel_encoder.forward
+
+    def count(windows, *others):
+        sizes.append(len(windows))
+        return forward(windows, *others)
+
+    monkeypatch.setattr(model.mdjpt, "forward", count)
+    monkeypatch.setattr(
+        model.mdjpt.channel_encoder, "forward", lambda windows: encoded.append(len(windows)) or encode(windows)
+    )
     use_way(model, "groups")
     model(**batch).loss.backward()
     assert sizes == [4] * 8  # every group once, and again for the gradient
+    assert encoded == [4] * 4  # most of the work is done again chunk by chunk, and not before that
     model.eval()
     model(**batch)
-    assert sizes[8:] == [16]
+    assert sizes[8:] == encoded[4:] == [16]
 
 
 @pytest.mark.parametrize("free, way", [(2**40, "no"), ("some", "some"), ("yes", "yes"), (0, None)])
