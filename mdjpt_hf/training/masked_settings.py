@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mdjpt_hf.errors import ConfigurationError
-from mdjpt_hf.training.clustering.codebook import ClusteringSettings
+from mdjpt_hf.training.clustering.codebook import DIRECTIONS, ClusteringSettings
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class MaskedSettings:
         mask_ratio: Part of a window's tokens that is hidden. mask_span: Tokens hidden together.
         rounds: Stretches of steps; tokens are clustered anew at the start of each.
         first_share: Part of all steps that the first of several rounds takes; the others are equally long. 0: all are.
-        candidates, components, whitening, min_share, batches, batch_size, sample: See `ClusteringSettings`.
+        candidates, directions, components, whitening, min_share, batches, batch_size, sample: See `ClusteringSettings`.
         eval_windows: Windows per dataset of the subjects held out, for the masked accuracy.
     """
 
@@ -27,6 +27,7 @@ class MaskedSettings:
     rounds: int = 2
     first_share: float = 0.0
     candidates: tuple[tuple[int, ...], ...] = ClusteringSettings.candidates
+    directions: str = ClusteringSettings.directions
     components: int = ClusteringSettings.components
     whitening: float = ClusteringSettings.whitening
     min_share: float = ClusteringSettings.min_share
@@ -80,6 +81,7 @@ class MaskedSettings:
         self._require(0 <= self.whitening <= 1, "whitening", "must lie in [0, 1]")
         self._require(0 <= self.min_share <= 1, "min_share", "must lie in [0, 1]")
         self._require(1 <= self.rounds <= steps, "rounds", f"must be from 1 to the number of steps, {steps}")
+        self._require(self.directions in DIRECTIONS, "directions", f"must be one of {', '.join(DIRECTIONS)}")
         fits = len(self.candidates) == len(max_clusters) and all(
             numbers and min(numbers) >= 2 and max(numbers) <= size
             for numbers, size in zip(self.candidates, max_clusters, strict=False)

@@ -110,6 +110,7 @@ def test_presets_and_the_objectives_default():
         ({"batch_size": 20}, "batch_size must be at least 64"),
         ({"mask_span": "long"}, "masked settings do not work"),
         ({"min_share": 2.0}, "min_share"),
+        ({"directions": "both"}, "directions must be one of variance, shared, found 'both'"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(group, message):

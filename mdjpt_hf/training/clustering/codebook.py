@@ -1,4 +1,4 @@
-"""Adaptive clustering: principal components, then k-means at several granularities, each with a chosen number.
+"""Adaptive clustering: a few directions of features, then k-means at several granularities, each with a chosen number.
 
 How many clusters a granularity has is chosen among candidates by the Davies-Bouldin index on a random sample of tokens
 (smaller is better). Clusters with too few tokens are then merged into their neighbours. Only samples of bounded
@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from mdjpt_hf.training.clustering.shared import Viewing, shared_directions, with_signs
+
 if TYPE_CHECKING:
     from sklearn.cluster import MiniBatchKMeans
 
 CRITERION = "Davies-Bouldin index on a random sample of tokens, smaller is better"
+DIRECTIONS = ("variance", "shared")
 _BLOCK = 8192
 
 
@@ -26,14 +29,17 @@ class ClusteringSettings:
 
     Attributes:
         candidates: Numbers of clusters to choose from, one list per granularity, coarse to fine.
-        components: Principal components kept. whitening: From 0 (each keeps its variance) to 1 (all weigh the same):
-            what is strong in EEG, such as alpha, is not what tells emotions apart.
+        directions: Of features, which are clustered: `"variance"`, their principal components, or `"shared"`, which is
+            ours: those in which viewers of the same moment agree, each weighing as much as they do.
+        components: Directions kept. whitening: Of principal components, from 0 (each keeps its variance) to 1 (all
+            weigh the same): what is strong in EEG, such as alpha, is not what tells emotions apart.
         min_share: A cluster with less than this part of an even share is merged into its nearest neighbours.
         batches, batch_size: Length of the fit; `batch_size` tokens are drawn for each batch.
         sample: Tokens that judge the candidates, and tokens that count cluster sizes.
     """
 
     candidates: tuple[tuple[int, ...], ...] = ((10, 14, 20), (40, 60, 100), (150, 200, 300))
+    directions: str = "variance"
     components: int = 32
     whitening: float = 1.0
     min_share: float = 0.25
@@ -85,16 +91,23 @@ class Codebook:
         return cls(tensors["mean"].numpy(), tensors["components"].numpy(), centroids)
 
 
-def fit_codebook(features: np.ndarray, rows: np.ndarray, settings: ClusteringSettings, seed: int) -> Codebook:
-    """Principal components and clusters of many tokens.
+def fit_codebook(
+    features: np.ndarray, rows: np.ndarray, settings: ClusteringSettings, seed: int, viewings: Sequence[Viewing] = ()
+) -> Codebook:
+    """Directions and clusters of many tokens.
 
     Args:
         features (`np.ndarray` of shape `(tokens, size)`): May be mapped from disk; it is read in blocks.
         rows (`np.ndarray` of shape `(ranges, 2)`): First and last-plus-one token of each stretch to fit on, ascending.
         settings (`ClusteringSettings`): How.
         seed (`int`): Draws of tokens and starting centroids follow from it.
+        viewings (`Sequence` of [`Viewing`]): Of clips, for directions that are shared.
     """
-    mean, components = _principal_components(features, rows, settings.components, settings.whitening)
+    mean, covariance = _moments(features, rows)
+    if settings.directions == "shared":
+        components = shared_directions(features, mean, covariance, viewings, settings.components)
+    else:
+        components = _principal_components(covariance, settings.components, settings.whitening)
     frame = Codebook(mean, components, ())
     rng = np.random.default_rng(seed)
     judges = frame.project(features[_draw(rows, settings.sample, rng)])
@@ -136,10 +149,8 @@ def _draw(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     return rows[stretch, 0] + drawn - (ends - sizes)[stretch]
 
 
-def _principal_components(
-    features: np.ndarray, rows: np.ndarray, count: int, whitening: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean `(size,)` and leading directions `(count, size)`, over their deviation ** whitening, signs by convention."""
+def _moments(features: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean `(size,)` and covariance `(size, size)` of many tokens."""
     size = features.shape[1]
     total, products, tokens = np.zeros(size), np.zeros((size, size)), 0
     for first, last in rows:
@@ -149,12 +160,16 @@ def _principal_components(
             products += block.T @ block
             tokens += len(block)
     mean = total / tokens
-    variances, vectors = np.linalg.eigh(products / tokens - np.outer(mean, mean))
+    return mean, products / tokens - np.outer(mean, mean)
+
+
+def _principal_components(covariance: np.ndarray, count: int, whitening: float) -> np.ndarray:
+    """Leading directions `(count, size)`, over their deviation ** whitening, signs by convention."""
+    variances, vectors = np.linalg.eigh(covariance)
     variance, leading = variances[::-1][:count, None], vectors.T[::-1][:count]
-    signs = np.sign(np.take_along_axis(leading, np.abs(leading).argmax(axis=1)[:, None], axis=1))
     # A direction without variance (channels interpolated from others have some) must not be blown up.
     deviation = np.sqrt(np.maximum(variance, 1e-3 * variance[0]))
-    return mean, leading * signs / deviation**whitening
+    return with_signs(leading) / deviation**whitening
 
 
 def merge_tiny(centroids: np.ndarray, points: np.ndarray, min_share: float) -> np.ndarray:

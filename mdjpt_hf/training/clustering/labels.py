@@ -17,6 +17,7 @@ import numpy as np
 from mdjpt_hf.data.tokens import Recording, TokenIndex
 from mdjpt_hf.training.clustering.codebook import ClusteringSettings, Codebook, fit_codebook, rows_of
 from mdjpt_hf.training.clustering.features import TrialFeatures, recording_features
+from mdjpt_hf.training.clustering.shared import viewings
 
 _BLOCK = 8192
 
@@ -42,7 +43,8 @@ def cluster_tokens(
     path.parent.mkdir(parents=True, exist_ok=True)
     with _scratch(path.parent, index.num_tokens, recording_features(index, features)) as values:
         rows = rows_of([part.tokens for part in index.recordings if (part.name, part.subject) not in held_out])
-        codebook = fit_codebook(values, rows, settings, seed)
+        seen = list(viewings(index, held_out)) if settings.directions == "shared" else []
+        codebook = fit_codebook(values, rows, settings, seed, seen)
         _write(path, index, codebook, ((part, values[part.tokens]) for part in index.recordings))
     return codebook
 

@@ -1,0 +1,100 @@
+"""Directions of features in which viewers of the same moment agree: correlated components, without any label.
+
+Clusters of what is strong in EEG name muscles, drifts and alpha; what a clip does to everybody who watches it is weak.
+It is found as inter-subject correlation is (Dmochowski et al. 2012, doi 10.3389/fnhum.2012.00112): by the directions
+whose covariance between viewers is largest, relative to their covariance within a viewer.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import eigh
+
+from mdjpt_hf.data.tokens import TokenIndex
+from mdjpt_hf.errors import CorpusError
+
+#: Part of its own that is added to every feature's variance, since covariances of so many features are nearly singular.
+RIDGE = 0.01
+
+
+@dataclass(frozen=True)
+class Viewing:
+    """A clip that several people saw, each once: numbers of their first tokens, and how many they have in common."""
+
+    starts: np.ndarray
+    tokens: int
+
+
+def viewings(index: TokenIndex, held_out: frozenset[tuple[str, str]] = frozenset()) -> Iterator[Viewing]:
+    """Clips of corpora aligned in time, with two viewers or more who are not held out.
+
+    Args:
+        index (`TokenIndex`): The tokens.
+        held_out (`frozenset` of (dataset, subject)): People who are passed over.
+    """
+    for recordings in _by_dataset(index).values():
+        trials = index.trial_sets[recordings[0].dataset]
+        if trials.facts.get("unaligned"):
+            continue
+        seen: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)  # clip -> viewer -> first token, tokens
+        for recording in recordings:
+            if (recording.name, recording.subject) in held_out:
+                continue
+            firsts = index.first_token[recording.dataset][recording.trials]
+            for trial, first, count in zip(recording.trials, firsts, recording.num_tokens, strict=True):
+                seen[str(trials.stimulus[trial])].setdefault(recording.subject, (int(first), int(count)))
+        for viewers in seen.values():
+            if len(viewers) > 1:
+                starts, counts = zip(*viewers.values(), strict=True)
+                yield Viewing(np.array(starts), min(counts))
+
+
+def shared_directions(
+    features: np.ndarray, mean: np.ndarray, covariance: np.ndarray, viewings: Sequence[Viewing], count: int
+) -> np.ndarray:
+    """Leading correlated components, of unit variance times the root of the correlation between viewers.
+
+    Args:
+        features (`np.ndarray` of shape `(tokens, size)`): May be mapped from disk; a clip is read at a time.
+        mean (`np.ndarray` of shape `(size,)`), covariance (`np.ndarray` of shape `(size, size)`): Of all tokens.
+        viewings (`Sequence` of [`Viewing`]): From [`viewings`].
+        count (`int`): At most so many; those in which viewers do not agree at all are left out.
+
+    Returns:
+        `np.ndarray` of shape `(directions, size)`.
+
+    Raises:
+        CorpusError: If nobody shared a clip with anybody, or viewers agree in nothing.
+    """
+    between, pairs = np.zeros_like(covariance), 0
+    for viewing in viewings:
+        values = [
+            np.asarray(features[start : start + viewing.tokens], dtype=np.float64) - mean for start in viewing.starts
+        ]
+        total = np.sum(values, axis=0)
+        between += total.T @ total - sum(part.T @ part for part in values)
+        pairs += viewing.tokens * len(values) * (len(values) - 1)
+    remedy = "Set masked.directions to variance"
+    if not pairs:
+        raise CorpusError("no two people saw the same clip, aligned in time", value="shared", remedy=remedy)
+    correlations, vectors = eigh(between / pairs, covariance + RIDGE * np.diag(covariance.diagonal()))
+    agreed = correlations[::-1] > 0
+    if not agreed.any():
+        raise CorpusError("people who saw the same clip agree in nothing", value="shared", remedy=remedy)
+    leading, weights = vectors.T[::-1][agreed][:count], correlations[::-1][agreed][:count, None]
+    return with_signs(leading) * np.sqrt(weights)
+
+
+def with_signs(directions: np.ndarray) -> np.ndarray:
+    """Eigenvectors `(count, size)` have no sign of their own: the largest entry of each is made positive."""
+    largest = np.abs(directions).argmax(axis=1)[:, None]
+    return directions * np.sign(np.take_along_axis(directions, largest, axis=1))
+
+
+def _by_dataset(index: TokenIndex) -> dict[int, list]:
+    found = defaultdict(list)
+    for recording in index.recordings:
+        found[recording.dataset].append(recording)
+    return found
