@@ -2,8 +2,9 @@
 
 For every seed one simulated world, on which the second method is pre-trained as its demonstration is, once with
 pseudo-labels of principal components of the features and once with those of what viewers of the same moment share
-(`masked.directions`), and beside them mdJPT as its own demonstration is. All are judged on the corpus that none saw, the same windows, splits and permutations, by `mdjpt evaluate --preset quick`. Finished runs are kept: repeat the command
-after a break.
+(`masked.directions`), and beside them mdJPT as its own demonstration is. All are judged on the corpus that none saw, on
+the same windows, splits and permutations, by `mdjpt evaluate --preset quick`. Finished runs are kept: repeat
+the command after a break.
 
 Claim: shared directions are above principal components, on every seed with a 95 % interval over subjects above 0, in
 zero-shot (10-NN, stimulus excluded) and in few-shot on new stimuli.
