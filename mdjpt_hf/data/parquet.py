@@ -82,8 +82,8 @@ def _write(folder: Path, corpus: Mapping[str, Any], shards: Sequence[Mapping[str
 
 
 def _write_file(rows: pa.Table, path: Path) -> None:
-    """A file with a row group for each trial."""
-    schema = TRIAL_FEATURES.arrow_schema
+    """A file with a row group for each trial; rows of other columns than the schema's stay as they are."""
+    schema = TRIAL_FEATURES.arrow_schema if set(TRIAL_FEATURES) <= set(rows.column_names) else rows.schema
     texts = [field.name for field in schema if pa.types.is_string(field.type)]
     packed = {name: "zstd" for name in (*schema.names, "ch_names.list.element") if name not in ("signal", "ch_names")}
     with pq.ParquetWriter(
@@ -99,6 +99,9 @@ def _write_file(rows: pa.Table, path: Path) -> None:
 
 
 def _write_index(folder: Path, staging: Path) -> None:
+    """Of folders that are whole; readers make one of others' columns, or refuse them by name."""
+    if not (folder / "state.json").exists():
+        return
     files = sorted((staging / "data").iterdir())
     sizes = {f"data/{file.name}": file.stat().st_size for file in files}
     fingerprint = json.loads((folder / "state.json").read_text(encoding="utf-8"))["_fingerprint"]

@@ -3,12 +3,16 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import concatenate_datasets, load_dataset, load_from_disk
 
+from mdjpt_hf.data.corpora import open_corpora
+from mdjpt_hf.data.index import INDEX_FILE
 from mdjpt_hf.data.parquet import write_parquet
 from mdjpt_hf.data.prepare import prepare
+from mdjpt_hf.data.storage import CORPUS_FILE, REPORT_FILE
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.schema import TRIAL_FEATURES
 
@@ -78,3 +82,20 @@ def test_names_of_files_and_subjects_notes_stay_here(tmp_path, toy_corpus):
     files = [path for path in out.rglob("*") if path.is_file()]
     assert len(files) == 14 and not any(b"anna" in path.read_bytes() for path in files)
     assert json.loads((out / "corpus.json").read_text())["options"] == {"preprocessing": {"id": "none"}, "seed": 0}
+
+
+def test_rows_of_other_columns_are_written_as_they_are_without_an_index(tmp_path):
+    """What somebody put together by hand; what reads them as trials refuses them by name."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    signals = [np.full(4, number, dtype=np.float32) for number in range(3)]
+    table = pa.table({"signal": pa.array(signals, pa.large_list(pa.float32())), "who": ["a", "b", "c"]})
+    with pa.ipc.new_stream(folder / "s01.arrow", table.schema) as writer:
+        writer.write_table(table)
+    (folder / CORPUS_FILE).write_text(json.dumps({"shards": [{"file": "s01.arrow", "rows": 3}]}))
+    (folder / REPORT_FILE).write_text("{}")
+    out = write_parquet(folder, tmp_path / "parquet")
+    assert not (out / INDEX_FILE).exists()
+    assert pa.concat_tables(pq.read_table(file) for file in sorted(out.glob("data/*"))).equals(table)
+    with pytest.raises(CorpusError):
+        open_corpora([out])
