@@ -1,7 +1,9 @@
 """How cost grows: `python benchmarks/scaling.py [--picture FILE]`.
 
 Measures the paper's network in inference over numbers of windows and of channels, and a training step of `fast` whose
-64 windows come from more and more corpora. Prints the exponent of a power law through each: 1 is linear, 0 is free.
+320 windows come from more and more corpora, or from more and more people of one. Prints the exponent of a power law
+through each: 1 is linear, 0 is free. What more processes bring is in `processes.py`, what more data costs in `data.py`
+and `feeding.py`.
 """
 
 import argparse
@@ -19,8 +21,9 @@ from model import take_turns  # noqa: E402
 
 from mdjpt_hf import MDJPTConfig, MDJPTForPreTraining, MDJPTModel  # noqa: E402
 
-WINDOWS, CHANNELS, CORPORA = (2, 4, 8, 16, 32), (15, 30, 60, 120), (1, 2, 4, 8)
-STEP_WINDOWS = 64
+WINDOWS, CHANNELS = (2, 8, 32, 128, 320), (15, 60, 240, 1200)
+CORPORA, PEOPLE = (1, 4, 16, 80), (2, 8, 32, 160)
+STEP_WINDOWS = 320
 
 
 def main() -> None:
@@ -35,7 +38,8 @@ def main() -> None:
     curves = {
         "windows": measure(WINDOWS, over_windows, arguments.repeats),
         "channels": measure(CHANNELS, over_channels, arguments.repeats),
-        "corpora in a step of 64 windows": measure(CORPORA, over_corpora, arguments.repeats),
+        f"corpora in a step of {STEP_WINDOWS} windows": measure(CORPORA, over_corpora, arguments.repeats),
+        f"people in a step of {STEP_WINDOWS} windows": measure(PEOPLE, over_people, arguments.repeats),
     }
     for name, (sizes, seconds) in curves.items():
         times = ", ".join(f"{size}: {spent:.2f} s" for size, spent in zip(sizes, seconds, strict=True))
@@ -63,8 +67,8 @@ def over_windows(count: int) -> Callable[[], object]:
 
 
 def over_channels(count: int) -> Callable[[], object]:
-    """Inference on 8 windows of so many channels."""
-    return _inference(MDJPTModel(MDJPTConfig(num_channels=count)).eval(), torch.randn(8, count, 625))
+    """Inference on 2 windows of so many channels."""
+    return _inference(MDJPTModel(MDJPTConfig(num_channels=count)).eval(), torch.randn(2, count, 625))
 
 
 def _inference(model: MDJPTModel, values: torch.Tensor) -> Callable[[], object]:
@@ -73,20 +77,29 @@ def _inference(model: MDJPTModel, values: torch.Tensor) -> Callable[[], object]:
 
 def over_corpora(count: int) -> Callable[[], object]:
     """A training step whose windows come from so many corpora, a pair of subjects of each."""
-    model = MDJPTForPreTraining(MDJPTConfig.preset("fast")).train()
-    ids, stimuli = torch.arange(STEP_WINDOWS), STEP_WINDOWS // count // 2
+    return _step(corpora=count, people=2, isa_pairs="one")
+
+
+def over_people(count: int) -> Callable[[], object]:
+    """A training step whose windows come from so many people, each two of whom are a pair."""
+    return _step(corpora=1, people=count, isa_pairs="all")
+
+
+def _step(corpora: int, people: int, isa_pairs: str) -> Callable[[], object]:
+    model = MDJPTForPreTraining(MDJPTConfig.preset("fast", isa_pairs=isa_pairs)).train()
+    ids, clips = torch.arange(STEP_WINDOWS), STEP_WINDOWS // corpora // people
     batch = {
         "input_values": torch.randn(STEP_WINDOWS, 60, 625),
-        "group_ids": ids // stimuli,
-        "dataset_ids": ids // (2 * stimuli),
-        "stimulus_ids": ids % stimuli,
+        "group_ids": ids // clips,
+        "dataset_ids": ids // (people * clips),
+        "stimulus_ids": ids % clips,
     }
     return lambda: model(**batch).loss.backward()
 
 
 def draw(curves: dict[str, tuple[tuple[int, ...], list[float]]], path: Path) -> None:
     """A panel for each curve, both axes logarithmic, with a linear one for comparison."""
-    figure, axes = plt.subplots(1, len(curves), figsize=(11, 3.4), layout="constrained")
+    figure, axes = plt.subplots(1, len(curves), figsize=(14, 3.4), layout="constrained")
     for axis, (name, (sizes, seconds)) in zip(axes, curves.items(), strict=True):
         axis.loglog(sizes, seconds, "o-", label=f"measured, exponent {exponent(sizes, seconds):.2f}")
         axis.loglog(sizes, np.array(sizes) * seconds[0] / sizes[0], ":", color="grey", label="linear")
