@@ -17,6 +17,7 @@ from mdjpt_hf.data.sources import prepared_folder, prepared_folders
 from mdjpt_hf.data.stimuli import stimulus_set_of
 from mdjpt_hf.data.storage import STATED_SCALES, file_hash, folder_metadata
 from mdjpt_hf.data.streams import index_in, is_index_folder, signals_of
+from mdjpt_hf.data_scripts.showings import clips_of
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import channel_projection
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
@@ -347,6 +348,7 @@ def _trial_set(
 ) -> TrialSet:
     part = table.take(pa.array(rows))
     columns: dict[str, Any] = {column: np.array(part.column(column).to_pylist()) for column in _IDENTITY}
+    columns["stimulus"] = _clips(folder, name, columns["stimulus"])
     rates = np.unique(columns.pop("sampling_rate"))
     if len(rates) > 1:
         raise CorpusError(
@@ -371,6 +373,12 @@ def _trial_set(
         _mapped=signals,
         **columns,
     )
+
+
+def _clips(folder: Path, name: str, stimulus: np.ndarray) -> np.ndarray:
+    stored = folder_metadata(folder)
+    titles = {facts["name"]: facts.get("title", "") for facts in stored.get("facts", [])}
+    return clips_of(stimulus, stored.get("options", {}), titles.get(name, "")) if stored else stimulus
 
 
 def _label_names(folder: Path) -> dict[str, tuple[str, ...]]:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -31,6 +31,7 @@ from mdjpt_hf.data.storage import (
     write_shard,
 )
 from mdjpt_hf.data_scripts.base import CorpusBuilder, UnitReport
+from mdjpt_hf.data_scripts.showings import told_apart
 from mdjpt_hf.data_scripts.signatures import same_signals
 from mdjpt_hf.errors import CorpusError, MDJPTError
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
@@ -238,7 +239,7 @@ def build_unit(builder: CorpusBuilder, unit: str, index: int, staging: Path, ski
     try:
         # One thread per unit: sums must not depend on how many cores the machine has.
         with threadpool_limits(1):
-            rows = write_shard(shard, scales.watch(builder.read_unit(unit, report)))
+            rows = write_shard(shard, scales.watch(told_apart(builder.read_unit(unit, report))))
         recordings = scales.recordings()
     except MDJPTError as error:
         if not skip_bad:
@@ -299,7 +300,7 @@ class _ScaleCollector:
         self._parts: list[np.ndarray] = []
         self._identity: tuple[str, str, int] | None = None
 
-    def watch(self, trials: Iterator[Trial]) -> Iterator[Trial]:
+    def watch(self, trials: Iterable[Trial]) -> Iterator[Trial]:
         for trial in trials:
             identity = (trial.dataset, trial.subject, trial.session)
             if identity != self._identity:
