@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mdjpt_hf.cli.settings import LabelledData
+from mdjpt_hf.cli.settings import Backend, LabelledData, Scheduler, cluster_of
 
 
 def evaluate(
@@ -50,6 +50,8 @@ def evaluate(
     reference: Annotated[str, typer.Option(help="Whose architecture random has; default the first model.")] = "",
     seed: Annotated[int, typer.Option(help="Splits, permutations and new weights follow from it.")] = 0,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run a model's own code.")] = False,
+    backend: Backend = "",
+    scheduler: Scheduler = "",
 ) -> None:
     """Score encoders side by side: same windows, splits and seeds; every score with its protocol and its null."""
     from mdjpt_hf.evaluation.encoders import EncoderSource
@@ -59,6 +61,7 @@ def evaluate(
     from mdjpt_hf.evaluation.scores import Effort
     from mdjpt_hf.training.config import parse_setting
 
+    cluster = cluster_of(backend, scheduler)
     choices: dict[str, Any] = {}
     for text in settings or []:
         choices |= parse_setting(text)
@@ -81,7 +84,7 @@ def evaluate(
         source=EncoderSource(reference, seed, trust_remote_code),
         leak_audit=leak_audit,
     )
-    records = run(task, typer.echo)
+    records = run(task, typer.echo, cluster)
     typer.echo(f"{len(records)} records are ready in {out}; `mdjpt report {out} --out FOLDER` draws them")
 
 

@@ -175,7 +175,7 @@ def _run(builder, units, missing, staging, hands, skip_bad) -> Iterator[str]:
     workers = hands.workers
     if hands.cluster is not None:
         arguments = [(builder, units[index], index, staging.absolute(), skip_bad) for index in missing]
-        for number, died in on_cluster(hands.cluster, build_unit, arguments) if missing else ():
+        for number, _, died in on_cluster(hands.cluster, build_unit, arguments) if missing else ():
             if died:
                 _note_death(staging, units[missing[number]], missing[number], skip_bad)
             yield units[missing[number]]

@@ -17,6 +17,8 @@ from mdjpt_hf.schema import RATINGS
 #: Targets that are classes; the first belongs to one corpus, the others to all.
 LABELS = ("label", "emotion", "valence_class", "clip_valence")
 
+_COLUMNS = ("corpus", "subject", "stimulus", "trial", "recording", "label", "order")
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -57,9 +59,21 @@ class Pool:
     def only(self, corpus: str) -> "Pool":
         """The windows of one corpus, in the same order."""
         own = self.corpus == corpus
-        columns = ("corpus", "subject", "stimulus", "trial", "recording", "label", "order")
-        arrays: dict[str, Any] = {name: getattr(self, name)[own] for name in columns}
+        arrays: dict[str, Any] = {name: getattr(self, name)[own] for name in _COLUMNS}
         return replace(self, parts=tuple(part for part in self.parts if part.trials.name == corpus), **arrays)
+
+    def of_recording(self, number: int) -> "Pool":
+        """The windows of one recording, in the same order; trials are those of all."""
+        own, parts = self.recording == number, []
+        for part, start in zip(self.parts, self.offsets, strict=True):
+            kept = own[start : start + len(part)]
+            index = replace(part.index, trial=part.index.trial[kept], start=part.index.start[kept])
+            columns = {
+                name: getattr(part, name)[kept] for name in ("subject", "stimulus", "trial", "recording", "label")
+            }
+            parts.append(replace(part, index=index, **columns))
+        arrays: dict[str, Any] = {name: getattr(self, name)[own] for name in _COLUMNS}
+        return replace(self, parts=tuple(parts), **arrays)
 
     @property
     def recorded(self) -> list[str]:
