@@ -188,7 +188,7 @@ def test_records_are_those_of_one_process_though_a_worker_is_killed(
 ):
     evaluate(evaluation(model, corpora, tmp_path / "alone", **settings), lambda line: None)
     lives = killing(deaths)
-    evaluate(evaluation(model, corpora, tmp_path / "spread", **settings), lambda line: None, cluster=dask)
+    evaluate(evaluation(model, corpora, tmp_path / "spread", **settings, cluster=dask), lambda line: None)
     assert not list(lives.iterdir())  # a worker was killed
     assert written(tmp_path / "spread") == written(tmp_path / "alone")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["alone", lives.name, "spread"]  # nothing is left behind
@@ -210,7 +210,7 @@ def test_what_workers_do_not_see_is_told(model, corpora, dask, killing, tmp_path
         embed(moved, corpora, cluster=dask)
     shutil.copytree(model, moved)
     with pytest.raises(ConfigurationError, match="is not there for the worker"):
-        evaluate(evaluation(moved, corpora, tmp_path / "out"), lambda line: None, cluster=dask)
+        evaluate(evaluation(moved, corpora, tmp_path / "out", cluster=dask), lambda line: None)
     assert not (tmp_path / "out").exists()
 
 
@@ -238,7 +238,7 @@ def test_ray_gives_the_same_features_and_records_though_a_worker_is_killed(model
         lives = killing(1)
         spread = embed(model, corpora[1], cluster=there)
         assert not list(lives.iterdir())
-        evaluate(evaluation(model, corpora, tmp_path / "spread", **small), lambda line: None, cluster=there)
+        evaluate(evaluation(model, corpora, tmp_path / "spread", **small, cluster=there), lambda line: None)
     assert spread.features.tobytes() == embed(model, corpora[1]).features.tobytes()
     assert written(tmp_path / "spread") == written(tmp_path / "alone")
 

@@ -61,7 +61,6 @@ def evaluate(
     from mdjpt_hf.evaluation.scores import Effort
     from mdjpt_hf.training.config import parse_setting
 
-    cluster = cluster_of(backend, scheduler)
     choices: dict[str, Any] = {}
     for text in settings or []:
         choices |= parse_setting(text)
@@ -83,8 +82,9 @@ def evaluate(
         ),
         source=EncoderSource(reference, seed, trust_remote_code),
         leak_audit=leak_audit,
+        cluster=cluster_of(backend, scheduler),
     )
-    records = run(task, typer.echo, cluster)
+    records = run(task, typer.echo)
     typer.echo(f"{len(records)} records are ready in {out}; `mdjpt report {out} --out FOLDER` draws them")
 
 

@@ -64,6 +64,8 @@ class Evaluation:
         corpora: Only these are tested; default all that have the label.
         effort: Permutations and seed. source: How models are opened.
         leak_audit: Instead of the protocols alone, add their optimistic choices one after the other.
+        cluster: Workers that encode recordings and train heads in place of this process. They need models, data and the
+            folder of `out` under the same absolute names; records are those of one process on a machine of their kind.
 
     Raises:
         ConfigurationError: If choices are given that an audit would pass over, or importance is asked of ratings.
@@ -81,6 +83,7 @@ class Evaluation:
     effort: Effort = Effort()
     source: EncoderSource = field(default_factory=EncoderSource)
     leak_audit: bool = False
+    cluster: Cluster | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", as_sources(self.data))
@@ -112,19 +115,11 @@ class Evaluation:
         return [("", protocol) for protocol in preset.rows(name, **self.choices)]
 
 
-def evaluate(
-    task: Evaluation, say: Callable[[str], None] = print, cluster: Cluster | None = None
-) -> list[dict[str, Any]]:
+def evaluate(task: Evaluation, say: Callable[[str], None] = print) -> list[dict[str, Any]]:
     """Run everything and write records, splits and a sample of the features.
 
     The folder appears when all is done: until then everything lies in a hidden one beside it, and a failure leaves
     nothing behind.
-
-    Args:
-        task: What is evaluated. say: Takes lines for people.
-        cluster: Workers that encode recordings and train heads in place of this process. They need models, data and the
-            folder of the output under the same absolute names; records are those of one process on a machine of their
-            kind.
 
     Raises:
         RecordError: If there is something in the folder already.
@@ -134,10 +129,10 @@ def evaluate(
         ConfigurationError: If workers cannot be reached, or do not see what this process sees.
     """
     with owned_output(Path(task.out)):
-        return _evaluate(task, Path(task.out), say, cluster)
+        return _evaluate(task, Path(task.out), say)
 
 
-def _evaluate(task: Evaluation, out: Path, say: Callable[[str], None], cluster: Cluster | None) -> list[dict[str, Any]]:
+def _evaluate(task: Evaluation, out: Path, say: Callable[[str], None]) -> list[dict[str, Any]]:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RecordError("already holds results or other files", path=out, remedy="Choose another folder")
     stages = {name: task.stages(name) for name in task.protocols}
@@ -153,7 +148,7 @@ def _evaluate(task: Evaluation, out: Path, say: Callable[[str], None], cluster: 
         with suppress(CorpusError):  # a corpus without the label is passed over later, in words
             for note in find_target([trials], task.label).notes if task.label in LABELS else ():
                 say(note)
-    with _features_made(task, trial_sets, seconds, cluster) as features, _finished_folder(out) as staging:
+    with _features_made(task, trial_sets, seconds) as features, _finished_folder(out) as staging:
         session = _Session(replace(task, out=staging), trial_sets, encoders, seconds, given, say, features)
         planned = [(corpus, session.plan(corpus, protocols)) for corpus in corpora for protocols in stages.values()]
         for corpus, protocols in planned:
@@ -167,10 +162,9 @@ _Maker = Callable[[Pool, str, Protocol], Features]
 
 
 @contextmanager
-def _features_made(
-    task: Evaluation, trial_sets: list[TrialSet], seconds: float, cluster: Cluster | None
-) -> Iterator[_Maker]:
+def _features_made(task: Evaluation, trial_sets: list[TrialSet], seconds: float) -> Iterator[_Maker]:
     """By this process, or by workers, who share a folder beside the output as long as they work."""
+    cluster = task.cluster
     if cluster is None:
         yield lambda pool, corpus, protocol: Features(pool)
         return
