@@ -121,6 +121,7 @@ def prepared_recording(path: Path, recording: Recording, preset: str) -> Preproc
         unit=recording.unit,
         stretches=recording.stretches,
     )
+    prepared.unit = recording.unit
     try:
         check_coverage([name for name in prepared.ch_names if name not in prepared.interpolated])
     except MontageError as error:

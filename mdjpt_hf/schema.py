@@ -77,6 +77,7 @@ class Trial:
         emotion, valence_class: A word of `EMOTIONS`, `VALENCE_CLASSES`, or None where unknown.
         valence, arousal, dominance, liking: The subject's own rating in [0, 1]; NaN where not collected.
         preprocessing: Id of the exact preprocessing.
+        unit: What the recording was taken to be in before it was µV, for messages; it is no column.
     """
 
     dataset: str
@@ -96,6 +97,7 @@ class Trial:
     dominance: float = float("nan")
     liking: float = float("nan")
     preprocessing: str = "none"
+    unit: str = "uV"
 
     @property
     def where(self) -> str:
@@ -177,7 +179,7 @@ def _check_signal(trial: Trial) -> None:
             value=trial.sampling_rate,
             remedy="Give the rate in Hz",
         )
-    check_amplitude(signal, trial.where)
+    check_amplitude(signal, trial.where, trial.unit)
 
 
 def _check_labels(trial: Trial) -> None:

@@ -135,7 +135,8 @@ def from_epochs(
         epochs: `mne.Epochs`; a list of them, one a subject; or a dict of subject -> epochs, or a list of them, one a
             session. Subjects of a list are called `1`, `2`, ...
         name: Value of the `dataset` column.
-        subject, session: Columns of `metadata` that say whose an epoch is, and of which session.
+        subject, session: Columns of `metadata` that say whose an epoch is, and of which session. Without `session`,
+            each set of epochs that holds some of a person is a session of theirs.
         stimulus, label, emotion, valence_class: Columns of `metadata`; `event` is the name of the event where there
             is no such column, `-` nothing.
         ratings: Of `valence`, `arousal`, `dominance`, `liking` -> `(column, lowest, highest)`.

@@ -119,6 +119,25 @@ def test_sessions_units_bad_channels_and_repeats():
     assert from_arrays(longer, unit="V", name="c", preprocessing="none", **shared)["n_samples"] == [1000, 750]
 
 
+def test_sets_of_epochs_of_one_person_are_sessions_of_their_own():
+    """Windows of one session are scaled together, and stand for one recording."""
+    sets = [epochs_of(1, who=["a", "a", "b"]), epochs_of(2, who=["a", "b", "b"]), epochs_of(3, who=["b", "b", "b"])]
+    rows = from_epochs(sets, subject="who", stimulus="film", name="mine")
+    found = {(s, n) for s, n in zip(rows["subject"], rows["session"], strict=True)}
+    assert found == {("a", 0), ("a", 1), ("b", 0), ("b", 1), ("b", 2)}
+    alone = from_epochs({"a": [epochs_of(1), epochs_of(2)], "b": epochs_of(3)}, name="mine")
+    assert sorted(set(zip(alone["subject"], alone["session"], strict=True))) == [("a", 0), ("a", 1), ("b", 0)]
+    said = [epochs_of(1, who=["a"] * 3, day=["1"] * 3), epochs_of(2, who=["a"] * 3, day=["1"] * 3)]
+    assert set(from_epochs(said, subject="who", session="day", name="mine")["session"]) == {1}
+
+
+@pytest.mark.parametrize(("unit", "scale"), [("V", 1e6), ("mV", 1e6), ("uV", 1.0)])
+@pytest.mark.parametrize("preprocessing", ["none", "basic"])
+def test_a_wrong_unit_is_told_by_the_name_it_was_given(unit, scale, preprocessing):
+    with pytest.raises(UnitError, match=f"unit '{unit}'"):
+        from_arrays(trials_in_volts(1) * scale, **FROM_ARRAYS | {"unit": unit}, preprocessing=preprocessing)
+
+
 def test_without_ids_of_stimuli_there_are_no_pairs():
     rows = from_epochs([epochs_of(1), epochs_of(2)], name="mine")
     assert len(set(rows["stimulus"])) == 6
