@@ -14,13 +14,14 @@ from datasets import Dataset, load_from_disk
 
 from mdjpt_hf.data.ranged import RangedSignals
 from mdjpt_hf.data.sources import prepared_folder, prepared_folders
-from mdjpt_hf.data.stimuli import stimulus_set_of
+from mdjpt_hf.data.stimuli import published_facts, stimulus_set_of
 from mdjpt_hf.data.storage import STATED_SCALES, file_hash, folder_metadata
 from mdjpt_hf.data.streams import index_in, is_index_folder, signals_of
 from mdjpt_hf.data_scripts.showings import clips_of
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import channel_projection
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
+from mdjpt_hf.runtime.progress import LOGGER
 from mdjpt_hf.schema import RATINGS, TRIAL_FEATURES
 
 _AGAIN = "Restore it from a copy, or delete the folder and prepare it again with `mdjpt data prepare`"
@@ -96,9 +97,9 @@ class TrialSet:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """What is known of the corpus, by the names of `CorpusFacts`; empty where nothing is stored."""
-        stored = folder_metadata(self.folder).get("facts", [])
-        return next((facts for facts in stored if facts["name"] == self.name), {})
+        """What is known of the corpus, by the names of `CorpusFacts`: as stored; where nothing is, as published of a
+        corpus of this name."""
+        return _stored_facts(self.folder).get(self.name) or published_facts(self.name)
 
     @cached_property
     def stimulus_set(self) -> str:
@@ -306,6 +307,8 @@ def _open(folder: Path, montage: str) -> list[TrialSet]:
     table, signals = _streamed(folder) if is_index_folder(folder) else _mapped(folder)
     names = np.array(table.column("dataset").to_pylist(), dtype=object)
     label_names = _label_names(folder)
+    for name in dict.fromkeys(names.tolist()):
+        _tell_unknown(folder, str(name))
     return [
         _trial_set(folder, table, np.flatnonzero(names == name), str(name), label_names.get(name, ()), montage, signals)
         for name in dict.fromkeys(names.tolist())
@@ -376,13 +379,26 @@ def _trial_set(
 
 
 def _clips(folder: Path, name: str, stimulus: np.ndarray) -> np.ndarray:
-    stored = folder_metadata(folder)
-    titles = {facts["name"]: facts.get("title", "") for facts in stored.get("facts", [])}
-    return clips_of(stimulus, stored.get("options", {}), titles.get(name, "")) if stored else stimulus
+    title = _stored_facts(folder).get(name, {}).get("title", "")
+    return clips_of(stimulus, folder_metadata(folder).get("options", {}), title)
+
+
+def _stored_facts(folder: Path) -> dict[str, dict[str, Any]]:
+    return {facts["name"]: facts for facts in folder_metadata(folder).get("facts", [])}
+
+
+def _tell_unknown(folder: Path, name: str) -> None:
+    """Say where rows came without a word on their corpus: what keeps pairs and splits sound may have been left out."""
+    if name not in _stored_facts(folder) and not published_facts(name):
+        LOGGER.warning(
+            "the corpus %s came with nothing but its rows: its stimuli are taken for its own, and for the same moments "
+            "for everybody; `mdjpt data parquet` and `mdjpt data push` write what else is known beside them",
+            name,
+        )
 
 
 def _label_names(folder: Path) -> dict[str, tuple[str, ...]]:
-    return {facts["name"]: tuple(facts["label_names"]) for facts in folder_metadata(folder).get("facts", [])}
+    return {name: tuple(facts["label_names"]) for name, facts in _stored_facts(folder).items()}
 
 
 def _class_names(where: str, labels: Sequence[int], names: Sequence[str], told: Sequence[str]) -> tuple[str, ...]:
