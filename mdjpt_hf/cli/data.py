@@ -89,6 +89,13 @@ def prepare(
     channels: Annotated[
         str, typer.Option(help="eav: names of its channels in the order of its files, with commas between them.")
     ] = "",
+    subjects: Annotated[
+        str,
+        typer.Option(
+            help="Only these: how many (3), which (s01,s07), or a share for an array of jobs (2/16); such parts open "
+            "together as one corpus. All by default."
+        ),
+    ] = "",
     workers: Annotated[int, typer.Option(help="Processes that read subjects side by side.")] = 1,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out subjects that cannot be read, and list them.")
@@ -123,7 +130,7 @@ def prepare(
             raise ConfigurationError("recordings needs --table", remedy="Give a CSV: see `mdjpt data prepare --help`")
         arguments |= {"table": table, "source": source, "name": name, "unit": unit, "label_source": label_source}
         arguments["stimulus_set"] = stimulus_set
-    prepared = run(builder(**arguments), out, workers=workers, skip_bad=skip_bad, cluster=cluster)
+    prepared = run(builder(**arguments), out, workers=workers, skip_bad=skip_bad, cluster=cluster, subjects=subjects)
     _report(prepared)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset, load_from_disk
 
+from mdjpt_hf.data.parts import parts_joined
 from mdjpt_hf.data.ranged import RangedSignals
 from mdjpt_hf.data.sources import prepared_folder, prepared_folders
 from mdjpt_hf.data.stimuli import published_facts, stimulus_set_of
@@ -214,6 +215,7 @@ class _MappedSignals:
 def open_corpora(paths: Sequence[str | Path | Dataset], montage: str = "positions") -> list[TrialSet]:
     """Open corpora: prepared folders, each of which may hold one dataset, several, or be a folder of prepared folders;
     Parquet folders, `user/corpus` of the Hub and a `datasets.Dataset`, see [`mdjpt_hf.data.sources.prepared_folder`].
+    Parts of one corpus (`mdjpt data prepare --subjects`) are opened as the corpus.
     Every file is read once, to compare it with its hash: a second for a gigabyte. Of `stream:` corpora nothing is read
     but the index; damage is noticed when a trial is read.
 
@@ -221,14 +223,13 @@ def open_corpora(paths: Sequence[str | Path | Dataset], montage: str = "position
         CorpusError: If a path is not a prepared corpus, a file of it is damaged or holds NaN, or two folders hold a
             dataset of the same name.
     """
-    trial_sets = [
-        trial_set for source in paths for folder in _folders_of(source) for trial_set in _open(folder, montage)
-    ]
+    folders = parts_joined([folder for source in paths for folder in _folders_of(source)])
+    trial_sets = [trial_set for folder in folders for trial_set in _open(folder, montage)]
     names = [trial_set.name for trial_set in trial_sets]
     for name in sorted({name for name in names if names.count(name) > 1}):
-        folders = [str(trial_set.folder) for trial_set in trial_sets if trial_set.name == name]
+        several = [str(trial_set.folder) for trial_set in trial_sets if trial_set.name == name]
         raise CorpusError(
-            f"dataset {name!r} comes from several folders: {folders}",
+            f"dataset {name!r} comes from several folders: {several}",
             value=name,
             remedy="Give each --data once, or prepare the second one under another name",
         )

@@ -21,6 +21,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mdjpt_hf.data.cluster import Cluster, on_cluster
+from mdjpt_hf.data.parts import chosen_units, part_of
 from mdjpt_hf.data.storage import (
     CORPUS_FILE,
     REPORT_FILE,
@@ -69,6 +70,7 @@ def prepare(
     progress: bool = True,
     skip_bad: bool = False,
     cluster: Cluster | None = None,
+    subjects: str = "",
 ) -> Prepared:
     """Build a corpus into `out`, or find that it is there already.
 
@@ -82,18 +84,25 @@ def prepare(
             stopping at the first one.
         cluster (`Cluster`): Workers elsewhere that read units in place of processes here. They must see the source
             and the folder of `out` under the same absolute names.
+        subjects (`str`): Only these, see [`chosen_units`]: the folder is then a part of the corpus, and opens together
+            with others.
 
     Raises:
         CorpusError: If the source cannot be read, the disk is full, or `out` holds something else. Units finished
             before are kept, and the same call goes on with the next one.
+        ConfigurationError: If there are no such subjects.
         InUseError: If another process prepares the same folder.
     """
     out = Path(out)
     metadata, key = _described(builder)
+    units = every = builder.units()
+    if subjects:
+        units = chosen_units(subjects, every)
+        key, metadata = part_of(key, metadata, units, every)
     if found := _up_to_date(out, key, skip_bad):
         return found
     try:
-        return _build(builder, out, metadata, key, _Hands(workers, cluster), progress, skip_bad)
+        return _build(builder, units, out, metadata, key, _Hands(workers, cluster), progress, skip_bad)
     except OSError as error:
         raise CorpusError(
             f"cannot be written ({error.strerror or error}); what was finished before is kept",
@@ -105,6 +114,7 @@ def prepare(
 
 def _build(
     builder: CorpusBuilder,
+    units: list[str],
     out: Path,
     metadata: dict[str, Any],
     key: str,
@@ -118,7 +128,6 @@ def _build(
             return found
         staging = out.parent / f".{out.name}.{key[:12]}.staging"
         staging.mkdir(exist_ok=True)
-        units = builder.units()
         _build_missing(builder, units, staging, hands, progress, skip_bad)
         report = _finish(staging, builder, units, metadata, key)
         _swap_in(staging, out)
