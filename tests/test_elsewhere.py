@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import pickle
 import shutil
 import sys
 from pathlib import Path
@@ -104,6 +105,21 @@ def killing(tmp_path, dying, monkeypatch):
     return start
 
 
+@pytest.fixture
+def one_after_the_other(monkeypatch):
+    """Work as a cluster would be given it, by this process and from the last piece to the first."""
+
+    def run(cluster, function, calls, what):
+        for number in reversed(range(len(calls))):
+            sent, arguments = pickle.loads(pickle.dumps((function, calls[number])))
+            yield number, pickle.loads(pickle.dumps(sent(*arguments)))
+
+    monkeypatch.setattr("mdjpt_hf.evaluation.spread.everywhere", run)
+    monkeypatch.setattr("mdjpt_hf.inference.embedding_elsewhere.everywhere", run)
+    monkeypatch.setattr("mdjpt_hf.data.cluster.require", lambda *names: None)
+    return Cluster("dask", "tcp://nowhere:1")
+
+
 # --- embedding ------------------------------------------------------------------------------------------------------
 
 
@@ -130,6 +146,17 @@ def test_what_was_the_end_of_every_worker_is_told(model, corpora, monkeypatch):
     pytest.importorskip("distributed", reason="needs the extra [dask]")
     with pytest.raises(CorpusError, match="every worker that computed subject s1 died.*more memory"):
         embed(model, corpora[0], cluster=Cluster("dask", "tcp://nowhere:1"))
+
+
+def test_pieces_of_features_are_put_together_in_any_order(model, corpora, one_after_the_other, tmp_path):
+    alone, spread = embed(model, corpora), embed(model, corpora, cluster=one_after_the_other)
+    assert alone.features.tobytes() == spread.features.tobytes() and alone.windows.equals(spread.windows)
+    files = []
+    for seed in range(2):
+        values = np.random.default_rng(seed).normal(0, 12, (len(NAMES), (11 + 5 * seed) * 250))
+        files.append(write_edf(tmp_path / f"{seed}.edf", values, NAMES, 250))
+    alone, spread = embed(model, files), embed(model, files, cluster=one_after_the_other)
+    assert alone.features.tobytes() == spread.features.tobytes() and alone.windows.equals(spread.windows)
 
 
 @pytest.mark.slow
@@ -169,6 +196,15 @@ def evaluation(model, corpora, out, **settings):
 
 def written(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".json", ".md")}
+
+
+@pytest.mark.parametrize("protocols", [("zero-shot", "few-shot"), ("leave-one-subject-out",), ("cross-dataset",)])
+def test_pieces_of_answers_are_put_together_in_any_order(model, corpora, one_after_the_other, tmp_path, protocols):
+    settings = {"protocols": protocols, "models": (str(model), "de")}
+    evaluate(evaluation(model, corpora, tmp_path / "alone", **settings), lambda line: None)
+    spread = evaluation(model, corpora, tmp_path / "spread", **settings, cluster=one_after_the_other)
+    evaluate(spread, lambda line: None)
+    assert written(tmp_path / "spread") == written(tmp_path / "alone")
 
 
 @pytest.mark.slow
