@@ -81,7 +81,7 @@ def _open(name: str, names: Sequence[str], source: EncoderSource) -> Encoder:
 
 def _entropy(pool: Pool, groups: str) -> np.ndarray:
     """On the channels that were recorded, where all trials have the same; across corpora on all standard ones."""
-    recorded = pool.recorded if len(pool.parts) == 1 else []
+    recorded = pool.recorded if len(pool.parts) == 1 and not pool.among_others else []
     channels = [STANDARD_CHANNELS.index(name) for name in recorded or STANDARD_CHANNELS]
     found = []
     for part, start in zip(pool.parts, pool.offsets, strict=True):

@@ -34,6 +34,7 @@ class Pool:
         label: `(windows,)` classes from 0, or a rating from 0 to 1.
         order: `(windows,)` rank in which the windows of a recording were recorded.
         silenced: Name of an electrode whose signal is left out of all windows.
+        among_others: Whether these are windows of one corpus out of several that are evaluated together.
     """
 
     parts: tuple[LabelledWindows, ...]
@@ -47,6 +48,7 @@ class Pool:
     label: np.ndarray
     order: np.ndarray
     silenced: str = ""
+    among_others: bool = False
 
     def __len__(self) -> int:
         return len(self.label)
@@ -60,7 +62,8 @@ class Pool:
         """The windows of one corpus, in the same order."""
         own = self.corpus == corpus
         arrays: dict[str, Any] = {name: getattr(self, name)[own] for name in _COLUMNS}
-        return replace(self, parts=tuple(part for part in self.parts if part.trials.name == corpus), **arrays)
+        parts = tuple(part for part in self.parts if part.trials.name == corpus)
+        return replace(self, parts=parts, among_others=len(parts) < len(self.parts) or self.among_others, **arrays)
 
     def of_recording(self, number: int) -> "Pool":
         """The windows of one recording, in the same order; trials are those of all."""
