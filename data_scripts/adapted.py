@@ -16,7 +16,6 @@ import numpy as np
 from mdjpt_hf.data_scripts.base import CorpusBuilder, CorpusFacts, UnitReport
 from mdjpt_hf.data_scripts.own_recordings import (
     LabelSource,
-    Presentation,
     add_notes,
     check_label_source,
     first_overlap,
@@ -24,6 +23,7 @@ from mdjpt_hf.data_scripts.own_recordings import (
     problem_of,
     session_numbers,
 )
+from mdjpt_hf.data_scripts.showings import Presentation, rule_of
 from mdjpt_hf.data_scripts.signatures import signature
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import ChannelSelection
@@ -163,6 +163,7 @@ class AdaptedCorpus(CorpusBuilder):
             "label_source": self.label_source,
             "preprocessing": preset_settings(self.preprocessing),
             **({"stimulus_set": self.stimulus_set} if self.stimulus_set else {}),
+            **self._known.rules,
         }
 
     def read_unit(self, unit: str, report: UnitReport) -> Iterator[Trial]:
@@ -172,7 +173,7 @@ class AdaptedCorpus(CorpusBuilder):
             MDJPTError: What the signal path raises, with the place in front.
         """
         shown = Presentation()
-        numbers = self._known.sessions[unit]
+        numbers = self._known.sessions
         for part in sorted(self.subjects[unit](), key=lambda part: numbers[part.session]):
             recording, session = part.recording, numbers[part.session]
             if all(trial.problem for trial in part.trials):
@@ -185,7 +186,7 @@ class AdaptedCorpus(CorpusBuilder):
             notes = [*part.notes, *recording.notes, *recording.selection.notes(), *prepared.notes]
             add_notes(report, part.where, notes)
             for number, trial in enumerate(part.trials):
-                position, stimulus = shown.next(session, trial.stimulus)
+                position, _ = shown.next(session, trial.stimulus)
                 span = prepared.span(trial.onset, trial.duration)
                 beyond = "lies outside the recording" if span.beyond else ""
                 if problem := trial.problem or beyond or problem_of(span, prepared):
@@ -196,7 +197,7 @@ class AdaptedCorpus(CorpusBuilder):
                     subject=unit,
                     session=session,
                     trial=position,
-                    stimulus=stimulus or f"unknown: subject {unit}, session {session}, trial {position}",
+                    stimulus=trial.stimulus or f"unknown: subject {unit}, session {session}, trial {position}",
                     label=self._known.labels.index(trial.label) if trial.label else -1,
                     label_name=trial.label,
                     emotion=trial.emotion,
@@ -211,10 +212,11 @@ class _Known:
 
     sha256: str
     labels: tuple[str, ...]
-    sessions: dict[str, dict[str, int]]
+    sessions: dict[str, int]
     rated: tuple[str, ...]
     stimuli: bool
     short: int
+    rules: dict[str, Any]
 
 
 def _survey(subjects: Mapping[str, Reader]) -> _Known:
@@ -222,23 +224,27 @@ def _survey(subjects: Mapping[str, Reader]) -> _Known:
     labels: set[str] = set()
     rated: set[str] = set()
     sessions: dict[str, set[str]] = defaultdict(set)
+    shown: list[tuple[Any, str]] = []
     for subject, read in subjects.items():
         _check_subject(subject)
         for part in read():
             _check_overlaps(part)
             _add(content, subject, part)
             sessions[subject].add(part.session)
+            shown += [((subject, part.session), trial.stimulus) for trial in part.trials]
             labels |= {trial.label for trial in part.trials if trial.label}
             rated |= {name for trial in part.trials for name, value in trial.ratings.items() if not np.isnan(value)}
             trials["known"] += sum(bool(trial.stimulus) for trial in part.trials)
             trials["short"] += sum((t.duration or _WINDOW_SECONDS) < _WINDOW_SECONDS for t in part.trials)
+    numbers, numbering = session_numbers(sessions)
     return _Known(
         content.hexdigest(),
         tuple(sorted(labels)),
-        {subject: session_numbers(own) for subject, own in sessions.items()},
+        numbers,
         tuple(name for name in RATINGS if name in rated),
         bool(trials["known"]),
         trials["short"],
+        numbering | rule_of(shown),
     )
 
 

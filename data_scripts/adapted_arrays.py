@@ -96,7 +96,8 @@ def epochs_subjects(
     """Readers of the subjects in `mne.Epochs`.
 
     Args:
-        people: Id -> `mne.Epochs` of this person, a session each; empty ids where a column says who it is.
+        people: Id -> `mne.Epochs` of this person, a session each; empty ids where a column says who it is. Where no
+            column says of which session an epoch is, each of the sets that hold epochs of a person is one.
         columns: Of their `metadata`; `EVENTS` is the name of the event.
         subject, session: Columns of `metadata` that say who and when, or nothing.
         unit: What the numbers really are, where they are not V as MNE promises.
@@ -106,10 +107,11 @@ def epochs_subjects(
     """
     groups: dict[str, list[tuple[str, Any, np.ndarray]]] = {}
     for person, sets in people.items():
-        for number, epochs in enumerate(sets):
+        for epochs in sets:
             rows = _rows(epochs, columns, subject, session)
             told = [as_text(row.get(subject)) if subject else person for row in rows]
-            when = [as_text(row.get(session)) if session else str(number) for row in rows]
+            before = {who: str(len(groups.get(who, ()))) for who in told}  # sets that were there, one a session
+            when = [as_text(row.get(session)) if session else before[who] for row, who in zip(rows, told, strict=True)]
             for who, which in dict.fromkeys(zip(told, when, strict=True)):
                 chosen = np.flatnonzero([(who, which) == pair for pair in zip(told, when, strict=True)])
                 groups.setdefault(who, []).append((which, epochs, chosen))

@@ -19,6 +19,7 @@ from mdjpt_hf.modeling.raw_mdjpt import read_raw
 from mdjpt_hf.modeling.timeline_mdjpt import read_timeline
 
 #: In the place of a column: the class that braindecode predicts, by the name that its windows were made with.
+SESSION = "session"  # a column that is looked for, and need not be there
 TARGET = "target"
 #: After these no unit is left: each window, or each moment, has a scale of its own.
 _UNITLESS = ("standardize", "normalize", "zscore")
@@ -32,18 +33,19 @@ def braindecode_subjects(
     Args:
         dataset: A `BaseConcatDataset`, or one of the data sets in it.
         columns: Of `description` and of the windows' `metadata`.
-        subject, session: Columns of `description`.
+        subject, session: Columns of `description`. Where nothing says of which session a person's recordings are, each
+            is one.
         unit: What the numbers really are, where they are not V any more.
 
     Raises:
-        CorpusError: If it holds no recordings, its signals were standardised, a column is not there, or nothing says
-            whose a recording is.
+        CorpusError: If it holds no recordings, its signals were standardised, a column is not there, nothing says
+            whose a recording is, or of which session it is where others of the person say so.
     """
     parts: dict[str, list[tuple[str, Any]]] = {}
     for number, part in enumerate(_parts(dataset)):
         where = f"recording {number}"
         description = _described(part, where)
-        columns.check(_columns_of(part, description), where, subject)
+        columns.check(_columns_of(part, description), where, subject, *([session] if session != SESSION else []))
         _check_scale(part, where)
         who = text_in(description, subject)
         if not who:
@@ -54,7 +56,23 @@ def braindecode_subjects(
                 remedy="Fill it with set_description, or name another column with subject=",
             )
         parts.setdefault(who, []).append((where, part))
-    return {who: partial(_of_parts, own, columns, session, unit) for who, own in parts.items()}
+    return {who: partial(_of_parts, own, _sessions(own, session), columns, unit) for who, own in parts.items()}
+
+
+def _sessions(parts: Sequence[tuple[str, Any]], column: str) -> list[str]:
+    """Labels of the sessions that a person's recordings are of."""
+    said = [text_in(_described(part, where), column) for where, part in parts]
+    if not any(said) and len(said) > 1:
+        return [str(number) for number in range(len(said))]
+    if any(said) and not all(said):
+        where = parts[said.index("")][0]
+        raise CorpusError(
+            f"{column!r} says nothing of which session it is, as it does for others of this person",
+            path=where,
+            value=said,
+            remedy="Fill it with set_description for all of them",
+        )
+    return said
 
 
 def _parts(dataset: Any) -> Iterator[Any]:
@@ -96,11 +114,10 @@ def _check_scale(part: Any, where: str) -> None:
 
 
 def _of_parts(
-    parts: Sequence[tuple[str, Any]], columns: TrialColumns, session: str, unit: str | None
+    parts: Sequence[tuple[str, Any]], sessions: Sequence[str], columns: TrialColumns, unit: str | None
 ) -> Iterator[AdaptedRecording]:
-    for where, part in parts:
+    for (where, part), when in zip(parts, sessions, strict=True):
         description = _described(part, where)
-        when = text_in(description, session)
         notes = _notes(part)
         try:
             if hasattr(part, "windows"):

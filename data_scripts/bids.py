@@ -20,13 +20,13 @@ from mdjpt_hf.data_scripts.files import fingerprint, fingerprints, read_recordin
 from mdjpt_hf.data_scripts.own_recordings import (
     LabelSource,
     OwnCorpus,
-    Presentation,
     add_notes,
     prepared_recording,
     problem_of,
     session_numbers,
 )
 from mdjpt_hf.data_scripts.places import Places, places_of_montage, places_of_tables
+from mdjpt_hf.data_scripts.showings import Presentation, rule_of
 from mdjpt_hf.data_scripts.signatures import signature
 from mdjpt_hf.errors import CorpusError, MontageError, located
 from mdjpt_hf.modeling.raw_mdjpt import Recording
@@ -86,7 +86,7 @@ class BIDS(OwnCorpus):
                 remedy="Say which lines are trials, and how long they last, in a YAML with --rules",
             )
         self.label_names = tuple(sorted({trial.label for trial in every if trial.label}))
-        self._sessions = self._number_sessions()
+        self._sessions, self._numbering = self._number_sessions()
 
     def _find_trials(self) -> dict[Path, list[BIDSTrial]]:
         found, rules = {}, self.rules
@@ -111,15 +111,13 @@ class BIDS(OwnCorpus):
         rate = read_json(beside).get("SamplingFrequency") if beside else None
         return float(rate) if isinstance(rate, int | float) and rate > 0 else None
 
-    def _number_sessions(self) -> dict[Path, int]:
-        """Numbers of sessions; of labels that are no numbers, their place among the subject's."""
+    def _number_sessions(self) -> tuple[dict[Path, int], dict[str, Any]]:
+        """Numbers of the recordings' sessions, and the option of [`session_numbers`]."""
         labels: dict[str, set[str]] = defaultdict(set)
         for path in self.recordings:
             labels[entities(path)["sub"]].add(entities(path).get("ses", ""))
-        return {
-            path: session_numbers(labels[entities(path)["sub"]])[entities(path).get("ses", "")]
-            for path in self.recordings
-        }
+        numbers, option = session_numbers(labels)
+        return {path: numbers[entities(path).get("ses", "")] for path in self.recordings}, option
 
     @property
     def facts(self) -> list[CorpusFacts]:
@@ -172,6 +170,12 @@ class BIDS(OwnCorpus):
             "unit": self.unit,
             "label_source": self.label_source,
             "preprocessing": preset_settings(self.preprocessing),
+            **self._numbering,
+            **rule_of(
+                ((_subject(path), self._sessions[path]), trial.stimulus)
+                for path, trials in self.trials.items()
+                for trial in trials
+            ),
         }
 
     def _rules(self) -> dict[str, Any]:
@@ -199,15 +203,15 @@ class BIDS(OwnCorpus):
             self._check_times(path, prepared.end)
             add_notes(report, name, [*notes, *recording.notes, *recording.selection.notes(), *more, *prepared.notes])
             for trial in self.trials[path]:
-                position, stimulus = shown.next(session, trial.stimulus)
+                position, before = shown.next(session, trial.stimulus)
                 span = prepared.span(trial.onset, trial.duration)
                 problem = "lies outside the recording" if span.beyond else problem_of(span, prepared)
                 if problem:
                     report.rejected.append(f"{name}: the trial of line {trial.line} {problem}")
                     continue
-                if stimulus != trial.stimulus:
-                    report.notes.append(f"{name}: {trial.stimulus!r} is shown again, and called {stimulus!r}")
-                yield self._trial(unit, session, position, stimulus, trial, prepared, span)
+                if before:
+                    report.notes.append(f"{name}: {trial.stimulus!r} is shown again, as trial {position}")
+                yield self._trial(unit, session, position, trial, prepared, span)
 
     def _places(self, recording: Path) -> Places:
         """What sensors without names of places are called; nothing where they have such names.
@@ -237,13 +241,13 @@ class BIDS(OwnCorpus):
                 remedy="If onsets are in milliseconds or samples, say onset_unit: ms (or samples) with --rules",
             )
 
-    def _trial(self, subject: str, session: int, number: int, stimulus: str, trial: BIDSTrial, prepared, span) -> Trial:
+    def _trial(self, subject: str, session: int, number: int, trial: BIDSTrial, prepared, span) -> Trial:
         return Trial(
             dataset=self.name,
             subject=subject,
             session=session,
             trial=number,
-            stimulus=stimulus,
+            stimulus=trial.stimulus,
             label=self.label_names.index(trial.label) if trial.label else -1,
             label_name=trial.label,
             **prepared.cut(span) | _all_ratings(trial),

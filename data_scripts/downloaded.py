@@ -150,9 +150,11 @@ class DownloadedCorpus(CorpusBuilder):
             self.preprocessing,
             [name for name in selection.ch_names if name.lower() in {bad.lower() for bad in first.bads}],
             where=str(first.file),
+            unit=first.unit,
             stretches=[part.stretches or unbroken(part.signal.shape[1]) for part in session],
         )
         for recording, result in zip(session, prepared, strict=True):
+            result.unit = recording.unit
             for note in [*recording.notes, *selection.notes(), *result.notes]:
                 line = f"{recording.file.name}: {note}"
                 if line not in report.notes:

@@ -45,6 +45,7 @@ class SourceRecording:
         bads: Channels the owner says are bad.
         notes: What the reader did or noticed, for the preparation report.
         stretches: Parts of the signal without a break, where the file tells of some.
+        unit: What the file was taken to be in, for messages.
     """
 
     file: Path
@@ -56,6 +57,7 @@ class SourceRecording:
     bads: Sequence[str] = ()
     notes: Sequence[str] = ()
     stretches: Sequence[Stretch] = ()
+    unit: str = "uV"
 
     @classmethod
     def of_file(
@@ -72,6 +74,7 @@ class SourceRecording:
             recording.bads,
             [*notes, *recording.notes, *recording.selection.notes()],
             recording.stretches,
+            recording.unit,
         )
 
 

@@ -1,6 +1,5 @@
 """What readers of own files share: a recording is cleaned and checked, its trials are looked at, notes are kept."""
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -80,32 +79,30 @@ def check_scales(ratings: Any) -> None:
             )
 
 
-def session_numbers(labels: Collection[str]) -> dict[str, int]:
-    """Number of every session of a subject, given their labels: the label itself if all are whole numbers that the
-    schema holds, no two the same; else the place among them from 1. 0 for no label."""
+def session_numbers(labels: Mapping[str, Collection[str]]) -> tuple[dict[str, int], dict[str, Any]]:
+    """Number of every session, the same for all subjects: who was not there for one shifts no number.
+
+    Args:
+        labels: Of each subject's sessions.
+
+    Returns:
+        `(numbers, option)`: Label -> number: the label itself if all are whole numbers that the schema holds, no two
+            the same; else the place among all from 1; 0 for no label. The option says so where earlier versions,
+            which counted every subject's apart, had other numbers.
+    """
+    numbers = _numbers(label for own in labels.values() for label in own)
+    alone = [_numbers(own) for own in labels.values()]
+    other = any(numbers[label] != number for own in alone for label, number in own.items())
+    return numbers, {"sessions": numbers} if other else {}
+
+
+def _numbers(labels: Iterable[str]) -> dict[str, int]:
     ordered = sorted(set(labels))
     if all(label.isdecimal() and int(label) < 2**31 for label in ordered) and len(set(map(int, ordered))) == len(
         ordered
     ):
         return {label: int(label) for label in ordered}
     return {label: ordered.index(label) + (ordered[0] != "") for label in ordered}
-
-
-class Presentation:
-    """What one subject was shown, in order."""
-
-    def __init__(self) -> None:
-        self._seen: Counter[tuple[int, str]] = Counter()
-        self._shown: Counter[int] = Counter()
-
-    def next(self, session: int, stimulus: str) -> tuple[int, str]:
-        """Position in the session of the trial that comes next, and what its stimulus is called: one that is shown
-        again is another one. Trials that are left out were shown as well."""
-        position = self._shown[session]
-        self._shown[session] += 1
-        self._seen[session, stimulus] += 1
-        again = self._seen[session, stimulus]
-        return position, stimulus if again == 1 or not stimulus else f"{stimulus} #{again}"
 
 
 def prepared_recording(path: Path, recording: Recording, preset: str) -> Preprocessed:
@@ -124,6 +121,7 @@ def prepared_recording(path: Path, recording: Recording, preset: str) -> Preproc
         unit=recording.unit,
         stretches=recording.stretches,
     )
+    prepared.unit = recording.unit
     try:
         check_coverage([name for name in prepared.ch_names if name not in prepared.interpolated])
     except MontageError as error:

@@ -14,6 +14,7 @@ The table is CSV (or TSV) with a header; each line is one trial:
 | `emotion`, `valence_class` | words of the common vocabulary (`mdjpt_hf.schema`) |
 | `valence`, `arousal`, `dominance`, `liking` | the subject's rating, rescaled to [0, 1] |
 
+A clip shown again in a session has the same `stimulus`; the trials of that session are then numbered in `trial`.
 `n/a`, `NA`, `nan` and the like mean "not known": no label, no rating; an error for who, what, where and when.
 """
 
@@ -28,6 +29,7 @@ from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
 from mdjpt_hf.data_scripts.files import fingerprints, read_recording
 from mdjpt_hf.data_scripts.own_recordings import LabelSource, OwnCorpus, add_notes, prepared_recording, problem_of
 from mdjpt_hf.data_scripts.recordings_table import TableRow, check_overlaps, read_table, spelling_notes
+from mdjpt_hf.data_scripts.showings import TABLE_TITLE
 from mdjpt_hf.data_scripts.signatures import signature
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.stretches_mdjpt import Span
@@ -80,7 +82,7 @@ class Recordings(OwnCorpus):
         return [
             CorpusFacts(
                 name=self.name,
-                title="A user's own recordings",
+                title=TABLE_TITLE,
                 licence="The owner's own recordings; no licence is given",
                 redistributable=False,
                 redistribution="Up to whom they belong to, and to the consent of those recorded",

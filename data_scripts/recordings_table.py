@@ -207,19 +207,21 @@ def _parse(line: _Line) -> TableRow:
 
 
 def _check_unique(path: Path, rows: list[TableRow]) -> None:
-    """One subject sees a stimulus once in a session, and two trials do not begin at the same time."""
-    for what, key in (
-        ("the same subject, session and stimulus", lambda row: (row.subject, row.session, row.stimulus)),
-        ("the same file and onset", lambda row: (row.file, row.onset)),
+    """Two trials do not begin at the same time, and where trials are not numbered, nobody sees a stimulus twice."""
+    shown = [row for row in rows if row.trial == -1]
+    for what, checked, key in (
+        ("the same subject, session and stimulus", shown, lambda row: (row.subject, row.session, row.stimulus)),
+        ("the same file and onset", rows, lambda row: (row.file, row.onset)),
     ):
         first: dict[tuple, int] = {}
-        for row in rows:
+        for row in checked:
             if key(row) in first:
                 raise CorpusError(
                     f"lines {first[key(row)]} and {row.line} have {what}: {key(row)}",
                     path=path,
                     value=(first[key(row)], row.line),
-                    remedy="Remove one of them, or correct its ids or times",
+                    remedy="Remove one of them, or correct its ids or times; if the clip was shown twice, say so by "
+                    "numbering the trials of the session in the column trial",
                 )
             first[key(row)] = row.line
 

@@ -1,4 +1,4 @@
-"""The one schema: a row is a trial, one stimulus shown to one subject in one session.
+"""The one schema: a row is a trial, one stimulus shown to one subject in one session, once.
 
 Every corpus, simulated or real, becomes exactly these columns, so any two concatenate without casting. Signals are
 float32 microvolts, stored flat and channel by channel (C order of `(channels, samples)`), so that a window is a view
@@ -68,7 +68,8 @@ class Trial:
     Attributes:
         dataset, subject: Identity; `subject` is unique within the dataset and carries no personal data.
         session: Session number. trial: presentation order within the session from 0, -1 where unknown.
-        stimulus: The same id for every subject who saw the same clip.
+        stimulus: The same id for every subject who saw the same clip, and for every time that it was shown: trials of a
+            clip shown again differ in `session` or `trial`, which must be known then.
         signal: `(channels, samples)` in µV.
         sampling_rate: Hz.
         ch_names: One name per channel in MNE's 10-05 spelling.
@@ -76,6 +77,7 @@ class Trial:
         emotion, valence_class: A word of `EMOTIONS`, `VALENCE_CLASSES`, or None where unknown.
         valence, arousal, dominance, liking: The subject's own rating in [0, 1]; NaN where not collected.
         preprocessing: Id of the exact preprocessing.
+        unit: What the recording was taken to be in before it was µV, for messages; it is no column.
     """
 
     dataset: str
@@ -95,6 +97,7 @@ class Trial:
     dominance: float = float("nan")
     liking: float = float("nan")
     preprocessing: str = "none"
+    unit: str = "uV"
 
     @property
     def where(self) -> str:
@@ -176,7 +179,7 @@ def _check_signal(trial: Trial) -> None:
             value=trial.sampling_rate,
             remedy="Give the rate in Hz",
         )
-    check_amplitude(signal, trial.where)
+    check_amplitude(signal, trial.where, trial.unit)
 
 
 def _check_labels(trial: Trial) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mdjpt_hf.cli.settings import SETTINGS
+from mdjpt_hf.cli.settings import SETTINGS, Backend, Scheduler, cluster_of
 from mdjpt_hf.runtime.notes import gathered
 
 
@@ -89,20 +89,26 @@ def prepare(
     channels: Annotated[
         str, typer.Option(help="eav: names of its channels in the order of its files, with commas between them.")
     ] = "",
+    subjects: Annotated[
+        str,
+        typer.Option(
+            help="Only these: how many (3), which (s01,s07), or a share for an array of jobs (2/16); such parts open "
+            "together as one corpus. All by default."
+        ),
+    ] = "",
     workers: Annotated[int, typer.Option(help="Processes that read subjects side by side.")] = 1,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out subjects that cannot be read, and list them.")
     ] = False,
-    backend: Annotated[str, typer.Option(help="dask or ray: workers of a cluster in place of --workers.")] = "",
-    scheduler: Annotated[str, typer.Option(help="Address of the cluster, such as tcp://node1:8786.")] = "",
+    backend: Backend = "",
+    scheduler: Scheduler = "",
 ) -> None:
     """Build a corpus into a folder that `datasets.load_from_disk` and `mdjpt pretrain --data` open."""
-    from mdjpt_hf.data.cluster import Cluster
     from mdjpt_hf.data.prepare import prepare as run
     from mdjpt_hf.data_scripts import builder_class
     from mdjpt_hf.errors import ConfigurationError
 
-    cluster = Cluster(backend, scheduler) if backend else None
+    cluster = cluster_of(backend, scheduler)
     if cluster is not None:  # workers stand in folders of their own
         source, table = (path and path.absolute() for path in (source, table))
         out = out.absolute()
@@ -124,7 +130,7 @@ def prepare(
             raise ConfigurationError("recordings needs --table", remedy="Give a CSV: see `mdjpt data prepare --help`")
         arguments |= {"table": table, "source": source, "name": name, "unit": unit, "label_source": label_source}
         arguments["stimulus_set"] = stimulus_set
-    prepared = run(builder(**arguments), out, workers=workers, skip_bad=skip_bad, cluster=cluster)
+    prepared = run(builder(**arguments), out, workers=workers, skip_bad=skip_bad, cluster=cluster, subjects=subjects)
     _report(prepared)
 
 

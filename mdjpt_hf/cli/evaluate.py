@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mdjpt_hf.cli.settings import LabelledData
+from mdjpt_hf.cli.settings import Backend, LabelledData, Scheduler, cluster_of
 
 
 def evaluate(
@@ -50,6 +50,8 @@ def evaluate(
     reference: Annotated[str, typer.Option(help="Whose architecture random has; default the first model.")] = "",
     seed: Annotated[int, typer.Option(help="Splits, permutations and new weights follow from it.")] = 0,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run a model's own code.")] = False,
+    backend: Backend = "",
+    scheduler: Scheduler = "",
 ) -> None:
     """Score encoders side by side: same windows, splits and seeds; every score with its protocol and its null."""
     from mdjpt_hf.evaluation.encoders import EncoderSource
@@ -80,6 +82,7 @@ def evaluate(
         ),
         source=EncoderSource(reference, seed, trust_remote_code),
         leak_audit=leak_audit,
+        cluster=cluster_of(backend, scheduler),
     )
     records = run(task, typer.echo)
     typer.echo(f"{len(records)} records are ready in {out}; `mdjpt report {out} --out FOLDER` draws them")

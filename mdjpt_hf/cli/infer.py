@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from mdjpt_hf.cli.settings import Backend, Scheduler, cluster_of
+
 
 def predict(
     model: Annotated[str, typer.Argument(help="Folder or Hub id of a classifier.")],
@@ -44,6 +46,8 @@ def embed(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Windows the model sees at a time.")] = 32,
     trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's own code.")] = False,
+    backend: Backend = "",
+    scheduler: Scheduler = "",
 ) -> None:
     """Write the features of every window of corpora or recordings; each recording is normalised as a whole."""
     from mdjpt_hf.inference.embedding import check_format
@@ -58,6 +62,7 @@ def embed(
         batch_size=batch_size,
         device=device,
         trust_remote_code=trust_remote_code,
+        cluster=cluster_of(backend, scheduler),
     )
     typer.echo(f"{len(found)} windows of {found.features.shape[1]} features are ready in {found.write(out)}")
 

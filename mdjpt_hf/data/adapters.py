@@ -135,7 +135,8 @@ def from_epochs(
         epochs: `mne.Epochs`; a list of them, one a subject; or a dict of subject -> epochs, or a list of them, one a
             session. Subjects of a list are called `1`, `2`, ...
         name: Value of the `dataset` column.
-        subject, session: Columns of `metadata` that say whose an epoch is, and of which session.
+        subject, session: Columns of `metadata` that say whose an epoch is, and of which session. Without `session`,
+            each set of epochs that holds some of a person is a session of theirs.
         stimulus, label, emotion, valence_class: Columns of `metadata`; `event` is the name of the event where there
             is no such column, `-` nothing.
         ratings: Of `valence`, `arousal`, `dominance`, `liking` -> `(column, lowest, highest)`.
@@ -184,7 +185,7 @@ def from_braindecode(
     Args:
         dataset: A `BaseConcatDataset`, or a `RawDataset`, `EEGWindowsDataset` or `WindowsDataset`.
         name: Value of the `dataset` column.
-        subject, session: Columns of `description`.
+        subject, session: Columns of `description`. Without the latter each recording of a person is a session.
         stimulus, label, emotion, valence_class: Columns of `description` or of the windows' `metadata`; `target` is
             what braindecode predicts, by the name that windows were made with, `-` nothing.
         ratings: Of `valence`, `arousal`, `dominance`, `liking` -> `(column, lowest, highest)`.
@@ -252,6 +253,7 @@ def from_torcheeg(
         sampling_rate: Hz. unit: Of the numbers. torcheeg keeps neither, and takes both from the corpus as it is.
         name: Value of the `dataset` column.
         subject, session, trial: Columns of `info.csv` that say whose a chunk is, and of which session and trial.
+            Without `session` all that there is of a person is one.
         stimulus, label, emotion, valence_class: Columns of `info.csv`, empty for none.
         ratings: Of `valence`, `arousal`, `dominance`, `liking` -> `(column, lowest, highest)`.
         preparation: See [`Preparation`].

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
+from time import monotonic, sleep
 from typing import Any, Literal, get_args
 
 from mdjpt_hf.errors import ConfigurationError, require
@@ -13,7 +14,11 @@ from mdjpt_hf.version import __version__
 Backend = Literal["dask", "ray"]
 #: s until the first worker has to be there; those of a job start one after the other.
 _PATIENCE = 60
-_LIBRARIES = {"dask": "distributed", "ray": "ray"}
+#: s between two looks for what is done, and for workers.
+_POLL, _LOOK = 0.05, 5
+_NEEDED = {"dask": "distributed", "ray": "ray"}
+#: Libraries whose versions must be the same wherever rows are made.
+LIBRARIES = ("mne", "numpy", "scipy")
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Cluster:
             raise ConfigurationError(
                 f"no backend {self.backend!r}", value=self.backend, remedy=f"Use {' or '.join(get_args(Backend))}"
             )
-        require(_LIBRARIES[self.backend], self.backend, f"--backend {self.backend}")
+        require(_NEEDED[self.backend], self.backend, f"--backend {self.backend}")
         if self.backend == "dask" and not self.scheduler:
             raise ConfigurationError(
                 "Dask is reached by the address of its scheduler",
@@ -44,20 +49,31 @@ class Cluster:
             )
 
 
+#: Number of the arguments, what the function returned, and whether it was the end of every worker that tried.
+Done = tuple[int, Any, bool]
+
+
 def on_cluster(
-    cluster: Cluster, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]
-) -> Iterator[tuple[int, bool]]:
+    cluster: Cluster,
+    function: Callable[..., Any],
+    arguments: Sequence[tuple[Any, ...]],
+    libraries: Sequence[str] = LIBRARIES,
+) -> Iterator[Done]:
     """Call a function for each of its arguments; what was read and written lies under the same names for every worker.
 
+    Args:
+        libraries: Those whose versions must be the same everywhere.
+
     Yields:
-        `(int, bool)`: In the order in which workers are done, the number of the arguments, and whether it was the end
-            of every worker that tried: one that dies is replaced by another, which begins anew, three times.
+        `(int, Any, bool)`: In the order in which workers are done, the number of the arguments, what was returned,
+            and whether it was the end of every worker that tried: one that dies is replaced by another, which begins
+            anew, three times.
 
     Raises:
         ConfigurationError: If the cluster cannot be reached, or its workers cannot be used.
         Exception: What the function raises.
     """
-    calls = [(_versions(), function, *one) for one in arguments]
+    calls = [(_versions(libraries), function, *one) for one in arguments]
     yield from (_on_dask if cluster.backend == "dask" else _on_ray)(cluster, call_in_same_versions, calls)
 
 
@@ -67,7 +83,7 @@ def call_in_same_versions(versions: dict[str, str], function: Callable[..., Any]
     Raises:
         ConfigurationError: If one differs.
     """
-    if other := {name: mine for name, mine in _versions().items() if mine != versions[name]}:
+    if other := {name: mine for name, mine in _versions([*versions][1:]).items() if mine != versions[name]}:
         told = ", ".join(f"{name} {mine}, not {versions[name]}" for name, mine in other.items())
         raise ConfigurationError(
             f"a worker on {platform.node()} has {told}",
@@ -77,11 +93,18 @@ def call_in_same_versions(versions: dict[str, str], function: Callable[..., Any]
     return function(*arguments)
 
 
-def _versions() -> dict[str, str]:
-    return {"mdjpt-hf": __version__, **{name: metadata.version(name) for name in ("mne", "numpy", "scipy")}}
+def _versions(libraries: Sequence[str] = LIBRARIES) -> dict[str, str]:
+    return {"mdjpt-hf": __version__, **{name: _version(name) for name in libraries}}
 
 
-def _on_dask(cluster: Cluster, function: Callable[..., Any], arguments: Sequence[tuple]) -> Iterator[tuple[int, bool]]:
+def _version(library: str) -> str:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return "none"
+
+
+def _on_dask(cluster: Cluster, function: Callable[..., Any], arguments: Sequence[tuple]) -> Iterator[Done]:
     """By futures of Dask itself: under joblib 1.6, a unit that is the end of every worker is waited for without end."""
     from distributed import Client, KilledWorker, as_completed
 
@@ -93,18 +116,39 @@ def _on_dask(cluster: Cluster, function: Callable[..., Any], arguments: Sequence
         _check_threads([worker["nthreads"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()])
         futures = {client.submit(function, *one, pure=False): number for number, one in enumerate(arguments)}
         try:
-            for future in as_completed(futures):
+            for future in _as_long_as_workers_are_there(client, as_completed(futures)):
                 died = isinstance(future.exception(), KilledWorker)
-                if not died:
-                    future.result()
-                yield futures[future], died
+                yield futures[future], None if died else future.result(), died
         finally:
             client.cancel(list(futures))
 
 
-def _on_ray(cluster: Cluster, function: Callable[..., Any], arguments: Sequence[tuple]) -> Iterator[tuple[int, bool]]:
+def _as_long_as_workers_are_there(client: Any, completed: Any) -> Iterator[Any]:
+    """Futures as they are done; Dask itself waits without end where the last worker is gone and none comes.
+
+    Raises:
+        ConfigurationError: If there has been none for a while.
+    """
+    seen, looked = monotonic(), monotonic()
+    while completed.count():
+        if completed.has_ready():
+            yield next(completed)
+            continue
+        sleep(_POLL)
+        if monotonic() - looked > _LOOK:
+            looked = monotonic()
+            seen = looked if client.scheduler_info(n_workers=-1)["workers"] else seen
+        if looked - seen > _PATIENCE:
+            raise ConfigurationError(
+                f"no worker is left, and none came for {_PATIENCE} s",
+                value=0,
+                remedy="Start workers again, perhaps with more memory, and run the same command again",
+            )
+
+
+def _on_ray(cluster: Cluster, function: Callable[..., Any], arguments: Sequence[tuple]) -> Iterator[Done]:
     import ray
-    from ray.exceptions import RayTaskError, WorkerCrashedError
+    from ray.exceptions import NodeDiedError, OutOfMemoryError, RayTaskError, WorkerCrashedError
 
     joined = ray.is_initialized()
     if not joined:
@@ -115,14 +159,14 @@ def _on_ray(cluster: Cluster, function: Callable[..., Any], arguments: Sequence[
         waiting = {remote.remote(*one): number for number, one in enumerate(arguments)}
         while waiting:
             (done,), _ = ray.wait(list(waiting), num_returns=1)
-            died = False
+            result, died = None, False
             try:
-                ray.get(done)
-            except WorkerCrashedError:
+                result = ray.get(done)
+            except (NodeDiedError, OutOfMemoryError, WorkerCrashedError):
                 died = True
             except RayTaskError as error:
                 raise error.cause from error
-            yield waiting.pop(done), died
+            yield waiting.pop(done), result, died
     finally:
         if not joined:
             ray.shutdown()

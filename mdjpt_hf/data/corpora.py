@@ -12,14 +12,17 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset, load_from_disk
 
+from mdjpt_hf.data.parts import parts_joined
 from mdjpt_hf.data.ranged import RangedSignals
 from mdjpt_hf.data.sources import prepared_folder, prepared_folders
-from mdjpt_hf.data.stimuli import stimulus_set_of
+from mdjpt_hf.data.stimuli import published_facts, stimulus_set_of
 from mdjpt_hf.data.storage import STATED_SCALES, file_hash, folder_metadata
 from mdjpt_hf.data.streams import index_in, is_index_folder, signals_of
+from mdjpt_hf.data_scripts.showings import clips_of
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import channel_projection
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
+from mdjpt_hf.runtime.progress import LOGGER
 from mdjpt_hf.schema import RATINGS, TRIAL_FEATURES
 
 _AGAIN = "Restore it from a copy, or delete the folder and prepare it again with `mdjpt data prepare`"
@@ -95,9 +98,9 @@ class TrialSet:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """What is known of the corpus, by the names of `CorpusFacts`; empty where nothing is stored."""
-        stored = folder_metadata(self.folder).get("facts", [])
-        return next((facts for facts in stored if facts["name"] == self.name), {})
+        """What is known of the corpus, by the names of `CorpusFacts`: as stored; where nothing is, as published of a
+        corpus of this name."""
+        return _stored_facts(self.folder).get(self.name) or published_facts(self.name)
 
     @cached_property
     def stimulus_set(self) -> str:
@@ -212,6 +215,7 @@ class _MappedSignals:
 def open_corpora(paths: Sequence[str | Path | Dataset], montage: str = "positions") -> list[TrialSet]:
     """Open corpora: prepared folders, each of which may hold one dataset, several, or be a folder of prepared folders;
     Parquet folders, `user/corpus` of the Hub and a `datasets.Dataset`, see [`mdjpt_hf.data.sources.prepared_folder`].
+    Parts of one corpus (`mdjpt data prepare --subjects`) are opened as the corpus.
     Every file is read once, to compare it with its hash: a second for a gigabyte. Of `stream:` corpora nothing is read
     but the index; damage is noticed when a trial is read.
 
@@ -219,14 +223,13 @@ def open_corpora(paths: Sequence[str | Path | Dataset], montage: str = "position
         CorpusError: If a path is not a prepared corpus, a file of it is damaged or holds NaN, or two folders hold a
             dataset of the same name.
     """
-    trial_sets = [
-        trial_set for source in paths for folder in _folders_of(source) for trial_set in _open(folder, montage)
-    ]
+    folders = parts_joined([folder for source in paths for folder in _folders_of(source)])
+    trial_sets = [trial_set for folder in folders for trial_set in _open(folder, montage)]
     names = [trial_set.name for trial_set in trial_sets]
     for name in sorted({name for name in names if names.count(name) > 1}):
-        folders = [str(trial_set.folder) for trial_set in trial_sets if trial_set.name == name]
+        several = [str(trial_set.folder) for trial_set in trial_sets if trial_set.name == name]
         raise CorpusError(
-            f"dataset {name!r} comes from several folders: {folders}",
+            f"dataset {name!r} comes from several folders: {several}",
             value=name,
             remedy="Give each --data once, or prepare the second one under another name",
         )
@@ -305,6 +308,8 @@ def _open(folder: Path, montage: str) -> list[TrialSet]:
     table, signals = _streamed(folder) if is_index_folder(folder) else _mapped(folder)
     names = np.array(table.column("dataset").to_pylist(), dtype=object)
     label_names = _label_names(folder)
+    for name in dict.fromkeys(names.tolist()):
+        _tell_unknown(folder, str(name))
     return [
         _trial_set(folder, table, np.flatnonzero(names == name), str(name), label_names.get(name, ()), montage, signals)
         for name in dict.fromkeys(names.tolist())
@@ -347,6 +352,7 @@ def _trial_set(
 ) -> TrialSet:
     part = table.take(pa.array(rows))
     columns: dict[str, Any] = {column: np.array(part.column(column).to_pylist()) for column in _IDENTITY}
+    columns["stimulus"] = _clips(folder, name, columns["stimulus"])
     rates = np.unique(columns.pop("sampling_rate"))
     if len(rates) > 1:
         raise CorpusError(
@@ -373,8 +379,27 @@ def _trial_set(
     )
 
 
+def _clips(folder: Path, name: str, stimulus: np.ndarray) -> np.ndarray:
+    title = _stored_facts(folder).get(name, {}).get("title", "")
+    return clips_of(stimulus, folder_metadata(folder).get("options", {}), title)
+
+
+def _stored_facts(folder: Path) -> dict[str, dict[str, Any]]:
+    return {facts["name"]: facts for facts in folder_metadata(folder).get("facts", [])}
+
+
+def _tell_unknown(folder: Path, name: str) -> None:
+    """Say where rows came without a word on their corpus: what keeps pairs and splits sound may have been left out."""
+    if name not in _stored_facts(folder) and not published_facts(name):
+        LOGGER.warning(
+            "the corpus %s came with nothing but its rows: its stimuli are taken for its own, and for the same moments "
+            "for everybody; `mdjpt data parquet` and `mdjpt data push` write what else is known beside them",
+            name,
+        )
+
+
 def _label_names(folder: Path) -> dict[str, tuple[str, ...]]:
-    return {facts["name"]: tuple(facts["label_names"]) for facts in folder_metadata(folder).get("facts", [])}
+    return {name: tuple(facts["label_names"]) for name, facts in _stored_facts(folder).items()}
 
 
 def _class_names(where: str, labels: Sequence[int], names: Sequence[str], told: Sequence[str]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ class LabelledWindows:
 
     Attributes:
         trials: Where they come from. index: `(windows,)` which they are.
-        subject, stimulus: `(windows,)` strings. trial: `(windows,)` a number per (subject, session, stimulus).
+        subject, stimulus: `(windows,)` strings. trial: `(windows,)` a number per showing of a stimulus.
         recording: `(windows,)` a number per (subject, session).
         label: `(windows,)` classes from 0; -1 where unknown.
     """

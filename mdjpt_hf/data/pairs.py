@@ -1,8 +1,10 @@
 """Pairs: which subjects, which trials and which moment make a step of pre-training.
 
 For every dataset and step: two different subjects of one session, or more, each two of whom are a pair; for every
-stimulus that all of them saw there, or for some of these, one window start, the same for all. Everything is a function
-of (seed, epoch, step, dataset, pair), so any step can be made again, on any process, in any order.
+stimulus that all of them saw there, or for some of these, one window start, the same for all. A stimulus shown several
+times in a session stands in a step once, by the same showing for all: windows of its showings are no negatives of one
+another. Everything is a function of (seed, epoch, step, dataset, pair), so any step can be made again, on any process,
+in any order.
 """
 
 from collections.abc import Sequence
@@ -74,21 +76,27 @@ class PairSampler:
         self.length = length
         self.aligned, self.grid = aligned, grid
         self.viewers, self.clips = viewers, clips
+        self._again: dict[int, list[int]] = {}  # first showing -> later ones
         self._table = self._first_trials()
         if trials.facts.get("unaligned") or not len(self.candidates):
             raise self._impossible()
 
     def _first_trials(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-        """Per session: subjects `(S,)` and the trial index of each subject and stimulus `(S, K)`, -1 if not seen."""
+        """Per session: subjects `(S,)` and the trial index of each subject and stimulus `(S, K)`, -1 if not seen; of a
+        stimulus shown again its first presentation. Later ones go into `_again`."""
         trials, table = self.trials, {}
         usable = trials.n_samples >= self.length
         for session in np.unique(trials.session[usable]).tolist():
             members = np.flatnonzero(usable & (trials.session == session))
+            members = members[np.argsort(trials.trial[members], kind="stable")]
             subjects, row = np.unique(trials.subject[members], return_inverse=True)
             stimuli, column = np.unique(trials.stimulus[members], return_inverse=True)
             seen = np.full((len(subjects), len(stimuli)), -1)
-            # Written backwards, so that of a stimulus shown twice the first presentation stays.
-            seen[row[::-1], column[::-1]] = members[::-1]
+            for member, cell in zip(members.tolist(), zip(row.tolist(), column.tolist(), strict=True), strict=True):
+                if seen[cell] < 0:
+                    seen[cell] = member
+                else:
+                    self._again.setdefault(int(seen[cell]), []).append(member)
             table[session] = (subjects, seen)
         return table
 
@@ -112,11 +120,24 @@ class PairSampler:
         trials = self._shared(seen, rows)
         if 0 < self.clips < trials.shape[1]:
             trials = trials[:, np.sort(rng.permutation(trials.shape[1])[: self.clips])]
+        trials = self._one_showing(trials, rng)
         places = (self.trials.n_samples[trials].min(axis=0) - self.length) // self.grid + 1
         starts = [rng.integers(0, places) * self.grid]
         for _ in rows[1:]:
             starts.append(starts[0] if self.aligned else rng.integers(0, places) * self.grid)
         return Viewing(trials, np.stack(starts))
+
+    def _one_showing(self, trials: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """`(subjects, n)` first showings; of stimuli that all of these subjects saw again, one showing by chance."""
+        if not self._again:
+            return trials
+        chosen = trials.copy()
+        for column in range(trials.shape[1]):
+            showings = [[first, *self._again.get(first, ())] for first in trials[:, column].tolist()]
+            if (common := min(map(len, showings))) > 1:
+                number = int(rng.integers(common))
+                chosen[:, column] = [own[number] for own in showings]
+        return chosen
 
     def _joined(self, seen: np.ndarray, rows: list[int], rng: np.random.Generator) -> list[int]:
         """Two subjects and others in random order, as long as they share stimuli enough."""

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mdjpt_hf.data.cluster import Cluster, on_cluster
+from mdjpt_hf.data.parts import chosen_units, part_of
 from mdjpt_hf.data.storage import (
     CORPUS_FILE,
     REPORT_FILE,
@@ -31,6 +32,7 @@ from mdjpt_hf.data.storage import (
     write_shard,
 )
 from mdjpt_hf.data_scripts.base import CorpusBuilder, UnitReport
+from mdjpt_hf.data_scripts.showings import told_apart
 from mdjpt_hf.data_scripts.signatures import same_signals
 from mdjpt_hf.errors import CorpusError, MDJPTError
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
@@ -68,6 +70,7 @@ def prepare(
     progress: bool = True,
     skip_bad: bool = False,
     cluster: Cluster | None = None,
+    subjects: str = "",
 ) -> Prepared:
     """Build a corpus into `out`, or find that it is there already.
 
@@ -81,18 +84,25 @@ def prepare(
             stopping at the first one.
         cluster (`Cluster`): Workers elsewhere that read units in place of processes here. They must see the source
             and the folder of `out` under the same absolute names.
+        subjects (`str`): Only these, see [`chosen_units`]: the folder is then a part of the corpus, and opens together
+            with others.
 
     Raises:
         CorpusError: If the source cannot be read, the disk is full, or `out` holds something else. Units finished
             before are kept, and the same call goes on with the next one.
+        ConfigurationError: If there are no such subjects.
         InUseError: If another process prepares the same folder.
     """
     out = Path(out)
     metadata, key = _described(builder)
+    units = every = builder.units()
+    if subjects:
+        units = chosen_units(subjects, every)
+        key, metadata = part_of(key, metadata, units, every)
     if found := _up_to_date(out, key, skip_bad):
         return found
     try:
-        return _build(builder, out, metadata, key, _Hands(workers, cluster), progress, skip_bad)
+        return _build(builder, units, out, metadata, key, _Hands(workers, cluster), progress, skip_bad)
     except OSError as error:
         raise CorpusError(
             f"cannot be written ({error.strerror or error}); what was finished before is kept",
@@ -104,6 +114,7 @@ def prepare(
 
 def _build(
     builder: CorpusBuilder,
+    units: list[str],
     out: Path,
     metadata: dict[str, Any],
     key: str,
@@ -117,7 +128,6 @@ def _build(
             return found
         staging = out.parent / f".{out.name}.{key[:12]}.staging"
         staging.mkdir(exist_ok=True)
-        units = builder.units()
         _build_missing(builder, units, staging, hands, progress, skip_bad)
         report = _finish(staging, builder, units, metadata, key)
         _swap_in(staging, out)
@@ -174,7 +184,7 @@ def _run(builder, units, missing, staging, hands, skip_bad) -> Iterator[str]:
     workers = hands.workers
     if hands.cluster is not None:
         arguments = [(builder, units[index], index, staging.absolute(), skip_bad) for index in missing]
-        for number, died in on_cluster(hands.cluster, build_unit, arguments) if missing else ():
+        for number, _, died in on_cluster(hands.cluster, build_unit, arguments) if missing else ():
             if died:
                 _note_death(staging, units[missing[number]], missing[number], skip_bad)
             yield units[missing[number]]
@@ -238,7 +248,7 @@ def build_unit(builder: CorpusBuilder, unit: str, index: int, staging: Path, ski
     try:
         # One thread per unit: sums must not depend on how many cores the machine has.
         with threadpool_limits(1):
-            rows = write_shard(shard, scales.watch(builder.read_unit(unit, report)))
+            rows = write_shard(shard, scales.watch(told_apart(builder.read_unit(unit, report))))
         recordings = scales.recordings()
     except MDJPTError as error:
         if not skip_bad:
@@ -299,7 +309,7 @@ class _ScaleCollector:
         self._parts: list[np.ndarray] = []
         self._identity: tuple[str, str, int] | None = None
 
-    def watch(self, trials: Iterator[Trial]) -> Iterator[Trial]:
+    def watch(self, trials: Iterable[Trial]) -> Iterator[Trial]:
         for trial in trials:
             identity = (trial.dataset, trial.subject, trial.session)
             if identity != self._identity:

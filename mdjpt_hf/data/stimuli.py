@@ -1,6 +1,7 @@
 """Whose stimuli are the same: corpora of one stimulus set show the same clips under the same ids."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -18,15 +19,21 @@ def stimulus_set_of(corpus: str, told: Mapping[str, Any]) -> str:
     """
     if "stimulus_set" in told:
         return str(told["stimulus_set"] or corpus)
-    known = corpus in BUILDERS and _published_set(corpus)
-    return known or corpus
+    return _published_set(corpus) or corpus
 
 
 def _published_set(corpus: str) -> str:
+    return str(published_facts(corpus).get("stimulus_set", ""))
+
+
+def published_facts(corpus: str) -> dict[str, Any]:
+    """What is published of a corpus, by the names of `CorpusFacts`; empty where nothing is."""
+    if corpus not in BUILDERS:
+        return {}
     try:
-        return published(corpus)[0].stimulus_set
+        return asdict(published(corpus)[0])
     except FileNotFoundError:  # the builders of simulated corpora and of own recordings
-        return ""
+        return {}
 
 
 def stimulus_names(stimulus_set: str, stimulus: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from datasets import DatasetInfo
 
+from mdjpt_hf.data_scripts.showings import OPTION
 from mdjpt_hf.runtime.writing import whole_file
 from mdjpt_hf.schema import TRIAL_FEATURES, Trial
 
@@ -25,7 +26,17 @@ REPORT_FILE = "report.json"
 STATED_SCALES = "stated_recordings"
 
 #: Settings that say how rows were made. Names and sizes of source files, which may name people, stay here.
-_PUBLIC_OPTIONS = ("preprocessing", "product", "label_source", "generator", "seed", "difficulty", "corpora", "changes")
+_PUBLIC_OPTIONS = (
+    "preprocessing",
+    "product",
+    "label_source",
+    "generator",
+    "seed",
+    "difficulty",
+    "corpora",
+    "changes",
+    OPTION,
+)
 
 
 def write_shard(path: Path, trials: Iterable[Trial]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ import csv
 import os
 import re
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,7 +105,9 @@ def session_of(file: Path) -> int:
 
 
 def _number_repeats(rows: list[dict[str, str]], drafted: Drafted) -> None:
-    """A subject sees a stimulus once in a session: later ones of the same text are told apart, and told."""
+    """Marks of the same text in a session are taken for different stimuli, since a trigger often says no more than that
+    one begins; `text (2)` is a name that no mark has."""
+    texts = {row["stimulus"] for row in rows}
     seen: Counter[tuple[str, ...]] = Counter()
     repeated: Counter[str] = Counter()
     for row in rows:
@@ -112,9 +115,19 @@ def _number_repeats(rows: list[dict[str, str]], drafted: Drafted) -> None:
         seen[key] += 1
         if seen[key] > 1:
             repeated[row["stimulus"]] += 1
-            row["stimulus"] += f" #{seen[key]}"
+            row["stimulus"] = _numbered(row["stimulus"], seen[key], texts)
     for text, count in sorted(repeated.items()):
-        drafted.notes.append(f"the mark {text!r} comes again {count} times: the lines are numbered; keep the stimuli")
+        drafted.notes.append(
+            f"the mark {text!r} comes again {count} times: the lines are numbered as different stimuli; give the same "
+            "stimulus, and numbers in a column trial, where the same clip was shown again"
+        )
+
+
+def _numbered(text: str, number: int, taken: Collection[str]) -> str:
+    name = f"{text} ({number})"
+    while name in taken:
+        name += "'"
+    return name
 
 
 def _write(out: Path, rows: list[dict[str, str]]) -> None:

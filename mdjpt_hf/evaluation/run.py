@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mdjpt_hf.data.cluster import Cluster
 from mdjpt_hf.data.corpora import TrialSet, open_corpora
 from mdjpt_hf.data.exposure import noted
 from mdjpt_hf.data.sources import as_sources
@@ -42,6 +43,7 @@ from mdjpt_hf.evaluation.protocols import (
 from mdjpt_hf.evaluation.readout import Features
 from mdjpt_hf.evaluation.reports import SHOWN_WINDOWS, FeatureSample, audit_table, write_record, write_sample
 from mdjpt_hf.evaluation.scores import Effort
+from mdjpt_hf.evaluation.spread import SpreadFeatures, folder_beside, place_of
 from mdjpt_hf.runtime.ownership import owned_output
 from mdjpt_hf.schema import RATINGS
 
@@ -62,6 +64,8 @@ class Evaluation:
         corpora: Only these are tested; default all that have the label.
         effort: Permutations and seed. source: How models are opened.
         leak_audit: Instead of the protocols alone, add their optimistic choices one after the other.
+        cluster: Workers that encode recordings and train heads in place of this process. They need models, data and the
+            folder of `out` under the same absolute names; records are those of one process on a machine of their kind.
 
     Raises:
         ConfigurationError: If choices are given that an audit would pass over, or importance is asked of ratings.
@@ -79,6 +83,7 @@ class Evaluation:
     effort: Effort = Effort()
     source: EncoderSource = field(default_factory=EncoderSource)
     leak_audit: bool = False
+    cluster: Cluster | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", as_sources(self.data))
@@ -121,6 +126,7 @@ def evaluate(task: Evaluation, say: Callable[[str], None] = print) -> list[dict[
         CorpusError: If no corpus has the label.
         SplitError: If splits that were given do not belong to the data.
         InUseError: If another process makes the same folder.
+        ConfigurationError: If workers cannot be reached, or do not see what this process sees.
     """
     with owned_output(Path(task.out)):
         return _evaluate(task, Path(task.out), say)
@@ -142,13 +148,29 @@ def _evaluate(task: Evaluation, out: Path, say: Callable[[str], None]) -> list[d
         with suppress(CorpusError):  # a corpus without the label is passed over later, in words
             for note in find_target([trials], task.label).notes if task.label in LABELS else ():
                 say(note)
-    with _finished_folder(out) as staging:
-        session = _Session(replace(task, out=staging), trial_sets, encoders, seconds, given, say)
+    with _features_made(task, trial_sets, seconds) as features, _finished_folder(out) as staging:
+        session = _Session(replace(task, out=staging), trial_sets, encoders, seconds, given, say, features)
         planned = [(corpus, session.plan(corpus, protocols)) for corpus in corpora for protocols in stages.values()]
         for corpus, protocols in planned:
             session.run(corpus, protocols)
         _complete(session)
     return session.records
+
+
+#: Makes what computes the features of a pool, for a corpus and a protocol.
+_Maker = Callable[[Pool, str, Protocol], Features]
+
+
+@contextmanager
+def _features_made(task: Evaluation, trial_sets: list[TrialSet], seconds: float) -> Iterator[_Maker]:
+    """By this process, or by workers, who share a folder beside the output as long as they work."""
+    cluster = task.cluster
+    if cluster is None:
+        yield lambda pool, corpus, protocol: Features(pool)
+        return
+    with folder_beside(Path(task.out)) as folder:
+        place = place_of(task.models, task.source, task.data, trial_sets, task.label, seconds, folder)
+        yield lambda pool, corpus, protocol: SpreadFeatures(pool, corpus, protocol, cluster, place)
 
 
 def _say_without_importance(scratch: list[str], say: Callable[[str], None]) -> None:
@@ -205,7 +227,9 @@ def _corpora(task: Evaluation, trial_sets: list[TrialSet]) -> list[str]:
 class _Session:
     """What lasts from one protocol to the next: features, splits, records."""
 
-    def __init__(self, task: Evaluation, trial_sets, encoders: list[Encoder], seconds: float, given, say):
+    def __init__(
+        self, task: Evaluation, trial_sets, encoders: list[Encoder], seconds: float, given, say, features: _Maker
+    ):
         self.task, self.trial_sets, self.encoders, self.seconds, self.say = task, trial_sets, encoders, seconds, say
         self.given: list[SplitManifest] | None = given
         self.manifests: dict[str, SplitManifest] = {}
@@ -214,6 +238,7 @@ class _Session:
         self.designs: dict[tuple[str, str], str] = {}  # (corpus, protocol) -> why it is not the one asked for
         self.told: set[str] = set()  # notes on corpora
         self.failed: list[SplitError] = []
+        self._make_features = features
         self._features: dict[tuple[Any, ...], Features] = {}
         self._rehearsed: set[tuple[Any, ...]] = set()  # kinds of windows that all encoders left have taken
 
@@ -267,7 +292,7 @@ class _Session:
             self.say("\n".join(lines))
 
     def _score(self, pool: Pool, used: list[TrialSet], corpus: str, protocol: Protocol) -> dict[str, Any]:
-        features = self._shared(pool, protocol)
+        features = self._shared(pool, corpus, protocol)
         manifest = self._manifest(features.pool, used, corpus, protocol)
         entry = score_corpus(features, used, corpus, self.encoders, protocol, self.task.effort, manifest)
         (rows,) = entry["results"].values()
@@ -281,10 +306,12 @@ class _Session:
             self.say(f"{corpus}, {protocol.title}: {noted(encoder, entry['encoders'][encoder])} {_cell(row)}")
         return rows
 
-    def _shared(self, pool: Pool, protocol: Protocol) -> Features:
+    def _shared(self, pool: Pool, corpus: str, protocol: Protocol) -> Features:
         """Features of windows met before are not computed again."""
         key = (*np.unique(pool.corpus).tolist(), pool.target, protocol.stride_seconds)
-        return self._features.setdefault(key, Features(pool))
+        if key not in self._features:
+            self._features[key] = self._make_features(pool, corpus, protocol)
+        return self._features[key]
 
     def _manifest(self, pool: Pool, used: list[TrialSet], corpus: str, protocol: Protocol) -> SplitManifest:
         fingerprints = {trials.name: trials.fingerprint for trials in used}

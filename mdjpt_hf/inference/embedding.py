@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from transformers import AutoFeatureExtractor, AutoModel
 
+from mdjpt_hf.data.cluster import Cluster
 from mdjpt_hf.data.corpora import TrialSet, open_corpora
+from mdjpt_hf.data.elsewhere import Seen
 from mdjpt_hf.data.labelled import LabelledWindows, all_windows
 from mdjpt_hf.data.sources import holds_corpus
-from mdjpt_hf.data.windows import read_windows
-from mdjpt_hf.errors import ConfigurationError, MDJPTError, located
+from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.inference.embedding_elsewhere import Work, check_sendable, corpora_features, recordings_features
+from mdjpt_hf.inference.features import features_of, open_encoder, open_extractor, recording_features
 from mdjpt_hf.modeling.folders_mdjpt import is_folder_of_recordings, recordings_in
-from mdjpt_hf.modeling.reading_mdjpt import read_file
 from mdjpt_hf.runtime.writing import whole_file, writable
 
 #: What a file of features may be called.
@@ -91,6 +91,7 @@ def embed(
     batch_size: int = 32,
     device: str | None = None,
     trust_remote_code: bool = False,
+    cluster: Cluster | None = None,
 ) -> Embeddings:
     """Features of every window of corpora or recordings; each recording is normalised as a whole, without labels.
 
@@ -101,9 +102,12 @@ def embed(
         stride_seconds: Between the starts of windows; by default a window, so that they do not overlap.
         unit: What the numbers in the files really are, where headers are wrong.
         batch_size: Windows at a time. device: "cpu", "cuda", ...
+        cluster: Workers that encode a person, or a recording, each, in place of this process. They need the model and
+            the data under the same absolute names; the numbers are those of one process on a machine of their kind.
 
     Raises:
-        ConfigurationError: If corpora and recordings are mixed, the model cannot be opened, or the stride is no length.
+        ConfigurationError: If corpora and recordings are mixed, the model cannot be opened, or the stride is no
+            length; if workers cannot be reached, or do not see what this process sees.
         MDJPTError: What reading them raises, with the file in front.
     """
     if stride_seconds is not None and not 0 < stride_seconds < float("inf"):
@@ -118,42 +122,37 @@ def embed(
             value=[str(source)[:80] for source in sources],
             remedy="Embed them one after the other",
         )
+    name = check_sendable(model) if cluster is not None else ""
+    work = Work(Seen.of(name), device, trust_remote_code, stride_seconds, unit, batch_size)
     encoder = open_encoder(model, device, trust_remote_code)
     if all(corpora):
-        parts = [_of_corpus(encoder, trials, stride_seconds, batch_size) for trials in open_corpora(sources)]
+        return _of_corpora(encoder, sources, work, cluster)
+    return _of_recordings(encoder, open_extractor(encoder, model, trust_remote_code), sources, work, cluster)
+
+
+def _of_corpora(encoder: Any, sources: Sequence[Any], work: Work, cluster: Cluster | None) -> Embeddings:
+    sets = open_corpora(sources)
+    for trials in sets:
+        _check_rate(encoder, trials)
+    windows = [all_windows(trials, encoder.config.window_seconds, work.stride) for trials in sets]
+    if cluster is None:
+        features = [features_of(encoder, own, work.batch_size) for own in windows]
     else:
-        extractor = _extractor(encoder, model, trust_remote_code)
-        parts = [
-            _of_recording(encoder, extractor, source, name, stride_seconds, unit, batch_size)
-            for name, source in _recordings(sources)
-        ]
-    windows = pd.concat([part.windows for part in parts], ignore_index=True)
-    return Embeddings(np.concatenate([part.features for part in parts]), windows)
+        features = corpora_features(cluster, work, sources, windows)
+    return Embeddings(np.concatenate(features), pd.concat([_told(own) for own in windows], ignore_index=True))
 
 
-def open_encoder(model: Any, device: str | None = None, trust_remote_code: bool = False) -> Any:
-    """The encoder in a folder or of the Hub, or within a model that is there already.
-
-    Raises:
-        ConfigurationError: If it cannot be opened, or the device is not there.
-    """
-    if not isinstance(model, str | Path):
-        return model.base_model.eval()
-    try:
-        found = AutoModel.from_pretrained(str(model), trust_remote_code=trust_remote_code).eval()
-        return found.to(device) if device else found
-    except (OSError, ValueError, RuntimeError, AssertionError) as error:
-        if isinstance(error, MDJPTError):
-            raise
-        raise ConfigurationError(
-            f"{model} cannot be opened: {str(error).splitlines()[0]}", value=str(model), remedy="Give an encoder"
-        ) from error
-
-
-def _extractor(encoder: Any, model: Any, trust_remote_code: bool) -> Any:
-    if isinstance(model, str | Path):
-        return AutoFeatureExtractor.from_pretrained(str(model), trust_remote_code=trust_remote_code)
-    return encoder.feature_extractor()
+def _of_recordings(
+    encoder: Any, extractor: Any, sources: Sequence[Any], work: Work, cluster: Cluster | None
+) -> Embeddings:
+    names, files = zip(*_recordings(sources), strict=True)
+    if cluster is None:
+        settings = (work.stride, work.unit, work.batch_size)
+        found = [recording_features(encoder, extractor, file, *settings) for file in files]
+    else:
+        found = recordings_features(cluster, work, files)
+    told = [pd.DataFrame({"recording": name, "onset": onsets}) for name, (_, onsets) in zip(names, found, strict=True)]
+    return Embeddings(np.concatenate([values for values, _ in found]), pd.concat(told, ignore_index=True))
 
 
 def _recordings(sources: Iterable[Any]) -> Iterable[tuple[str | int, Any]]:
@@ -166,51 +165,32 @@ def _recordings(sources: Iterable[Any]) -> Iterable[tuple[str | int, Any]]:
             yield Path(source).name, Path(source)
 
 
-def _of_recording(
-    encoder: Any, extractor: Any, source: Any, name: str | int, stride: float | None, unit: str | None, batch_size: int
-) -> Embeddings:
-    recording = read_file(source, unit)[0] if isinstance(source, Path) else source
-    stated = {} if isinstance(source, Path) or unit is None else {"unit": unit}
-    stride = stride or extractor.window_seconds
-    try:
-        found = extractor(recording, return_tensors="pt", stride_seconds=stride, **stated)
-    except MDJPTError as error:
-        raise located(error, str(source) if isinstance(source, Path) else "") from error
-    features = encoder.encode_recording(found["input_values"], batch_size=batch_size).float().cpu().numpy()
-    return Embeddings(features, pd.DataFrame({"recording": name, "onset": found["window_onsets"].numpy()}))
-
-
-def _of_corpus(encoder: Any, trials: TrialSet, stride: float | None, batch_size: int) -> Embeddings:
-    rate, seconds = trials.sampling_rate, encoder.config.window_seconds
-    if rate != encoder.config.sampling_rate:
+def _check_rate(encoder: Any, trials: TrialSet) -> None:
+    if trials.sampling_rate != encoder.config.sampling_rate:
         raise ConfigurationError(
-            f"dataset {trials.name!r} has {rate:g} Hz, the model reads {encoder.config.sampling_rate} Hz",
+            f"dataset {trials.name!r} has {trials.sampling_rate:g} Hz, the model reads "
+            f"{encoder.config.sampling_rate} Hz",
             path=trials.folder,
-            value=rate,
+            value=trials.sampling_rate,
             remedy="Prepare it again with `mdjpt data prepare`",
         )
-    windows = all_windows(trials, seconds, stride)
-    columns = {
-        "dataset": trials.name,
-        "subject": windows.subject,
-        "session": trials.session[windows.index.trial],
-        "trial": trials.trial[windows.index.trial],
-        "stimulus": windows.stimulus,
-        "label": windows.label,
-        "label_name": _names(trials.label_names, windows.label),
-        "onset": windows.index.start / rate,
-    }
-    return Embeddings(_features(encoder, windows, batch_size), pd.DataFrame(columns))
 
 
-def _features(encoder: Any, windows: LabelledWindows, batch_size: int) -> np.ndarray:
-    """Features of every window, `(windows, size)`; the encoder is given each recording as a whole, without labels."""
-    features = np.empty((len(windows), encoder.config.pooled_size), dtype=np.float32)
-    for recording in np.unique(windows.recording):
-        chosen = np.flatnonzero(windows.recording == recording)
-        values = torch.from_numpy(read_windows(windows.trials, windows.index, chosen))
-        features[chosen] = encoder.encode_recording(values, batch_size=batch_size).float().cpu().numpy()
-    return features
+def _told(windows: LabelledWindows) -> pd.DataFrame:
+    """What is known of the windows of a corpus."""
+    trials = windows.trials
+    return pd.DataFrame(
+        {
+            "dataset": trials.name,
+            "subject": windows.subject,
+            "session": trials.session[windows.index.trial],
+            "trial": trials.trial[windows.index.trial],
+            "stimulus": windows.stimulus,
+            "label": windows.label,
+            "label_name": _names(trials.label_names, windows.label),
+            "onset": windows.index.start / trials.sampling_rate,
+        }
+    )
 
 
 def _names(known: Sequence[str], labels: np.ndarray) -> list[str]:

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from mdjpt_hf.errors import ConfigurationError
-from mdjpt_hf.inference.embedding import open_encoder
+from mdjpt_hf.inference.features import open_encoder
 
 
 class EEGEncoder(TransformerMixin, BaseEstimator):

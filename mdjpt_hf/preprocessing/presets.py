@@ -61,6 +61,7 @@ class Preprocessed:
         id: Versioned id of the preset.
         stretches: Parts of the signal without a break between them; all of it is one if nothing is said.
         interpolated: Channels that were rebuilt from the others.
+        unit: What the recording was taken to be in before it was µV, for messages.
     """
 
     signal: np.ndarray
@@ -70,6 +71,7 @@ class Preprocessed:
     id: str = "none-1"
     stretches: list[Stretch] = field(default_factory=list)
     interpolated: list[str] = field(default_factory=list)
+    unit: str = "uV"
 
     def __post_init__(self) -> None:
         self.stretches = self.stretches or whole(self.signal.shape[1])
@@ -94,6 +96,7 @@ class Preprocessed:
             "sampling_rate": self.sampling_rate,
             "ch_names": self.ch_names,
             "preprocessing": self.id,
+            "unit": self.unit,
         }
 
     def is_silent(self, start: int, stop: int) -> bool:

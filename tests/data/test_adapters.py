@@ -107,7 +107,7 @@ def test_sessions_units_bad_channels_and_repeats():
     rows = from_arrays(
         volts * 1e6, unit="uV", name="a", session=["pre", "pre", "post"], stimulus=["x", "x", "x"], **shared
     )
-    assert [(r["session"], r["trial"], r["stimulus"]) for r in rows] == [(1, 0, "x"), (2, 0, "x"), (2, 1, "x #2")]
+    assert [(r["session"], r["trial"], r["stimulus"]) for r in rows] == [(1, 0, "x"), (2, 0, "x"), (2, 1, "x")]
     wrong = {"unit": "V", "name": "b", "stimulus": CLIPS}
     with pytest.raises(UnitError, match="session 0"):
         from_arrays(volts * 1e6, **wrong, **shared)
@@ -117,6 +117,25 @@ def test_sessions_units_bad_channels_and_repeats():
     assert len(from_epochs(scaled, unit="uV", name="b")) == 3
     longer = [volts[0], volts[1][:, :1500]]
     assert from_arrays(longer, unit="V", name="c", preprocessing="none", **shared)["n_samples"] == [1000, 750]
+
+
+def test_sets_of_epochs_of_one_person_are_sessions_of_their_own():
+    """Windows of one session are scaled together, and stand for one recording."""
+    sets = [epochs_of(1, who=["a", "a", "b"]), epochs_of(2, who=["a", "b", "b"]), epochs_of(3, who=["b", "b", "b"])]
+    rows = from_epochs(sets, subject="who", stimulus="film", name="mine")
+    found = {(s, n) for s, n in zip(rows["subject"], rows["session"], strict=True)}
+    assert found == {("a", 0), ("a", 1), ("b", 0), ("b", 1), ("b", 2)}
+    alone = from_epochs({"a": [epochs_of(1), epochs_of(2)], "b": epochs_of(3)}, name="mine")
+    assert sorted(set(zip(alone["subject"], alone["session"], strict=True))) == [("a", 0), ("a", 1), ("b", 0)]
+    said = [epochs_of(1, who=["a"] * 3, day=["1"] * 3), epochs_of(2, who=["a"] * 3, day=["1"] * 3)]
+    assert set(from_epochs(said, subject="who", session="day", name="mine")["session"]) == {1}
+
+
+@pytest.mark.parametrize(("unit", "scale"), [("V", 1e6), ("mV", 1e6), ("uV", 1.0)])
+@pytest.mark.parametrize("preprocessing", ["none", "basic"])
+def test_a_wrong_unit_is_told_by_the_name_it_was_given(unit, scale, preprocessing):
+    with pytest.raises(UnitError, match=f"unit '{unit}'"):
+        from_arrays(trials_in_volts(1) * scale, **FROM_ARRAYS | {"unit": unit}, preprocessing=preprocessing)
 
 
 def test_without_ids_of_stimuli_there_are_no_pairs():
@@ -224,11 +243,11 @@ def test_sessions_that_the_schema_holds_no_number_of_are_counted(labels, numbers
 
 
 def test_a_trial_that_is_left_out_was_shown_nevertheless():
-    """Else a second showing would go by the name of the first, and be paired with those of others."""
+    """Else later trials would stand where others' earlier ones do."""
     signals = trials_in_volts(1)
     signals[0] = 0
     rows = from_arrays(signals, **FROM_ARRAYS, stimulus=["clip", "clip", "other"])
-    assert list(zip(rows["trial"], rows["stimulus"], strict=True)) == [(1, "clip #2"), (2, "other")]
+    assert list(zip(rows["trial"], rows["stimulus"], strict=True)) == [(1, "clip"), (2, "other")]
 
 
 def test_stimuli_that_other_corpora_show_have_their_name():

@@ -105,6 +105,21 @@ def test_columns_of_the_description(by_files):
         from_braindecode(recordings(who={1: "a", 2: None}), name="m", subject="who")
 
 
+def test_recordings_of_one_person_are_sessions_unless_something_says_which():
+    def several(*sessions):
+        told = [{"subject": "p"} | ({} if session is None else {"session": session}) for session in sessions]
+        return datasets.BaseConcatDataset(
+            [datasets.RawDataset(recording(number), pd.Series(about)) for number, about in enumerate(told)]
+        )
+
+    assert from_braindecode(several(None, None), name="m", label="-")["session"] == [0, 1]
+    assert from_braindecode(several("3", "3"), name="m", label="-")["session"] == [3, 3]
+    with pytest.raises(CorpusError, match="recording 1: 'session' says nothing of which session"):
+        from_braindecode(several("3", None), name="m", label="-")
+    with pytest.raises(CorpusError, match="no column 'visit'"):
+        from_braindecode(several("3", "4"), name="m", label="-", session="visit")
+
+
 def test_windows_of_a_fixed_length_are_one_trial():
     for lazy in (False, True):
         fixed = preprocessing.create_fixed_length_windows(

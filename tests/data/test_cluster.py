@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mdjpt_hf.cli import app
-from mdjpt_hf.data.cluster import Cluster, _versions, call_in_same_versions
+from mdjpt_hf.data.cluster import Cluster, _as_long_as_workers_are_there, _versions, call_in_same_versions
 from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.errors import ConfigurationError, CorpusError
 
@@ -110,17 +110,40 @@ def test_workers_of_several_threads_are_refused(tmp_path, mortal):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_ray_gives_the_same_bytes(tmp_path, mortal):
+def test_ray_gives_the_same_bytes_though_a_worker_is_killed(tmp_path, mortal):
     ray = pytest.importorskip("ray", reason="needs the extra [ray]")
     shown = {(f"s{number}", 1): ["clip0"] for number in range(3)}
-    corpus = mortal(lives(tmp_path / "none", 0), shown=shown)
-    alone = prepare(corpus, tmp_path / "alone", progress=False).folder
+    alone = prepare(mortal(lives(tmp_path / "none", 0), shown=shown), tmp_path / "alone", progress=False).folder
+    corpus = mortal(lives(tmp_path / "one", 1), shown=shown)
+    fatal = mortal(lives(tmp_path / "many", 50), shown=shown)
     paths = {"PYTHONPATH": str(tmp_path / "modules")}
     with ray.init(num_cpus=2, include_dashboard=False, runtime_env={"env_vars": paths}, log_to_driver=False) as context:
-        spread = prepare(
-            corpus, tmp_path / "spread", progress=False, cluster=Cluster("ray", context.address_info["address"])
-        )
+        there = Cluster("ray", context.address_info["address"])
+        spread = prepare(corpus, tmp_path / "spread", progress=False, cluster=there)
+        assert not list((tmp_path / "one").iterdir())  # a worker was killed
+        with pytest.raises(CorpusError, match="read unit 's1' died"):
+            prepare(fatal, tmp_path / "fatal", progress=False, cluster=there)
+    assert not (tmp_path / "fatal").exists()
     assert hashes(spread.folder) == hashes(alone)
+
+
+def test_a_cluster_without_workers_is_not_waited_for_without_end(monkeypatch):
+    class Nobody:
+        """A client and its futures: there is something to do, and nobody who does it."""
+
+        def scheduler_info(self, n_workers):
+            return {"workers": {}}
+
+        def count(self):
+            return 1
+
+        def has_ready(self):
+            return False
+
+    for name, seconds in (("_PATIENCE", 0.2), ("_POLL", 0.01), ("_LOOK", 0.05)):
+        monkeypatch.setattr(f"mdjpt_hf.data.cluster.{name}", seconds)
+    with pytest.raises(ConfigurationError, match="no worker is left.*Start workers again"):
+        next(_as_long_as_workers_are_there(Nobody(), Nobody()))
 
 
 def test_a_worker_with_other_libraries_is_refused():

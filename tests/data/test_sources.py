@@ -12,10 +12,11 @@ from datasets import ClassLabel, Dataset, concatenate_datasets, load_dataset, lo
 
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.facts import dataset_facts
+from mdjpt_hf.data.pairs import PairSampler
 from mdjpt_hf.data.parquet import MOST_FILES, write_parquet
 from mdjpt_hf.data.sources import as_sources, names_hub_dataset, prepared_folder
 from mdjpt_hf.data.storage import info_metadata
-from mdjpt_hf.errors import CorpusError, UnitError
+from mdjpt_hf.errors import CorpusError, PairingError, UnitError
 from mdjpt_hf.finetuning.train import FinetuneConfig
 from mdjpt_hf.schema import TRIAL_FEATURES
 from mdjpt_hf.training.config import RunConfig
@@ -250,3 +251,24 @@ def test_a_recording_has_one_scale_however_few_of_its_trials_are_selected(prepar
     few = trials.select(np.arange(len(trials)) % 3 == 0)
     assert few.scales.tolist() == trials.scales[::3].tolist()
     assert len(set(map(tuple, trials.scales.tolist()))) < len(trials)  # several trials a recording
+
+
+def written_by_datasets(folder, name, out):
+    """The rows as `datasets` itself writes them to Parquet, under another name of the corpus."""
+    dataset = load_from_disk(str(folder))
+    out.mkdir()
+    renamed = dataset.remove_columns("dataset").add_column("dataset", [name] * len(dataset))
+    renamed.to_parquet(out / "rows.parquet")
+    return out
+
+
+@pytest.mark.parametrize("how", ["", "stream:"])
+def test_what_datasets_leaves_out_of_parquet_is_restored_by_the_name_of_the_corpus(prepared, tmp_path, caplog, how):
+    (games,) = open_corpora([f"{how}{written_by_datasets(prepared(), 'gameemo', tmp_path / 'games')}"])
+    with pytest.raises(PairingError, match="at their own pace"):
+        PairSampler(games, 250)
+    (clips,) = open_corpora([f"{how}{written_by_datasets(prepared(), 'thu_ep', tmp_path / 'clips')}"])
+    assert clips.stimulus_set == "tsinghua-28" and not clips.facts["redistributable"]
+    assert "nothing but its rows" not in caplog.text
+    open_corpora([f"{how}{written_by_datasets(prepared(), 'mine', tmp_path / 'mine')}"])
+    assert "the corpus mine came with nothing but its rows" in caplog.text

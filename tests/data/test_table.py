@@ -45,7 +45,7 @@ def test_marks_become_lines_that_prepare(tmp_path):
     assert [(row["subject"], row["session"], row["stimulus"]) for row in rows[:3]] == [
         ("01", "2", "clip1"),
         ("01", "2", "clip2"),
-        ("01", "2", "clip1 #2"),
+        ("01", "2", "clip1 (2)"),
     ]
     assert [(float(row["onset"]), float(row["duration"])) for row in rows[:3]] == [(2, 10), (15, 17), (32, 6)]
     assert drafted.lines == 6 and drafted.subjects == ["01", "02"]

@@ -147,7 +147,8 @@ def test_sessions_repeats_and_pointers(tmp_path):
     table(root / "task-watch_events.tsv", "onset duration stim_file", [(2, 8, "a"), (14, 8, "a")])
     report = prepare(BIDS(root), tmp_path / "out", progress=False).report
     (trials,) = open_corpora([tmp_path / "out"])
-    assert trials.session.tolist() == [1, 1] and trials.stimulus.tolist() == ["a", "a #2"]
+    assert trials.session.tolist() == [1, 1] and trials.stimulus.tolist() == ["a", "a"]
+    assert trials.trial.tolist() == [0, 1]
     assert any("'a' is shown again" in note for note in report["units"][0]["notes"])
     recording = bids_recordings(root)[0]
     recording.unlink()

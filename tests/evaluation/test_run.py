@@ -340,3 +340,11 @@ def test_without_braindecode_the_cure_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "braindecode.models", None)
     with pytest.raises(ConfigurationError, match=r"mdjpt-hf\[braindecode\]"):
         open_encoders(["braindecode:EEGNet"], EncoderSource())
+
+
+def test_importance_across_corpora_silences_features_of_the_same_channels(noise_folders, tmp_path):
+    """Differential entropy is that of all standard channels where corpora are evaluated together."""
+    settings = {"protocols": ("cross-dataset",), "label": "valence_class", "effort": replace(EFFORT, importance=True)}
+    (record,) = evaluate(task(noise_folders, tmp_path / "out", **settings), lambda line: None)
+    (rows,) = record["results"].values()
+    assert len(rows["DE"]["importance"]["electrodes"]) == 9

@@ -88,7 +88,7 @@ def model_encoder(
         record: Of its training, of which `datasets` counts; by default it was trained on nothing that is tested.
     """
     trained = {} if record is None else _of_training(record)
-    return Encoder(name, {**_facts(model.eval(), weights, ""), **trained}, _encoding(model), rehearse=_rehearsal(model))
+    return _encoder(name, {**_facts(model.eval(), weights, ""), **trained}, model)
 
 
 def open_checkpoint(name: str, source: EncoderSource) -> Encoder:
@@ -99,7 +99,7 @@ def open_checkpoint(name: str, source: EncoderSource) -> Encoder:
     """
     model = source.model(name)
     facts = {**_facts(model, "pre-trained", name), **_training_facts(name)}
-    return Encoder(Path(name).name, facts, _encoding(model), rehearse=_rehearsal(model))
+    return _encoder(Path(name).name, facts, model)
 
 
 def random_weights(source: EncoderSource, reference: str) -> Encoder:
@@ -109,7 +109,11 @@ def random_weights(source: EncoderSource, reference: str) -> Encoder:
         like = source.model(reference) if reference else None
         model = MDJPTModel(MDJPTConfig.preset("tiny")) if like is None else type(like)(like.config)
     facts = _facts(model.eval().to(source.device), "random", Path(reference).name or "preset tiny")
-    return Encoder("random weights", {**facts, "pretrained_on": []}, _encoding(model), rehearse=_rehearsal(model))
+    return _encoder("random weights", {**facts, "pretrained_on": []}, model)
+
+
+def _encoder(name: str, facts: dict[str, Any], model: PreTrainedModel) -> Encoder:
+    return Encoder(name, facts, _encoding(model), rehearse=_rehearsal(model), recordings_alone=True)
 
 
 def _facts(model: PreTrainedModel, weights: str, origin: str) -> dict[str, Any]:

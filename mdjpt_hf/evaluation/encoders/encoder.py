@@ -26,6 +26,8 @@ class Encoder:
         fit: pool -> a classifier trained on windows; None for features.
         rehearse: Tries two windows of a pool, so that what cannot work is known before anything is computed; raises an
             `MDJPTError`. None where nothing can go wrong.
+        recordings_alone: Whether features of a recording do not depend on what else is in the pool, unless
+            `encoder_groups` make them.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Encoder:
     features: Callable[[Pool, str], np.ndarray] | None = None
     fit: Callable[[Pool], Fit] | None = None
     rehearse: Callable[[Pool], Any] | None = None
+    recordings_alone: bool = False
 
 
 def read_pool(pool: Pool, chosen: np.ndarray) -> np.ndarray:

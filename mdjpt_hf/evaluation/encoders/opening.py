@@ -49,7 +49,7 @@ def shared_montage(names: Sequence[str], source: EncoderSource) -> str:
     Raises:
         ConfigurationError: If checkpoints disagree: all are given the same windows.
     """
-    checkpoints = [name for name in (*names, source.reference) if name and _is_checkpoint(name)]
+    checkpoints = [name for name in (*names, source.reference) if name and is_checkpoint(name)]
     told = {name: montage for name in checkpoints if (montage := checkpoint_montage(name))}
     if len(set(told.values())) > 1:
         raise ConfigurationError(
@@ -61,16 +61,19 @@ def shared_montage(names: Sequence[str], source: EncoderSource) -> str:
 
 
 def _reference(names: Sequence[str], source: EncoderSource) -> str:
-    return source.reference or next((name for name in names if _is_checkpoint(name)), "")
+    return source.reference or next((name for name in names if is_checkpoint(name)), "")
 
 
-def _is_checkpoint(name: str) -> bool:
+def is_checkpoint(name: str) -> bool:
+    """Whether a name of a table is a folder or Hub id, and no word such as `random`."""
     return name not in ("random", "de") and not name.startswith("braindecode:")
 
 
 def _open(name: str, names: Sequence[str], source: EncoderSource) -> Encoder:
     if name == "de":
-        return Encoder("DE", {"kind": "differential entropy in five bands", "weights": "none"}, _entropy)
+        return Encoder(
+            "DE", {"kind": "differential entropy in five bands", "weights": "none"}, _entropy, recordings_alone=True
+        )
     if name.startswith("braindecode:"):
         return open_braindecode(name.partition(":")[2], source.seed)
     return random_weights(source, _reference(names, source)) if name == "random" else open_checkpoint(name, source)
@@ -78,7 +81,7 @@ def _open(name: str, names: Sequence[str], source: EncoderSource) -> Encoder:
 
 def _entropy(pool: Pool, groups: str) -> np.ndarray:
     """On the channels that were recorded, where all trials have the same; across corpora on all standard ones."""
-    recorded = pool.recorded if len(pool.parts) == 1 else []
+    recorded = pool.recorded if len(pool.parts) == 1 and not pool.among_others else []
     channels = [STANDARD_CHANNELS.index(name) for name in recorded or STANDARD_CHANNELS]
     found = []
     for part, start in zip(pool.parts, pool.offsets, strict=True):

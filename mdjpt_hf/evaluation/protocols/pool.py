@@ -17,6 +17,8 @@ from mdjpt_hf.schema import RATINGS
 #: Targets that are classes; the first belongs to one corpus, the others to all.
 LABELS = ("label", "emotion", "valence_class", "clip_valence")
 
+_COLUMNS = ("corpus", "subject", "stimulus", "trial", "recording", "label", "order")
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -32,6 +34,7 @@ class Pool:
         label: `(windows,)` classes from 0, or a rating from 0 to 1.
         order: `(windows,)` rank in which the windows of a recording were recorded.
         silenced: Name of an electrode whose signal is left out of all windows.
+        among_others: Whether these are windows of one corpus out of several that are evaluated together.
     """
 
     parts: tuple[LabelledWindows, ...]
@@ -45,6 +48,7 @@ class Pool:
     label: np.ndarray
     order: np.ndarray
     silenced: str = ""
+    among_others: bool = False
 
     def __len__(self) -> int:
         return len(self.label)
@@ -57,9 +61,22 @@ class Pool:
     def only(self, corpus: str) -> "Pool":
         """The windows of one corpus, in the same order."""
         own = self.corpus == corpus
-        columns = ("corpus", "subject", "stimulus", "trial", "recording", "label", "order")
-        arrays: dict[str, Any] = {name: getattr(self, name)[own] for name in columns}
-        return replace(self, parts=tuple(part for part in self.parts if part.trials.name == corpus), **arrays)
+        arrays: dict[str, Any] = {name: getattr(self, name)[own] for name in _COLUMNS}
+        parts = tuple(part for part in self.parts if part.trials.name == corpus)
+        return replace(self, parts=parts, among_others=len(parts) < len(self.parts) or self.among_others, **arrays)
+
+    def of_recording(self, number: int) -> "Pool":
+        """The windows of one recording, in the same order; trials are those of all."""
+        own, parts = self.recording == number, []
+        for part, start in zip(self.parts, self.offsets, strict=True):
+            kept = own[start : start + len(part)]
+            index = replace(part.index, trial=part.index.trial[kept], start=part.index.start[kept])
+            columns = {
+                name: getattr(part, name)[kept] for name in ("subject", "stimulus", "trial", "recording", "label")
+            }
+            parts.append(replace(part, index=index, **columns))
+        arrays: dict[str, Any] = {name: getattr(self, name)[own] for name in _COLUMNS}
+        return replace(self, parts=tuple(parts), **arrays)
 
     @property
     def recorded(self) -> list[str]:

@@ -54,22 +54,54 @@ def answer(
     Raises:
         SplitError: If no split has windows on both sides under a labelling.
     """
-    found: list[list[tuple]] = [[] for _ in labellings]
+    found: list[list[Part]] = [[] for _ in labellings]
     for number, split in enumerate(splits):
-        everyone = [_task(split, pool, labelling, kept) for labelling in labellings]
-        usable = [place for place, task in enumerate(everyone) if len(task.train) and len(task.test)]
-        if usable:
-            tasks = [everyone[place] for place in usable]
-            chosen = _choose(head_of(number), pool, protocol, tasks, seed + number)
-            for place, task, (logits, candidate) in zip(usable, tasks, chosen, strict=True):
-                temperature = _temperature(pool, protocol, task, logits) if place == 0 else 1.0
-                answers = logits[len(task.validation) :]
-                shares = answers if pool.rated else scale(answers, temperature)
-                found[place].append((task.test, np.full(len(task.test), number), shares, candidate, temperature))
-    return [_joined(parts, len(splits)) for parts in found]
+        for place, part in answer_split(head_of, pool, protocol, split, number, labellings, seed, kept):
+            found[place].append(part)
+    return [joined(parts, len(splits)) for parts in found]
 
 
-def _joined(parts: list[tuple], splits: int) -> Answers:
+#: Of one split under one labelling: windows, the number of the split for each, shares, candidate, temperature.
+Part = tuple[np.ndarray, np.ndarray, np.ndarray, int, float]
+
+
+def answer_split(
+    head_of: Callable[[int], Head],
+    pool: Pool,
+    protocol: Protocol,
+    split: Split,
+    number: int,
+    labellings: Sequence[Labelling],
+    seed: int,
+    kept: np.ndarray,
+    calibrated: bool = True,
+) -> list[tuple[int, Part]]:
+    """What [`answer`] does in one split: for every labelling, by its place among them, that has windows on both sides.
+
+    Args:
+        number: Of the split. calibrated: Whether the confidences of the first labelling count.
+    """
+    everyone = [_task(split, pool, labelling, kept) for labelling in labellings]
+    usable = [place for place, task in enumerate(everyone) if len(task.train) and len(task.test)]
+    if not usable:
+        return []
+    tasks = [everyone[place] for place in usable]
+    chosen = _choose(head_of(number), pool, protocol, tasks, seed + number)
+    found = []
+    for place, task, (logits, candidate) in zip(usable, tasks, chosen, strict=True):
+        temperature = _temperature(pool, protocol, task, logits) if calibrated and place == 0 else 1.0
+        answers = logits[len(task.validation) :]
+        shares = answers if pool.rated else scale(answers, temperature)
+        found.append((place, (task.test, np.full(len(task.test), number), shares, candidate, temperature)))
+    return found
+
+
+def joined(parts: Sequence[Part], splits: int) -> Answers:
+    """The answers of all splits under one labelling.
+
+    Raises:
+        SplitError: If there are none.
+    """
     if not parts:
         raise SplitError(
             "no split has windows to train and to test on once labels are dealt anew",

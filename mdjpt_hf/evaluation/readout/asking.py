@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from mdjpt_hf.evaluation.encoders import Encoder
 from mdjpt_hf.evaluation.protocols import Labelling, Pool, Protocol, Split, kept_windows
-from mdjpt_hf.evaluation.readout.answers import Answers, answer
+from mdjpt_hf.evaluation.readout.answers import Answers, Part, answer, answer_split
 from mdjpt_hf.evaluation.readout.heads import mlps
 from mdjpt_hf.evaluation.readout.neighbours import Neighbours, vote
 from mdjpt_hf.evaluation.readout.preparing import prepare
@@ -27,12 +28,34 @@ class Features:
         assert encoder.features is not None  # networks trained from scratch are asked for no features
         key = (encoder.name, groups)
         if key not in self._known:
-            self._known[key] = encoder.features(self.pool, groups)
+            self._known[key] = self.encode(self.pool, encoder, groups)
         return self._known[key]
+
+    def keep(self, encoder: Encoder, groups: str, values: np.ndarray) -> None:
+        """Features `(windows, size)` that were computed elsewhere."""
+        self._known[encoder.name, groups] = values
+
+    def encode(self, pool: Pool, encoder: Encoder, groups: str) -> np.ndarray:
+        """Features of windows, which may be some of the pool's, or its windows changed; `(windows, size)`."""
+        assert encoder.features is not None
+        return encoder.features(pool, groups)
+
+    def answers(
+        self, encoder: Encoder, protocol: Protocol, splits: list[Split], seed: int, dealt: Sequence[Labelling]
+    ) -> list[Answers]:
+        """Answers for many labellings, confidences of the first."""
+        ask = asker(self, encoder, protocol, splits, seed)
+        with threadpool_limits(1, user_api="blas"):  # thousands of small matrices: threads would wait for each other
+            return ask.all(dealt)
 
 
 #: Answers of one candidate that are held at once, of all labellings that are answered for together.
 _TOGETHER = 2**22
+
+
+def answered_together(pool: Pool) -> int:
+    """How many labellings are answered for at once, so that memory is bounded."""
+    return max(1, _TOGETHER // (len(pool) * len(pool.classes)))
 
 
 @dataclass(frozen=True)
@@ -70,13 +93,40 @@ def asker(
         return Asker(lambda labellings: [neighbours.answer(labelling) for labelling in labellings])
     heads = _heads(features, encoder, protocol, splits, changed)
     kept = kept_windows(pool, protocol, seed)
-    together = max(1, _TOGETHER // (len(pool) * len(pool.classes)))
+    together = answered_together(pool)
 
     def all_of(labellings: Sequence[Labelling]) -> list[Answers]:
         parts = (labellings[start : start + together] for start in range(0, len(labellings), together))
         return [found for part in parts for found in answer(heads, pool, protocol, splits, part, seed, kept)]
 
     return Asker(all_of)
+
+
+def answer_some(
+    features: Features,
+    encoder: Encoder,
+    protocol: Protocol,
+    splits: list[Split],
+    seed: int,
+) -> Callable[[int, Sequence[Labelling], bool], list[tuple[int, Part]]]:
+    """What answers for labellings in one split: (number of the split, labellings, whether confidences of the first
+    count) -> see [`answer_split`]. In zero-shot, which has no splits to train in, the number does not matter."""
+    pool = features.pool
+    if protocol.name == "zero-shot":
+        ask = asker(features, encoder, protocol, splits, seed)
+
+        def voted(number: int, labellings: Sequence[Labelling], calibrated: bool) -> list[tuple[int, Part]]:
+            found = ask.all(labellings)
+            return [
+                (place, (one.window, one.split, one.probabilities, one.candidate[0], one.temperature[0]))
+                for place, one in enumerate(found)
+            ]
+
+        return voted
+    heads, kept = _heads(features, encoder, protocol, splits, None), kept_windows(pool, protocol, seed)
+    return lambda number, labellings, calibrated: answer_split(
+        heads, pool, protocol, splits[number], number, labellings, seed, kept, calibrated
+    )
 
 
 def _heads(

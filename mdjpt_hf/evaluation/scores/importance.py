@@ -35,7 +35,7 @@ def channel_importance(
     lost = []
     for name in names:
         changed = features.of(encoder, protocol.encoder_groups).copy()
-        found = encoder.features(replace(tested, silenced=name), protocol.encoder_groups)  # type: ignore[misc]
+        found = features.encode(replace(tested, silenced=name), encoder, protocol.encoder_groups)
         changed[np.isin(pool.corpus, tested.corpus)] = found
         silenced = asker(features, encoder, protocol, splits, seed, changed)(truth)
         lost.append(_scores(pool, answers) - _scores(pool, silenced))

@@ -5,12 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.evaluation.encoders import Encoder
 from mdjpt_hf.evaluation.protocols import Pool, Protocol, Split
-from mdjpt_hf.evaluation.readout import Answers, Features, asker
+from mdjpt_hf.evaluation.readout import Answers, Features
 from mdjpt_hf.evaluation.scores.by_subject import metrics_by_subject, over_subjects, tested_subjects
 from mdjpt_hf.evaluation.scores.importance import channel_importance
 from mdjpt_hf.evaluation.scores.metrics import abstention_curve, all_metrics, reliability
@@ -81,10 +80,9 @@ def evaluate_pool(
     for encoder in encoders:
         if encoder.features is None and protocol.votes:
             continue
-        ask = asker(features, encoder, protocol, list(splits), effort.seed)
         dealt = labellings(pool, effort.of(protocol, encoder), effort.seed)
-        with threadpool_limits(1, user_api="blas"):  # thousands of small matrices: threads would wait for each other
-            answered = list(zip(ask.all(dealt), (labelling.label for labelling in dealt), strict=True))
+        answers = features.answers(encoder, protocol, list(splits), effort.seed, dealt)
+        answered = list(zip(answers, (labelling.label for labelling in dealt), strict=True))
         rows[encoder.name] = entry_of(pool, subjects, answered, metrics)
         if effort.importance and not pool.rated and encoder.features is not None:
             found = channel_importance(features, encoder, protocol, list(splits), effort.seed, answered[0][0])

@@ -25,7 +25,7 @@ _MEANINGS = {
     "subject": "unique within the dataset",
     "session": "number of the session",
     "trial": "order within the session, from 0; -1 where unknown",
-    "stimulus": "the same for everybody who saw the same clip",
+    "stimulus": "the same for everybody who saw the same clip, however often",
     "signal": "µV, flat, channel after channel: `len(ch_names)` × `n_samples`",
     "n_samples": "samples of each channel",
     "sampling_rate": "Hz",
