@@ -1,8 +1,8 @@
 """Polyphase filters for many channels at once, to the bit what `scipy.signal.upfirdn` gives.
 
-`upfirdn` sums one output after the other, and each product waits for the sum before it. Here the same filter is a band of
-a sparse matrix, whose product with many columns makes the same sums in the same order, side by side. Columns are channels
-and stretches of time: the filter is the same everywhere, so a small matrix serves a recording of any length.
+`upfirdn` sums one output after the other, and each product waits for the sum before it. Here the same filter is a band
+of a sparse matrix, whose product with many columns makes the same sums in the same order, side by side. Columns are
+channels and stretches of time: the filter is the same everywhere, so a small matrix serves a recording of any length.
 """
 
 from functools import lru_cache
