@@ -12,6 +12,7 @@ first step, and the peak memory of the process.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -22,9 +23,10 @@ from pathlib import Path
 import pyarrow as pa
 from data import SECONDS, TRIALS, Noise
 
+from mdjpt_hf.data import parquet
 from mdjpt_hf.data.index import INDEX_FILE, TrialIndex, read_index, write_index
-from mdjpt_hf.data.parquet import write_parquet
 from mdjpt_hf.data.prepare import prepare
+from mdjpt_hf.data.storage import CORPUS_FILE
 
 STARTS = {
     "window": "from mdjpt_hf.data.corpora import open_corpora\n"
@@ -67,13 +69,21 @@ def main() -> None:
 
 def write(folder: Path, subjects: int, times: int) -> Path:
     """A corpus of noise; further names of its files are those of other subjects."""
+    parquet.MOST_FILES //= times  # trials in a file as in a corpus of the whole size
     prepare(Noise(subjects), folder / "prepared", workers=os.cpu_count() or 1, progress=False)
-    corpus = write_parquet(folder / "prepared", folder / "corpus")
+    corpus = parquet.write_parquet(folder / "prepared", folder / "corpus")
     for shard in (folder / "prepared").glob("*.arrow"):
         shard.unlink()
     if times > 1:
         index = read_index((corpus / INDEX_FILE).read_bytes(), corpus)
         write_index(corpus / INDEX_FILE, repeated(corpus, index, times))
+        about = json.loads((corpus / CORPUS_FILE).read_text())
+        about["recordings"] = [
+            {**entry, "subject": entry["subject"] + suffix}
+            for suffix in ("", *(f"-{copy}" for copy in range(1, times)))
+            for entry in about["recordings"]
+        ]
+        (corpus / CORPUS_FILE).write_text(json.dumps(about))
     return corpus
 
 

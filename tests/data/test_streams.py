@@ -22,6 +22,7 @@ from mdjpt_hf.data.pairs import PairSampler
 from mdjpt_hf.data.parquet import write_parquet
 from mdjpt_hf.data.ranged import Files, KeptGroups
 from mdjpt_hf.data.sources import as_sources, holds_corpus, prepared_folder
+from mdjpt_hf.data.storage import CORPUS_FILE
 from mdjpt_hf.errors import CorpusError, UnitError
 from mdjpt_hf.evaluation.run import Evaluation, evaluate
 from mdjpt_hf.evaluation.scores import Effort
@@ -444,3 +445,20 @@ def test_a_stream_refuses_what_is_no_eeg(parquet):
     next(rows)
     with pytest.raises(UnitError, match="train-00001"):
         next(rows)
+
+
+def test_a_window_asks_for_the_scale_of_its_own_recording_alone(parquet, tmp_path, monkeypatch):
+    """Of a corpus of others, which stores none: its first window must not wait for all of it."""
+    (parquet / CORPUS_FILE).unlink()
+    (wanted,) = open_corpora([tmp_path / "toy"])
+    (found,) = open_corpora([f"stream:{parquet}"])
+    read = []
+    read_once = ranged.RangedSignals._read_once
+    monkeypatch.setattr(
+        ranged.RangedSignals, "_read_once", lambda self, *place: read.append(place[0]) or read_once(self, *place)
+    )
+    own = (found.subject == found.subject[3]) & (found.session == found.session[3])
+    assert found.window(3, 100, 500).tobytes() == wanted.window(3, 100, 500).tobytes()
+    assert 0 < len(set(read)) == own.sum() < len(found)
+    np.testing.assert_array_equal(found.scales, wanted.scales)
+    assert len(set(read)) == len(found)
