@@ -358,6 +358,7 @@ from .electrodes_mdjpt import
 from .filtering_mdjpt import
 from .median_mdjpt import
 from .mne_mdjpt import
+from .polyphase_mdjpt import
 from .released_neighbours_mdjpt import
 from .splines_mdjpt import
 from .stored_mdjpt import

@@ -496,6 +496,7 @@ from .montage_mdjpt import
 from .neuroscan_mdjpt import
 from .opening_mdjpt import
 from .pipeline_mdjpt import
+from .polyphase_mdjpt import
 from .ranges_mdjpt import
 from .raw_mdjpt import
 from .reading_mdjpt import

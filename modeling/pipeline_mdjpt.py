@@ -304,6 +304,7 @@ from .mne_mdjpt import
 from .montage_mdjpt import
 from .neuroscan_mdjpt import
 from .opening_mdjpt import
+from .polyphase_mdjpt import
 from .ranges_mdjpt import
 from .released_neighbours_mdjpt import
 from .sources_mdjpt import
