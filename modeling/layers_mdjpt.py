@@ -307,9 +307,12 @@ class SpatialProjection(GradientCheckpointingLayer):
 class SpatiotemporalDynamics(GradientCheckpointingLayer):
     """Dilated convolutions over space and time, weighted by an attention over maps: `(B, f, S, N)` -> `(B, maps, N)`.
 
-    Maps are ordered dilation first, then feature, then filter. What is computed again for the gradient is so a few
-    windows at a time, since little else of a step would need as much memory.
+    Maps are ordered dilation first, then feature, then filter.
     """
+
+    #: Whether what is computed again for the gradient is so a few windows at a time: where little else is kept, a step
+    #: would need most of its memory here. Gradients of weights are then summed in another order.
+    few_at_a_time = False
 
     def __init__(self, config: MDJPTConfig):
         super().__init__()
@@ -330,7 +333,7 @@ class SpatiotemporalDynamics(GradientCheckpointingLayer):
 
     def __call__(self, features: torch.Tensor) -> torch.Tensor:
         """[`forward`], with whatever the layer does around it."""
-        if not (self.gradient_checkpointing and self.training) or torch.compiler.is_compiling():
+        if not (self.few_at_a_time and self.training) or torch.compiler.is_compiling():
             return super().__call__(features)
         return torch.cat([super(SpatiotemporalDynamics, self).__call__(part) for part in features.split(AGAIN_AT_ONCE)])
 

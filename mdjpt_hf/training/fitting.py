@@ -92,7 +92,7 @@ def _arrange(model: PreTrainedModel, name: str) -> None:
     recompute_activations(model, name in ("yes", "groups"))
     if isinstance(model, MDJPTForPreTraining):
         model.keep_little(name == "some")
-        model.groups_apart = name == "groups"
+        model.groups_apart = model.mdjpt.dynamics.few_at_a_time = name == "groups"
 
 
 def recompute_activations(model: PreTrainedModel, enabled: bool = True) -> None:
