@@ -10,6 +10,7 @@ Source amplitudes are in units of `UNIT_MICROVOLT` at the nearest electrode.
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import fft, signal
@@ -96,7 +97,7 @@ def keyed_rng(seed: int, *keys: str | int) -> np.random.Generator:
 # --- stimuli ---
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StimulusCourse:
     """What one stimulus does to everybody, at `COURSE_RATE`, `S` samples.
 
@@ -270,12 +271,16 @@ def source_activity(
         `np.ndarray` of shape `(D, T)`, float32, in source units.
     """
     samples = log_power.shape[1]
-    named = locked + _rhythms(rng, subject, level, log_power, sampling_rate)
-    background = power_law_noise(rng, NUM_BACKGROUND, samples, sampling_rate, exponent)
+    ends = np.cumsum([len(NAMED_DIPOLES), NUM_BACKGROUND, len(EYES), len(MUSCLES)])
+    activity = np.empty((ends[-1], samples), dtype=np.float32)
+    named, background, eyes, muscles = np.split(activity, ends[:-1])
+    np.add(locked, _rhythms(rng, subject, level, log_power, sampling_rate), out=named, casting="same_kind")
+    power_law_noise(rng, NUM_BACKGROUND, samples, sampling_rate, exponent, out=background)
     background *= subject.background_gains[:, None].astype(np.float32)
-    blinks = blink_course(rng, samples, sampling_rate) * (level.artefacts * subject.blink / UNIT_MICROVOLT)
-    muscle = _muscle(rng, len(MUSCLES), samples, sampling_rate) * np.float32(level.artefacts * subject.muscle)
-    return np.concatenate([named.astype(np.float32), background, np.tile(blinks, (len(EYES), 1)), muscle])
+    eyes[:] = blink_course(rng, samples, sampling_rate) * (level.artefacts * subject.blink / UNIT_MICROVOLT)
+    muscles[:] = _muscle(rng, len(MUSCLES), samples, sampling_rate)
+    muscles *= np.float32(level.artefacts * subject.muscle)
+    return activity
 
 
 def _rhythms(
@@ -301,9 +306,7 @@ def _carrier(rng: np.random.Generator, band: str, subject: Subject, samples: int
     """`(T,)` narrow-band noise of standard deviation 1."""
     if band != "alpha":
         return band_noise(rng, 1, samples, sampling_rate, *BANDS[band])[0]
-    return shaped_noise(
-        rng, 1, samples, sampling_rate, lambda f: np.exp(-0.5 * ((f - subject.alpha) / ALPHA_WIDTH) ** 2)
-    )[0]
+    return shaped_noise(rng, 1, samples, sampling_rate, Peak(subject.alpha, ALPHA_WIDTH))[0]
 
 
 def blink_course(rng: np.random.Generator, samples: int, sampling_rate: float) -> np.ndarray:
@@ -332,19 +335,59 @@ def _muscle(rng: np.random.Generator, count: int, samples: int, sampling_rate: f
 # --- noise ---
 
 
+@dataclass(frozen=True)
+class PowerLaw:
+    """Amplitude spectrum of power that falls as `f ** -exponent` above 0.3 Hz."""
+
+    exponent: float
+
+    def __call__(self, frequencies: np.ndarray) -> np.ndarray:
+        """Amplitude at each of `frequencies`, Hz."""
+        return np.maximum(frequencies, 0.3) ** (-self.exponent / 2)
+
+
+@dataclass(frozen=True)
+class Band:
+    """Amplitude spectrum flat from `low` to `high` Hz, half power at both."""
+
+    low: float
+    high: float
+
+    def __call__(self, frequencies: np.ndarray) -> np.ndarray:
+        """Amplitude at each of `frequencies`, Hz."""
+        centre, half = (self.low + self.high) / 2, (self.high - self.low) / 2
+        return np.sqrt(0.5 ** (((frequencies - centre) / half) ** 4))
+
+
+@dataclass(frozen=True)
+class Peak:
+    """Gaussian amplitude spectrum around `centre`, of standard deviation `width`, both in Hz."""
+
+    centre: float
+    width: float
+
+    def __call__(self, frequencies: np.ndarray) -> np.ndarray:
+        """Amplitude at each of `frequencies`, Hz."""
+        return np.exp(-0.5 * ((frequencies - self.centre) / self.width) ** 2)
+
+
 def power_law_noise(
-    rng: np.random.Generator, rows: int, samples: int, sampling_rate: float, exponent: float
+    rng: np.random.Generator,
+    rows: int,
+    samples: int,
+    sampling_rate: float,
+    exponent: float,
+    out: np.ndarray | None = None,
 ) -> np.ndarray:
     """`(rows, T)` noise of standard deviation 1, power falling as `f ** -exponent` above 0.3 Hz."""
-    return shaped_noise(rng, rows, samples, sampling_rate, lambda f: np.maximum(f, 0.3) ** (-exponent / 2))
+    return shaped_noise(rng, rows, samples, sampling_rate, PowerLaw(exponent), out)
 
 
 def band_noise(
     rng: np.random.Generator, rows: int, samples: int, sampling_rate: float, low: float, high: float
 ) -> np.ndarray:
     """`(rows, T)` noise of standard deviation 1, flat from `low` to `high` Hz, half power at both."""
-    centre, half = (low + high) / 2, (high - low) / 2
-    return shaped_noise(rng, rows, samples, sampling_rate, lambda f: np.sqrt(0.5 ** (((f - centre) / half) ** 4)))
+    return shaped_noise(rng, rows, samples, sampling_rate, Band(low, high))
 
 
 def shaped_noise(
@@ -353,23 +396,44 @@ def shaped_noise(
     samples: int,
     sampling_rate: float,
     shape: Callable[[np.ndarray], np.ndarray],
+    out: np.ndarray | None = None,
 ) -> np.ndarray:
     """`(rows, T)` float32 Gaussian noise of standard deviation 1 with amplitude spectrum `shape(frequency)`.
 
     Made in the frequency domain: one inverse transform of a length that is fast to transform, cut to `T`.
+
+    Args:
+        shape: Hashable; the same one of the same length is computed once.
+        out: `(rows, T)` float32 to write into.
     """
     length = fft.next_fast_len(samples, real=True)
+    first, amplitude = _lines(length, sampling_rate, shape)
+    noise = np.empty((rows, samples), dtype=np.float32) if out is None else out
+    spectrum = np.zeros((min(rows, _ROWS), length // 2 + 1), dtype=np.complex64)
+    parts = spectrum.view(np.float32)[:, 2 * first : 2 * first + len(amplitude)]
+    for start in range(0, rows, _ROWS):
+        count = min(_ROWS, rows - start)
+        for row in parts[:count]:
+            rng.standard_normal(out=row, dtype=np.float32)
+            row *= amplitude
+        noise[start : start + count] = fft.irfft(spectrum[:count], length, axis=1)[:, :samples]
+    return noise
+
+
+#: Rows drawn and transformed at a time: several share a transform's instructions, few stay in the cache.
+_ROWS = 4
+
+
+@lru_cache(maxsize=32)
+def _lines(length: int, sampling_rate: float, shape: Callable[[np.ndarray], np.ndarray]) -> tuple[int, np.ndarray]:
+    """The first line of a spectrum that is used, and float32 amplitudes from there, once for each part of a line."""
     frequencies = np.arange(length // 2 + 1) * sampling_rate / length
     amplitude = shape(frequencies)
     amplitude[0] = 0
     # Each line has two parts of variance 1 and a mirror image.
     amplitude *= length / np.sqrt(4 * np.sum(amplitude**2))
     used = np.flatnonzero(amplitude > 1e-6 * amplitude.max())
-    first, last = used[0], used[-1] + 1
-    spectrum = np.zeros((rows, len(frequencies)), dtype=np.complex64)
-    parts = rng.standard_normal((rows, last - first, 2), dtype=np.float32)
-    spectrum[:, first:last] = parts.view(np.complex64)[..., 0] * amplitude[first:last].astype(np.float32)
-    return fft.irfft(spectrum, length, axis=1)[:, :samples]
+    return int(used[0]), np.repeat(amplitude[used[0] : used[-1] + 1].astype(np.float32), 2)
 
 
 def slow_process(
@@ -389,4 +453,9 @@ def interpolate(courses: np.ndarray, index: np.ndarray) -> np.ndarray:
     """Rows of `courses`, `(rows, samples)`, at fractional positions `(n,)`, linear between samples: `(rows, n)`."""
     left = np.minimum(index.astype(np.int64), courses.shape[1] - 2)
     weight = index - left
-    return courses[:, left] * (1 - weight) + courses[:, left + 1] * weight
+    right, rest = left + 1, 1 - weight
+    result = np.empty((len(courses), len(index)))
+    for course, row in zip(courses, result, strict=True):
+        np.multiply(course.take(left), rest, out=row)
+        row += course.take(right) * weight
+    return result

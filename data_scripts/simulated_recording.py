@@ -1,6 +1,7 @@
 """From sources to a recorded session: electrodes, reference, amplifier, noise; continuous, in µV."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import signal
@@ -22,6 +23,7 @@ from mdjpt_hf.data_scripts.simulated_head import HeadModel
 
 LEAD_SECONDS = 3.0  # before the first stimulus and after the last
 GAP_SECONDS = 2.0  # between stimuli
+_BLOCK = 4096  # samples worked on at a time, which stay in the cache
 NOISE_UNIT = 0.35  # source units; sensor noise of a corpus with noise 1, as seen at `COURSE_RATE`
 
 
@@ -81,11 +83,12 @@ def record(
     electrodes = [*amplifier.ch_names, *amplifier.reference]
     columns = _session_columns(rng, subject, head.rows(electrodes))
     potential = columns.astype(np.float32) @ sources  # (channels + references, T), source units
-    potential += _sensor_noise(rng, potential.shape, amplifier)
+    _add_sensor_noise(rng, potential, amplifier)
     potential *= np.float32(UNIT_MICROVOLT)
     _add_line(rng, potential, amplifier)
     count = len(amplifier.ch_names)
-    channels = potential[:count] - potential[count:].mean(axis=0)
+    channels = potential[:count]
+    channels -= potential[count:].mean(axis=0)
     channels *= (amplifier.gain * rng.lognormal(0, 0.1) * rng.lognormal(0, 0.05, (count, 1))).astype(np.float32)
     bads = _break_channels(rng, channels, amplifier)
     return Recording(_high_pass(channels, amplifier), onsets, bads)
@@ -105,9 +108,16 @@ def _present(
         elapsed = (np.arange(start, samples) / sampling_rate - onset - subject.lag) * COURSE_RATE
         elapsed = elapsed[elapsed <= len(course.events) - 1]
         during = slice(start, start + len(elapsed))
-        log_power[:, during] = interpolate(log_power_courses(course, level), elapsed)
-        locked[:, during] = interpolate(locked_responses(course, level), elapsed)
+        common_power, common_locked = _common(course, level)
+        log_power[:, during] = interpolate(common_power, elapsed)
+        locked[:, during] = interpolate(common_locked, elapsed)
     return onsets, log_power, locked
+
+
+@lru_cache(maxsize=32)
+def _common(course: StimulusCourse, level: Difficulty) -> tuple[np.ndarray, np.ndarray]:
+    """What a stimulus does to everybody: subjects of a corpus follow each other and see the same ones."""
+    return log_power_courses(course, level), locked_responses(course, level)
 
 
 def _session_columns(rng: np.random.Generator, subject: Subject, rows: list[int]) -> np.ndarray:
@@ -116,10 +126,14 @@ def _session_columns(rng: np.random.Generator, subject: Subject, rows: list[int]
     return subject.columns[rows] + np.einsum("k,ked->ed", millimetres, subject.shift[:, rows])
 
 
-def _sensor_noise(rng: np.random.Generator, shape: tuple[int, int], amplifier: Amplifier) -> np.ndarray:
-    """White noise of the same density per Hz at every rate: a faster amplifier collects more of it."""
-    deviation = NOISE_UNIT * amplifier.noise * np.sqrt(amplifier.sampling_rate / COURSE_RATE)
-    return rng.standard_normal(shape, dtype=np.float32) * np.float32(deviation)
+def _add_sensor_noise(rng: np.random.Generator, potential: np.ndarray, amplifier: Amplifier) -> None:
+    """Add white noise, in place, of the same density per Hz at every rate: a faster amplifier collects more of it."""
+    deviation = np.float32(NOISE_UNIT * amplifier.noise * np.sqrt(amplifier.sampling_rate / COURSE_RATE))
+    noise = np.empty(potential.shape[1], dtype=np.float32)
+    for electrode in potential:  # one at a time stays in the cache
+        rng.standard_normal(out=noise, dtype=np.float32)
+        noise *= deviation
+        electrode += noise
 
 
 def _add_line(rng: np.random.Generator, potential: np.ndarray, amplifier: Amplifier) -> None:
@@ -129,7 +143,10 @@ def _add_line(rng: np.random.Generator, potential: np.ndarray, amplifier: Amplif
     phase = rng.normal(0, 0.5, count)
     angle = 2 * np.pi * amplifier.line * np.arange(samples) / amplifier.sampling_rate
     quadrature = np.stack([amplitude * np.cos(phase), amplitude * np.sin(phase)], axis=1).astype(np.float32)
-    potential += quadrature @ np.stack([np.sin(angle), np.cos(angle)]).astype(np.float32)
+    waves = np.stack([np.sin(angle), np.cos(angle)]).astype(np.float32)
+    for start in range(0, samples, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        potential[:, block] += quadrature @ waves[:, block]
 
 
 def _break_channels(rng: np.random.Generator, channels: np.ndarray, amplifier: Amplifier) -> list[str]:

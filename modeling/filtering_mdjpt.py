@@ -10,6 +10,7 @@ from math import ceil
 import numpy as np
 
 from .errors_mdjpt import SamplingRateError
+from .polyphase_mdjpt import polyphase
 
 #: Hz; the rate, band edges and lowest usable rate of the paper's input.
 TARGET_RATE = 125.0
@@ -114,17 +115,15 @@ def _taps(rate: float, up: int, pass_edge: float, stop_edge: float) -> np.ndarra
 
 
 def _polyphase(signal: np.ndarray, rate: float, up: int, down: int, edges: tuple[float, float]) -> np.ndarray:
-    from scipy.signal import upfirdn
-
     taps = _taps(rate, up, *edges)
     half = len(taps) // 2
     # whole multiples of `down` in front keep the output grid where it was
     pad = ceil(half / up / down) * down
     padded = _reflect(np.asarray(signal, dtype=np.float64), pad)
     lead = -half % down  # zeros before the filter put its centre on the output grid
-    filtered = upfirdn(np.concatenate([np.zeros(lead), taps]), padded, up, down)
     first = (half + lead) // down + pad * up // down
-    return filtered[..., first : first + ceil(signal.shape[-1] * up / down)]
+    count = ceil(signal.shape[-1] * up / down)
+    return polyphase(np.concatenate([np.zeros(lead), taps]), padded, up, down, first, count)
 
 
 def _reflect(signal: np.ndarray, pad: int) -> np.ndarray:

@@ -13,7 +13,9 @@ from .stored_mdjpt import at_own_rate, bipolar_channels, microvolt_scales, remai
 from .stretches_mdjpt import Stretch, mask_spans, whole, without_samples
 from .timeline_mdjpt import read_timeline
 
-_BLOCK_SECONDS = 60  # read at a time, so that a file on disk never stands in memory in float64
+#: Read at a time, so that a file on disk never stands in memory in float64, and blocks take the memory of those before.
+_BLOCK_SECONDS = 10
+_BLOCK_SECONDS_OF_TEXT = 60  # MNE 1.13 goes through a file of text from its beginning for every block
 
 
 @dataclass
@@ -192,9 +194,17 @@ def stated_bads(bads: Iterable[str], recorded: Sequence[str], selection: Channel
 def _read_signal(raw: Any, indices: list[int], scales: np.ndarray, whole: bool = False) -> np.ndarray:
     """`(channels, samples)` in µV, block by block; `whole` where MNE makes an edge at every block (mixed rates)."""
     n_samples = int(raw.n_times)
-    block = n_samples if whole else int(_BLOCK_SECONDS * raw.info["sfreq"])
+    seconds = _BLOCK_SECONDS_OF_TEXT if _is_text(raw) else _BLOCK_SECONDS
+    block = n_samples if whole else int(seconds * raw.info["sfreq"])
     signal = np.empty((len(indices), n_samples), dtype=np.float32)
     for start in range(0, n_samples, block):
         stop = min(start + block, n_samples)
-        signal[:, start:stop] = raw.get_data(picks=indices, start=start, stop=stop) * scales[:, None]
+        values = raw.get_data(picks=indices, start=start, stop=stop)
+        np.multiply(values, scales[:, None], out=signal[:, start:stop], casting="same_kind")
     return signal
+
+
+def _is_text(raw: Any) -> bool:
+    """Whether samples stand in the file as text, as BrainVision's and Curry's can."""
+    stored = next(iter(getattr(raw, "_raw_extras", None) or ()), None)
+    return isinstance(stored, dict) and (bool(stored.get("is_ascii")) or isinstance(stored.get("fmt"), dict))

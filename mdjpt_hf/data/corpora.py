@@ -112,20 +112,26 @@ class TrialSet:
         """`(trials, 2)`: mean and standard deviation of each trial's recording (subject and session), µV.
 
         The recording is all of it, however few of its trials were selected. What an info says of rows that may have
-        been changed since counts where it is so.
+        been changed since counts where it is so. Where nothing is stored, all signals are read; a window needs the
+        scale of its own recording alone.
         """
+        return np.array([self._scale(index) for index in range(len(self))])
+
+    def _scale(self, index: int) -> tuple[float, float]:
         if not self._scaled:
             self._scaled.update(_stored_scales(self.folder, self.name, "recordings"))
-        keys = list(zip(self.subject.tolist(), self.session.tolist(), strict=True))
-        if missing := sorted(set(keys) - set(self._scaled)):
-            stated = _stored_scales(self.folder, self.name, STATED_SCALES)
-            for subject, session in missing:
-                found = (self._whole or self)._scale_of(subject, session)
-                told = stated.get((subject, session), found)
-                self._scaled[subject, session] = told if np.allclose(told, found, rtol=1e-5, atol=1e-5) else found
-        return np.array([self._scaled[key] for key in keys])
+        subject, session = key = str(self.subject[index]), int(self.session[index])
+        if key not in self._scaled:
+            found = (self._whole or self)._measured_scale(subject, session)
+            told = self._stated_scales.get(key, found)
+            self._scaled[key] = told if np.allclose(told, found, rtol=1e-5, atol=1e-5) else found
+        return self._scaled[key]
 
-    def _scale_of(self, subject: str, session: int) -> tuple[float, float]:
+    @cached_property
+    def _stated_scales(self) -> dict[tuple[str, int], tuple[float, float]]:
+        return _stored_scales(self.folder, self.name, STATED_SCALES)
+
+    def _measured_scale(self, subject: str, session: int) -> tuple[float, float]:
         members = np.flatnonzero((self.subject == subject) & (self.session == session))
         return robust_scale(np.concatenate([self.signal(int(index)).ravel() for index in members])[None])
 
@@ -150,7 +156,7 @@ class TrialSet:
 
     def window(self, index: int, start: int, length: int) -> np.ndarray:
         """One scaled window on the standard channels, `(60, length)` float32."""
-        mean, std = self.scales[index]
+        mean, std = self._scale(index)
         projection, weight = self._projection(self.ch_names[index])
         window = projection @ self.signal(index)[:, start : start + length]
         window -= weight * np.float32(mean)
@@ -364,8 +370,10 @@ def _trial_set(
     labels, in_rows = columns["label"].tolist(), columns.pop("label_name").tolist()
     columns["ratings"] = np.stack([columns.pop(rating) for rating in RATINGS], axis=1).astype(np.float32)
     montages: dict[tuple[str, ...], tuple[str, ...]] = {}  # one object per montage, however many trials have it
-    chunks = part.column("ch_names").chunks
-    ch_names = [montages.setdefault(names, names) for chunk in chunks for names in map(tuple, chunk.to_pylist())]
+    pieces = part.select(["ch_names"]).to_batches(max_chunksize=1000)  # texts of all rows at once take gigabytes
+    ch_names = [
+        montages.setdefault(names, names) for piece in pieces for names in map(tuple, piece.column(0).to_pylist())
+    ]
     return TrialSet(
         name=name,
         folder=folder,

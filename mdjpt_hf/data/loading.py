@@ -8,10 +8,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 from datasets import Dataset, IterableDataset, concatenate_datasets, config, load_from_disk
-from huggingface_hub import HfFileSystem
 
 from mdjpt_hf.data.prepare import preparation_key, prepare
-from mdjpt_hf.data.sources import names_hub_dataset, prepared_folder, prepared_folders
+from mdjpt_hf.data.ranged import Files
+from mdjpt_hf.data.rows import check_classes, checked_row, parquet_features
+from mdjpt_hf.data.sources import names_hub_dataset, parquet_files, prepared_folder, prepared_folders
 from mdjpt_hf.data.storage import CORPUS_FILE, info_metadata
 from mdjpt_hf.data.streams import streamed_place
 from mdjpt_hf.data_scripts import BUILDERS, builder_class
@@ -46,8 +47,8 @@ def load_corpus(
         name: One of `mdjpt data list`; a folder; or a dataset of the Hub.
         source: Where a published corpus lies as it was downloaded.
         preprocessing: `none`, `basic` or `paper`, of a corpus that is prepared here.
-        streaming: Give an `IterableDataset` instead. Of the Hub it downloads a trial when it is asked for it, and
-            keeps nothing; one trial reads the bytes of one.
+        streaming: Give an `IterableDataset` instead. Of the Hub, a Parquet folder or a URL of fsspec it reads a trial
+            when it is asked for it, and keeps nothing; one trial reads the bytes of one.
         workers: Processes that prepare subjects side by side.
         cache_dir: Where a corpus that is prepared here is kept; by default in the cache of `datasets`.
         skip_bad: Leave out subjects that cannot be read.
@@ -64,8 +65,8 @@ def load_corpus(
     _refuse(options | ({"source": source} if source is not None else {}), f"{name} is prepared already")
     if streamed := streamed_place(name):
         return load_corpus(streamed, streaming=True)
-    if streaming and not Path(name).exists() and names_hub_dataset(name):
-        return _stream_of_hub(str(name))
+    if streaming and (place := _place_to_stream(name)):
+        return _stream_of(place, str(name))
     dataset = _opened(prepared_folder(name))
     return _streamed(dataset) if streaming else dataset
 
@@ -129,30 +130,42 @@ def _streamed(dataset: Dataset) -> IterableDataset:
     return stream
 
 
-def _stream_of_hub(name: str) -> IterableDataset:
-    repo_id, _, revision = name.partition("@")
-    files = HfFileSystem()
-    root = f"datasets/{repo_id}" + (f"@{revision}" if revision else "")
+def _place_to_stream(name: str | Path) -> str:
+    """Where Parquet lies that is streamed as it is: a folder, a dataset of the Hub, a URL; empty for anything else."""
+    path = Path(name)
+    if path.is_dir():
+        return str(path.resolve()) if not prepared_folders(path) and parquet_files(path) else ""
+    if "://" in str(name):
+        return str(name)
+    return f"hf://datasets/{name}" if names_hub_dataset(name) else ""
+
+
+def _stream_of(url: str, name: str) -> IterableDataset:
+    files = Files(url)
     try:
-        paths = sorted(files.glob(f"{root}/*.parquet")) or sorted(files.glob(f"{root}/data/*.parquet"))
-        about = files.read_text(f"{root}/{CORPUS_FILE}") if files.exists(f"{root}/{CORPUS_FILE}") else ""
-    except Exception as error:  # each version of the client has others
-        raise CorpusError(
-            f"the Hub gives no such dataset: {error}", path=name, value=name, remedy="Check spelling and connection"
-        ) from error
-    if not paths:
+        shards = list(files.listed("*.parquet") or files.listed("data/*.parquet"))
+        about = files.content(CORPUS_FILE)
+    except Exception as error:  # each file system, and each version of the Hub's client, has others
+        where = "the Hub gives no such dataset" if url.startswith("hf://") else "cannot be streamed"
+        raise CorpusError(f"{where}: {error}", path=name, value=name, remedy="Check spelling and connection") from error
+    if not shards:
         raise CorpusError("holds no Parquet files", path=name, value=name, remedy="Give one made by `mdjpt data push`")
-    stream = IterableDataset.from_generator(_trials, features=TRIAL_FEATURES, gen_kwargs={"paths": paths})
-    stream.info.description = about
+    given = {"shards": shards, "url": url}
+    stream = IterableDataset.from_generator(_trials, features=TRIAL_FEATURES, gen_kwargs=given)
+    stream.info.description = (about or b"").decode("utf-8")
     return stream
 
 
-def _trials(paths: list[str]) -> Iterator[dict[str, Any]]:
-    """Row group after row group, with nothing read ahead."""
-    for path in paths:
-        with HfFileSystem().open(path, block_size=2**16) as file, pq.ParquetFile(file, pre_buffer=False) as opened:
+def _trials(shards: list[str], url: str) -> Iterator[dict[str, Any]]:
+    """Row group after row group, with nothing read ahead; every trial is checked as one that is converted."""
+    files = Files(url)
+    for shard in shards:
+        with files.opened(shard) as file, pq.ParquetFile(file, pre_buffer=False) as opened:
+            check_classes(parquet_features(opened), shard)
             for group in range(opened.num_row_groups):
-                yield from opened.read_row_group(group, use_threads=False).select(list(TRIAL_FEATURES)).to_pylist()
+                rows = opened.read_row_group(group, use_threads=False)
+                for row in range(len(rows)):
+                    yield from checked_row(rows.slice(row, 1), f"{url}/{shard}, row {row}").to_pylist()
 
 
 __all__ = ["corpus_metadata", "load_corpus", "prepared_once"]

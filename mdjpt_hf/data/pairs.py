@@ -7,9 +7,11 @@ another. Everything is a function of (seed, epoch, step, dataset, pair), so any 
 in any order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +21,8 @@ from mdjpt_hf.errors import PairingError
 #: With one common stimulus there is no negative window, hence nothing to learn.
 MIN_COMMON_STIMULI = 2
 
+
+_ROWS = 256  # subjects compared with all others at a time
 
 #: Draws over which the size of a group of several subjects is averaged.
 _DRAWS = 64
@@ -51,6 +55,59 @@ class Viewing:
     def start(self) -> np.ndarray:
         """`(n,)` first samples of the first subject's windows."""
         return self.starts[0]
+
+
+class Candidates(Sequence[tuple[int, int, int]]):
+    """Pairs of subjects who saw enough stimuli in common: session, row of the first, row of the second, in this order.
+
+    Ten thousand subjects make fifty million pairs, so it is counted how many each subject begins, and those of one
+    subject are found when one of them is asked for.
+
+    Args:
+        seen: Session -> `(subjects, stimuli)`, which stimuli each subject saw there.
+    """
+
+    def __init__(self, seen: Mapping[int, np.ndarray]):
+        self._seen = {session: shown.astype(np.float32) for session, shown in seen.items()}
+        self._subjects = [(session, row) for session, shown in seen.items() for row in range(len(shown))]
+        counts = [count for shown in self._seen.values() for count in _counts(shown)]
+        self._ends = np.cumsum(np.array(counts, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        index %= len(self)
+        place = int(np.searchsorted(self._ends, index, side="right"))
+        session, first = self._subjects[place]
+        begin = int(self._ends[place - 1]) if place else 0
+        return session, first, int(_partners(self._seen[session], first)[index - begin])
+
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
+        for session, first in self._subjects:
+            for second in _partners(self._seen[session], first).tolist():
+                yield session, first, second
+
+
+def _partners(shown: np.ndarray, first: int) -> np.ndarray:
+    """Rows behind `first` that share enough with it."""
+    return first + 1 + np.flatnonzero(shown[first + 1 :] @ shown[first] >= MIN_COMMON_STIMULI)
+
+
+def _counts(shown: np.ndarray) -> list[int]:
+    """How many partners each row has behind it; some rows at a time, since all have a square of their number."""
+    rows = np.arange(len(shown))
+    return [
+        int(count)
+        for start in range(0, len(shown), _ROWS)
+        for count in (
+            (shown[start : start + _ROWS] @ shown.T >= MIN_COMMON_STIMULI) & (rows > rows[start : start + _ROWS, None])
+        ).sum(axis=1)
+    ]
 
 
 class PairSampler:
@@ -101,18 +158,13 @@ class PairSampler:
         return table
 
     @cached_property
-    def candidates(self) -> np.ndarray:
-        """`(pairs, 3)`: session, and the rows of two subjects who share enough stimuli there."""
-        found = [np.empty((0, 3), dtype=int)]
-        for session, (_, seen) in self._table.items():
-            shown = (seen >= 0).astype(int)
-            first, second = np.nonzero(np.triu(shown @ shown.T >= MIN_COMMON_STIMULI, k=1))
-            found.append(np.column_stack([np.full(len(first), session), first, second]))
-        return np.concatenate(found)
+    def candidates(self) -> "Candidates":
+        """Every session and two rows of subjects who share enough stimuli there."""
+        return Candidates({session: seen >= 0 for session, (_, seen) in self._table.items()})
 
     def draw(self, rng: np.random.Generator) -> Viewing:
         """Subjects in random order, one random start per stimulus."""
-        session, *pair = self.candidates[rng.integers(len(self.candidates))]
+        session, *pair = self.candidates[int(rng.integers(len(self.candidates)))]
         if rng.integers(2):
             pair.reverse()
         seen = self._table[session][1]
@@ -160,7 +212,8 @@ class PairSampler:
     def mean_windows(self) -> float:
         """Average number of windows in a draw."""
         if self.viewers == 2 and not self.clips:
-            sizes = [self._shared(self._table[session][1], pair).size for session, *pair in self.candidates[:1000]]
+            first = islice(self.candidates, 1000)
+            sizes = [self._shared(self._table[session][1], pair).size for session, *pair in first]
         else:
             sizes = [self.draw(np.random.default_rng(number)).trials.size for number in range(_DRAWS)]
         return float(np.mean(sizes))

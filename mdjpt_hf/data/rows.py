@@ -23,9 +23,10 @@ _WITHOUT_SIGNAL = tuple(name for name in TRIAL_FEATURES if name != "signal")
 
 
 def parquet_features(file: Any) -> Features | None:
-    """What a Parquet file says of its columns; None where `datasets` does not know it."""
+    """What a Parquet file, open or by its path, says of its columns; None where `datasets` does not know it."""
     try:
-        return Features.from_arrow_schema(pq.read_schema(file))
+        schema = file.schema_arrow if isinstance(file, pq.ParquetFile) else pq.read_schema(file)
+        return Features.from_arrow_schema(schema)
     except Exception:  # a schema that datasets does not know is refused when its columns are read
         return None
 

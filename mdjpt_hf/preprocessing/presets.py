@@ -12,6 +12,7 @@ its number rises whenever its output changes.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,12 @@ class Preprocessed:
 
     def is_silent(self, start: int, stop: int) -> bool:
         """Whether next to nothing was recorded from sample `start` to `stop`, measured against the whole recording."""
-        return _typical(self.signal[:, start:stop]) < SILENT * _typical(self.signal)
+        return _typical(self.signal[:, start:stop]) < SILENT * self._usual
+
+    @cached_property
+    def _usual(self) -> float:
+        """Typical amplitude of the whole recording in µV, which every trial is measured against."""
+        return _typical(self.signal)
 
 
 def preprocess(

@@ -8,6 +8,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mdjpt_hf.data import pairs
 from mdjpt_hf.data.batches import PretrainingSteps
 from mdjpt_hf.data.corpora import TrialSet, open_corpora
 from mdjpt_hf.data.pairs import PairSampler
@@ -210,3 +211,22 @@ def test_held_out_subjects_are_disjoint_and_small_corpora_keep_all(prepared):
     assert not set(seen.subject) & set(unseen.subject)
     (few,) = open_corpora([prepared("few")])
     assert hold_out_subjects(few, 2, seed=0) == (few, None)
+
+
+def test_candidates_are_those_of_all_subjects_against_all(monkeypatch):
+    monkeypatch.setattr(pairs, "_ROWS", 7)
+    rng = np.random.default_rng(0)
+    seen = {3: rng.random((40, 9)) < 0.3, 5: np.zeros((0, 4), dtype=bool), 8: rng.random((23, 30)) < 0.2}
+    wanted = [
+        (session, first, second)
+        for session, shown in seen.items()
+        for first in range(len(shown))
+        for second in range(first + 1, len(shown))
+        if (shown[first] & shown[second]).sum() >= pairs.MIN_COMMON_STIMULI
+    ]
+    found = pairs.Candidates(seen)
+    assert len(found) == len(wanted) and list(found) == wanted and found[:] == wanted
+    assert [found[index] for index in range(len(found))] == wanted and found[-1] == wanted[-1]
+    with pytest.raises(IndexError):
+        found[len(wanted)]
+    assert len(pairs.Candidates({})) == 0

@@ -8,11 +8,12 @@ from dataclasses import replace
 import fsspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from datasets import Dataset, load_from_disk
+from datasets import ClassLabel, Dataset, load_from_disk
 
-from mdjpt_hf.data import load_corpus, ranged
+from mdjpt_hf.data import corpus_metadata, load_corpus, ranged
 from mdjpt_hf.data.batches import PretrainingSteps
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.facts import dataset_facts
@@ -21,6 +22,7 @@ from mdjpt_hf.data.pairs import PairSampler
 from mdjpt_hf.data.parquet import write_parquet
 from mdjpt_hf.data.ranged import Files, KeptGroups
 from mdjpt_hf.data.sources import as_sources, holds_corpus, prepared_folder
+from mdjpt_hf.data.storage import CORPUS_FILE
 from mdjpt_hf.errors import CorpusError, UnitError
 from mdjpt_hf.evaluation.run import Evaluation, evaluate
 from mdjpt_hf.evaluation.scores import Effort
@@ -398,3 +400,65 @@ def test_several_trials_in_a_file_and_an_evaluation_from_a_stream(prepared, tmp_
         (record,) = evaluate(replace(task, effort=Effort(3)), lambda line: None)
         results.append({name: record[name] for name in ("results", "datasets", "splits", "data", "windows")})
     assert repr(results[0]) == repr(results[1])
+
+
+def test_classes_numbered_otherwise_are_refused_in_a_stream_as_well(prepared, tmp_path):
+    rows = load_from_disk(str(prepared()))
+    features = rows.features.copy()
+    features["emotion"] = ClassLabel(names=list(reversed(TRIAL_FEATURES["emotion"].names)))
+    (tmp_path / "theirs").mkdir()
+    rows.with_format("arrow").map(lambda batch: batch, batched=True, features=features).to_parquet(
+        tmp_path / "theirs" / "train.parquet"
+    )
+    for opened in (
+        lambda: open_corpora([f"stream:{tmp_path / 'theirs'}"]),
+        lambda: next(iter(load_corpus(tmp_path / "theirs", streaming=True))),
+        lambda: load_corpus(tmp_path / "theirs"),
+    ):
+        with pytest.raises(CorpusError, match="numbers emotion otherwise"):
+            opened()
+
+
+def test_a_parquet_folder_streams_without_being_converted(parquet, tmp_path, caches):
+    wanted = load_from_disk(str(tmp_path / "toy"))
+    for source in (parquet, str(parquet), f"stream:{parquet}", f"file://{parquet}"):
+        stream = load_corpus(source, streaming=True)
+        assert stream.features == TRIAL_FEATURES and stream.num_shards == 12
+        assert corpus_metadata(stream)["facts"][0]["name"] == "toy"
+        assert repr(list(stream)) == repr(wanted.to_list())
+    assert not list(caches.rglob("*.arrow"))
+    stream = load_corpus(parquet, streaming=True)
+    next(rows := iter(stream))
+    state = stream.state_dict()
+    again = load_corpus(parquet, streaming=True)
+    again.load_state_dict(state)
+    assert [row["trial"] for row in again] == [row["trial"] for row in rows]
+
+
+def test_a_stream_refuses_what_is_no_eeg(parquet):
+    file = sorted((parquet / "data").iterdir())[1]
+    table = pq.read_table(file)
+    signal = pa.array([table["signal"][0].as_py()], table.schema.field("signal").type)
+    volts = pa.LargeListArray.from_arrays(signal.offsets, pc.multiply(signal.values, pa.scalar(1e-6, pa.float32())))
+    pq.write_table(table.set_column(table.column_names.index("signal"), table.schema.field("signal"), volts), file)
+    rows = iter(load_corpus(parquet, streaming=True))
+    next(rows)
+    with pytest.raises(UnitError, match="train-00001"):
+        next(rows)
+
+
+def test_a_window_asks_for_the_scale_of_its_own_recording_alone(parquet, tmp_path, monkeypatch):
+    """Of a corpus of others, which stores none: its first window must not wait for all of it."""
+    (parquet / CORPUS_FILE).unlink()
+    (wanted,) = open_corpora([tmp_path / "toy"])
+    (found,) = open_corpora([f"stream:{parquet}"])
+    read = []
+    read_once = ranged.RangedSignals._read_once
+    monkeypatch.setattr(
+        ranged.RangedSignals, "_read_once", lambda self, *place: read.append(place[0]) or read_once(self, *place)
+    )
+    own = (found.subject == found.subject[3]) & (found.session == found.session[3])
+    assert found.window(3, 100, 500).tobytes() == wanted.window(3, 100, 500).tobytes()
+    assert 0 < len(set(read)) == own.sum() < len(found)
+    np.testing.assert_array_equal(found.scales, wanted.scales)
+    assert len(set(read)) == len(found)

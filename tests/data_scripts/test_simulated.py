@@ -5,12 +5,21 @@ from functools import cache
 import mne
 import numpy as np
 import pytest
-from scipy import signal
+from scipy import fft, signal
 from threadpoolctl import threadpool_limits
 
 from mdjpt_hf.data_scripts.base import UnitReport
 from mdjpt_hf.data_scripts.simulated import SimulatedCorpora, stimulus_id
-from mdjpt_hf.data_scripts.simulated_brain import RHYTHMS, power_law_noise, slow_process
+from mdjpt_hf.data_scripts.simulated_brain import (
+    RHYTHMS,
+    Band,
+    Peak,
+    PowerLaw,
+    interpolate,
+    power_law_noise,
+    shaped_noise,
+    slow_process,
+)
 from mdjpt_hf.data_scripts.simulated_experiments import SPECS
 from mdjpt_hf.data_scripts.simulated_head import head_model, recording_info
 from mdjpt_hf.errors import ConfigurationError, CorpusError
@@ -214,6 +223,40 @@ def test_noise_has_the_spectrum_and_memory_asked_for():
     slow = slow_process(rng, 50, 10_000, 50.0, 5.0)
     assert slow.std() == pytest.approx(1, abs=0.1)
     assert (slow[:, 250:] * slow[:, :-250]).mean() == pytest.approx(np.exp(-1), abs=0.12)
+
+
+def _noise_at_once(rng, rows, samples, rate, shape):
+    """All rows drawn, weighted and transformed together."""
+    length = fft.next_fast_len(samples, real=True)
+    amplitude = shape(np.arange(length // 2 + 1) * rate / length)
+    amplitude[0] = 0
+    amplitude *= length / np.sqrt(4 * np.sum(amplitude**2))
+    used = np.flatnonzero(amplitude > 1e-6 * amplitude.max())
+    first, last = used[0], used[-1] + 1
+    spectrum = np.zeros((rows, len(amplitude)), dtype=np.complex64)
+    parts = rng.standard_normal((rows, last - first, 2), dtype=np.float32)
+    spectrum[:, first:last] = parts.view(np.complex64)[..., 0] * amplitude[first:last].astype(np.float32)
+    return fft.irfft(spectrum, length, axis=1)[:, :samples]
+
+
+@pytest.mark.parametrize("rows", [1, 4, 11])
+@pytest.mark.parametrize("shape", [PowerLaw(1.1), Band(14.0, 28.0), Peak(10.2, 1.0)], ids=["law", "band", "peak"])
+def test_noise_made_in_pieces_is_that_made_at_once(rows, shape):
+    fast, slow = np.random.default_rng(3), np.random.default_rng(3)
+    for _ in range(2):
+        noise = shaped_noise(fast, rows, 7001, 250.0, shape)
+        assert np.array_equal(noise, _noise_at_once(slow, rows, 7001, 250.0, shape))
+    into = np.empty((rows, 7001), dtype=np.float32)
+    assert shaped_noise(fast, rows, 7001, 250.0, shape, into) is into
+    assert np.array_equal(into, _noise_at_once(slow, rows, 7001, 250.0, shape))
+    assert fast.random() == slow.random()
+
+
+def test_rows_between_samples_lie_on_a_line():
+    courses = np.random.default_rng(0).standard_normal((3, 40))
+    places = np.linspace(0, 39, 777)
+    expected = [np.interp(places, np.arange(40), course) for course in courses]
+    np.testing.assert_allclose(interpolate(courses, places), expected, atol=1e-12)
 
 
 def test_the_spectrum_falls_with_an_alpha_peak_that_is_occipital():

@@ -9,6 +9,7 @@ import pybv
 import pytest
 from mne.utils import check_version
 
+import mdjpt_hf.modeling.raw_mdjpt as raw_mdjpt
 import mdjpt_hf.modeling.stored_mdjpt as stored
 from mdjpt_hf.errors import MontageError, SamplingRateError, UnitError
 from mdjpt_hf.modeling.raw_mdjpt import read_raw
@@ -203,3 +204,39 @@ def test_half_a_file_is_told_of_a_recording_that_was_opened_elsewhere(tmp_path):
     path = write_edf(tmp_path / "x.edf", noise(), NAMES)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert "the file is truncated: it holds 9 of 20 records" in read_raw(opened(path)).notes
+
+
+@pytest.mark.parametrize("suffix", ["edf", "vhdr", "fif"])
+def test_samples_do_not_depend_on_the_blocks_they_are_read_in(tmp_path, monkeypatch, suffix):
+    path = tmp_path / f"a_raw.{suffix}"
+    if suffix == "edf":
+        write_edf(path, noise(), NAMES, 250)
+    elif suffix == "vhdr":
+        mne.export.export_raw(path, raw_of(noise()), verbose="ERROR")
+    else:
+        raw_of(noise()).save(path, verbose="ERROR")
+    raw = mne.io.read_raw(path, preload=False, verbose="ERROR")
+    found = {}
+    for seconds in (1000, 7, 0.37):
+        monkeypatch.setattr(raw_mdjpt, "_BLOCK_SECONDS", seconds)
+        found[seconds] = read_raw(raw).signal
+    assert np.array_equal(found[1000], (raw.get_data() * 1e6).astype(np.float32))
+    assert np.array_equal(found[1000], found[7]) and np.array_equal(found[1000], found[0.37])
+
+
+def test_files_of_text_are_read_in_few_blocks(tmp_path, monkeypatch):
+    """MNE goes through them from their beginning every time."""
+    path = tmp_path / "a.vhdr"
+    mne.export.export_raw(path, raw_of(noise()), verbose="ERROR")
+    header = path.read_text(encoding="utf-8").replace("DataFormat=BINARY", "DataFormat=ASCII")
+    infos = "[ASCII Infos]\nDecimalSymbol=.\nSkipLines=1\nSkipColumns=0\n\n[Channel Infos]"
+    path.write_text(header.replace("[Channel Infos]", infos), encoding="utf-8")
+    rows = [" ".join(NAMES), *(" ".join(f"{value:.3f}" for value in sample) for sample in noise().T)]
+    (tmp_path / "a.eeg").write_text("\n".join(rows) + "\n")
+    raw = mne.io.read_raw_brainvision(path, verbose="ERROR")
+    monkeypatch.setattr(raw_mdjpt, "_BLOCK_SECONDS", 2)
+    calls = []
+    get_data = raw.get_data
+    monkeypatch.setattr(raw, "get_data", lambda **given: calls.append(given) or get_data(**given))
+    assert read_raw(raw).signal.shape[1] == raw.n_times
+    assert len(calls) == 1
