@@ -439,7 +439,7 @@ def test_a_parquet_folder_streams_without_being_converted(parquet, tmp_path, cac
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
 def test_a_folder_whose_name_reads_as_a_pattern_is_that_folder(prepared, tmp_path):
     """Beside one that the pattern would find."""
-    write_parquet(prepared("other", seconds=20.0), tmp_path / "study 1")
+    write_parquet(prepared("other", shown={("s0", 1): ["clip0"], ("s1", 1): ["clip0"]}), tmp_path / "study 1")
     folder = write_parquet(prepared(), tmp_path / "study [1]*")
     assert len(list(load_corpus(folder, streaming=True))) == 12
     (found,) = open_corpora([f"stream:{folder}"])
