@@ -24,7 +24,7 @@ def polyphase(taps: np.ndarray, signal: np.ndarray, up: int, down: int, first: i
 
     Args:
         taps: `(n,)` float64.
-        signal: `(..., samples)` float64.
+        signal: `(..., samples)` float64, finite: scipy multiplies some samples with zeros, which are left out here.
         up, down: Factors of the rate.
         first, count: Which samples of the result; those behind its end are zeros.
 

@@ -322,3 +322,28 @@ def test_threads_are_those_of_who_asks():
 def test_an_address_without_a_backend_is_refused(tmp_path):
     done = CliRunner().invoke(app, ["embed", "model", "rec", "--out", "a.csv", "--scheduler", "tcp://node:1"])
     assert isinstance(done.exception, ConfigurationError) and "--backend" in str(done.exception)
+
+
+def test_another_revision_of_a_model_of_the_hub_is_refused(tmp_path, monkeypatch):
+    """The cache of a machine that opened the model at another time."""
+    for machine, revision in (("here", "a" * 40), ("there", "b" * 40)):
+        folder = tmp_path / machine / "models--user--model"
+        (folder / "snapshots" / revision).mkdir(parents=True)
+        (folder / "snapshots" / revision / "config.json").write_text("{}")
+        (folder / "refs").mkdir()
+        (folder / "refs" / "main").write_text(revision)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "here"))
+    seen, word = Seen.of("user/model"), Seen.of("random")
+    for one in (seen, word, Seen("")):
+        one.check_opened()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "there"))
+    with pytest.raises(ConfigurationError, match="user/model is of revision b+, not a+.*same cache of the Hub"):
+        seen.check_opened()
+    word.check_opened()
+
+
+def test_without_a_cluster_no_file_is_hashed(model, corpora, tmp_path, monkeypatch):
+    """Nothing is sent, and the folder that a command stands in may hold anything."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(elsewhere, "_content", lambda path: pytest.fail(f"{path} is hashed"))
+    assert len(embed(model, corpora[1:]))

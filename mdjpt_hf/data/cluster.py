@@ -129,16 +129,36 @@ def _as_long_as_workers_are_there(client: Any, completed: Any) -> Iterator[Any]:
     Raises:
         ConfigurationError: If there has been none for a while.
     """
-    seen, looked = monotonic(), monotonic()
+    patience = _Patience(lambda: bool(client.scheduler_info(n_workers=-1)["workers"]))
     while completed.count():
         if completed.has_ready():
             yield next(completed)
             continue
         sleep(_POLL)
-        if monotonic() - looked > _LOOK:
-            looked = monotonic()
-            seen = looked if client.scheduler_info(n_workers=-1)["workers"] else seen
-        if looked - seen > _PATIENCE:
+        patience.check()
+
+
+class _Patience:
+    """How long nothing but waiting is done where nobody works.
+
+    Args:
+        workers: Says whether there are any; asked now and then.
+    """
+
+    def __init__(self, workers: Callable[[], bool]):
+        self._workers = workers
+        self._seen = self._looked = monotonic()
+
+    def check(self) -> None:
+        """Go on, unless there has been nobody for a while.
+
+        Raises:
+            ConfigurationError: If so.
+        """
+        if monotonic() - self._looked > _LOOK:
+            self._looked = monotonic()
+            self._seen = self._looked if self._workers() else self._seen
+        if self._looked - self._seen > _PATIENCE:
             raise ConfigurationError(
                 f"no worker is left, and none came for {_PATIENCE} s",
                 value=0,
@@ -157,8 +177,14 @@ def _on_ray(cluster: Cluster, function: Callable[..., Any], arguments: Sequence[
     try:
         remote = ray.remote(max_retries=3)(function)
         waiting = {remote.remote(*one): number for number, one in enumerate(arguments)}
+        # Ray itself waits without end where no node has a processor to give, such as a head that only schedules.
+        patience = _Patience(lambda: ray.cluster_resources().get("CPU", 0) >= 1)
         while waiting:
-            (done,), _ = ray.wait(list(waiting), num_returns=1)
+            ready, _ = ray.wait(list(waiting), num_returns=1, timeout=_LOOK)
+            if not ready:
+                patience.check()
+                continue
+            (done,) = ready
             result, died = None, False
             try:
                 result = ray.get(done)

@@ -16,7 +16,7 @@ from mdjpt_hf.data.parts import parts_joined
 from mdjpt_hf.data.ranged import RangedSignals
 from mdjpt_hf.data.sources import prepared_folder, prepared_folders
 from mdjpt_hf.data.stimuli import published_facts, stimulus_set_of
-from mdjpt_hf.data.storage import STATED_SCALES, file_hash, folder_metadata
+from mdjpt_hf.data.storage import STATED_SCALES, corpus_options, file_hash, folder_metadata
 from mdjpt_hf.data.streams import index_in, is_index_folder, signals_of
 from mdjpt_hf.data_scripts.showings import clips_of
 from mdjpt_hf.errors import CorpusError
@@ -389,7 +389,7 @@ def _trial_set(
 
 def _clips(folder: Path, name: str, stimulus: np.ndarray) -> np.ndarray:
     title = _stored_facts(folder).get(name, {}).get("title", "")
-    return clips_of(stimulus, folder_metadata(folder).get("options", {}), title)
+    return clips_of(stimulus, corpus_options(folder_metadata(folder), name), title)
 
 
 def _stored_facts(folder: Path) -> dict[str, dict[str, Any]]:

@@ -4,9 +4,13 @@ import hashlib
 import os
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from huggingface_hub import constants, try_to_load_from_cache
+from transformers.utils import CONFIG_NAME
 
 from mdjpt_hf.data.cluster import LIBRARIES, Cluster, on_cluster
 from mdjpt_hf.data.corpora import TrialSet
@@ -23,18 +27,19 @@ MODEL_LIBRARIES = (*LIBRARIES, "torch", "transformers")
 class Seen:
     """A file or folder as this process sees it: its absolute path, and a hash of its files.
 
-    Names of the Hub are themselves, and have no hash.
+    Names of the Hub are themselves, and have no hash, but the revision that was opened last.
     """
 
     name: str
     content: str = ""
+    revision: str = ""
 
     @classmethod
     def of(cls, name: str | Path) -> "Seen":
-        """What lies under a name; a model of the Hub, or a word such as `random`, is taken as it is."""
+        """What lies under a name; a model of the Hub, which was opened before, or a word such as `random`."""
         path = Path(name)
         if not path.exists():
-            return cls(str(name))
+            return cls(str(name), revision=_revision(str(name)))
         return cls(str(path.absolute()), _content(path))
 
     def check(self) -> None:
@@ -56,6 +61,20 @@ class Seen:
                 remedy="Give workers the same files: copy them again, or put them on a file system that all share",
             )
 
+    def check_opened(self) -> None:
+        """Refuse to go on where another revision of a model of the Hub was opened.
+
+        Raises:
+            ConfigurationError: With the machine and both revisions.
+        """
+        found = _revision(self.name) if self.revision else ""
+        if found != self.revision:
+            raise ConfigurationError(
+                f"on {platform.node()} {self.name} is of revision {found or 'unknown'}, not {self.revision}",
+                value=found,
+                remedy="Give workers the same cache of the Hub, or download the model and give the folder",
+            )
+
 
 def not_here(path: str | Path) -> ConfigurationError:
     """What to say where a worker does not see a path."""
@@ -66,6 +85,14 @@ def not_here(path: str | Path) -> ConfigurationError:
         remedy="Workers need models, data and the place of the output under the same absolute names, on a file system "
         "that all share",
     )
+
+
+def _revision(name: str) -> str:
+    """Of a model that was opened from the Hub, as its cache has it; empty where there is none."""
+    with suppress(ValueError):  # no name of the Hub
+        found = try_to_load_from_cache(name, CONFIG_NAME, cache_dir=constants.HF_HUB_CACHE)
+        return Path(found).parent.name if isinstance(found, str) else ""
+    return ""
 
 
 def _content(path: Path) -> str:

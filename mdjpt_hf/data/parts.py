@@ -17,6 +17,7 @@ from typing import Any
 from datasets import config
 
 from mdjpt_hf.data.storage import CORPUS_FILE, folder_metadata, public_metadata, write_dataset_files, write_json
+from mdjpt_hf.data_scripts.signatures import same_signals
 from mdjpt_hf.errors import ConfigurationError, CorpusError
 from mdjpt_hf.runtime.ownership import lock_beside, owned
 from mdjpt_hf.runtime.progress import LOGGER
@@ -24,6 +25,7 @@ from mdjpt_hf.runtime.progress import LOGGER
 #: The entry of `corpus.json` that makes a prepared folder a part.
 PART = "part"
 _PATIENCE = 3600.0
+_ONCE = "List every recording once, under one subject and session"
 
 
 def chosen_units(text: str, units: Sequence[str]) -> list[str]:
@@ -65,6 +67,31 @@ def part_of(key: str, metadata: Mapping[str, Any], chosen: Sequence[str], units:
     }
 
 
+def with_signatures(metadata: Mapping[str, Any], signatures: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata of a part with what its files are known by, which other parts are compared with; else as they are."""
+    part = metadata.get(PART)
+    return {**metadata, PART: {**part, "signatures": dict(signatures)}} if part else dict(metadata)
+
+
+def check_out(out: Path, key: str, metadata: Mapping[str, Any]) -> None:
+    """Refuse to put a part in the place of other people of the same preparation, as jobs of one `--out` would.
+
+    Raises:
+        CorpusError: If all of the corpus, or another part of it, lies there.
+    """
+    stored = folder_metadata(out)
+    if PART not in metadata or stored.get("key") in (None, key):
+        return
+    whole = metadata[PART]["whole"]
+    if whole in (stored["key"], stored.get(PART, {}).get("whole")):
+        raise CorpusError(
+            "holds " + ("other people" if PART in stored else "all people") + " of the same corpus, and is kept",
+            path=out,
+            value=list(metadata[PART]["units"]),
+            remedy="Give each part an --out of its own: they open together",
+        )
+
+
 def parts_joined(folders: Sequence[Path]) -> list[Path]:
     """Prepared folders, with one folder in place of all parts of a corpus.
 
@@ -91,7 +118,7 @@ def _joined(folders: Sequence[Path]) -> Path:
     count = stored[0][PART]["of"]
     if missing := count - sum(len(one[PART]["units"]) for one in stored):
         LOGGER.warning("%d of %d subjects of %s are in no part", missing, count, ", ".join(_names(folders[0])))
-    told = [[str(folder.absolute()), one["shards"]] for folder, one in zip(folders, stored, strict=True)]
+    told = [[str(folder.absolute()), one] for folder, one in zip(folders, stored, strict=True)]
     key = hashlib.sha256(json.dumps(told).encode())
     place = Path(config.HF_DATASETS_CACHE) / "mdjpt_hf" / f"parts-{key.hexdigest()[:32]}"
     if not (place / "state.json").is_file():
@@ -125,6 +152,11 @@ def _check_apart(folders: Sequence[Path], stored: Sequence[Mapping[str, Any]]) -
             value=twice,
             remedy="Leave out the parts that hold somebody twice",
         )
+    _check_recordings(folders, stored)
+    _check_files(folders, stored)
+
+
+def _check_recordings(folders: Sequence[Path], stored: Sequence[Mapping[str, Any]]) -> None:
     met: dict[tuple[float, float], tuple[Path, str]] = {}
     for folder, one in zip(folders, stored, strict=True):
         for entry in one.get("recordings", []):
@@ -134,8 +166,24 @@ def _check_apart(folders: Sequence[Path], stored: Sequence[Mapping[str, Any]]) -
                     f"holds a recording of subject {entry['subject']!r} that is subject {subject!r} in {other}",
                     path=folder,
                     value=(subject, entry["subject"]),
-                    remedy="List every recording once, under one subject and session",
+                    remedy=_ONCE,
                 )
+
+
+def _check_files(folders: Sequence[Path], stored: Sequence[Mapping[str, Any]]) -> None:
+    """By what files are known by, whichever trials of them there are."""
+    signatures = {
+        f"{file} of {folder}": values
+        for folder, one in zip(folders, stored, strict=True)
+        for file, values in one[PART].get("signatures", {}).items()
+    }
+    if copies := same_signals(signatures):
+        raise CorpusError(
+            f"files hold the same signal: {'; '.join(f'{one} and {other}' for one, other in copies[:5])}",
+            path=folders[0],
+            value=copies,
+            remedy=_ONCE,
+        )
 
 
 def _write(place: Path, folders: Sequence[Path], stored: Sequence[Mapping[str, Any]]) -> None:

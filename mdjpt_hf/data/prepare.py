@@ -21,7 +21,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mdjpt_hf.data.cluster import Cluster, on_cluster
-from mdjpt_hf.data.parts import chosen_units, part_of
+from mdjpt_hf.data.parts import check_out, chosen_units, part_of, with_signatures
 from mdjpt_hf.data.storage import (
     CORPUS_FILE,
     REPORT_FILE,
@@ -88,8 +88,8 @@ def prepare(
             with others.
 
     Raises:
-        CorpusError: If the source cannot be read, the disk is full, or `out` holds something else. Units finished
-            before are kept, and the same call goes on with the next one.
+        CorpusError: If the source cannot be read, the disk is full, or `out` holds something else, such as another
+            part of the corpus. Units finished before are kept, and the same call goes on with the next one.
         ConfigurationError: If there are no such subjects.
         InUseError: If another process prepares the same folder.
     """
@@ -126,6 +126,7 @@ def _build(
     with owned(lock_beside(out), out):
         if found := _up_to_date(out, key, skip_bad):  # made by another process in the meantime
             return found
+        check_out(out, key, metadata)
         staging = out.parent / f".{out.name}.{key[:12]}.staging"
         staging.mkdir(exist_ok=True)
         _build_missing(builder, units, staging, hands, progress, skip_bad)
@@ -336,7 +337,7 @@ def _finish(
     staging: Path, builder: CorpusBuilder, units: list[str], metadata: dict[str, Any], key: str
 ) -> dict[str, Any]:
     built = [
-        {"skipped": "", **json.loads(_unit_file(staging, index).read_text(encoding="utf-8"))}
+        {"skipped": "", "signatures": {}, **json.loads(_unit_file(staging, index).read_text(encoding="utf-8"))}
         for index in range(len(units))
     ]
     if not any(unit["trials"] for unit in built):
@@ -355,6 +356,7 @@ def _finish(
         if _shard_file(staging, index).exists():
             os.replace(_shard_file(staging, index), staging / name)
         shards.append({"file": name, "unit": unit["unit"], "rows": len(unit["trials"]), "sha256": unit["sha256"]})
+    metadata = with_signatures(metadata, {file: own for unit in built for file, own in unit["signatures"].items()})
     report = {"notes": builder.notes(), **_report(built)}
     recordings = [recording for unit in built for recording in unit["recordings"]]
     corpus = {
@@ -373,7 +375,7 @@ def _finish(
 
 def _refuse_copies(built: list[dict[str, Any]]) -> None:
     """One person's recording under two names would stand on both sides of a split."""
-    copies = same_signals({file: values for unit in built for file, values in unit.get("signatures", {}).items()})
+    copies = same_signals({file: values for unit in built for file, values in unit["signatures"].items()})
     if copies:
         raise CorpusError(
             f"files hold the same signal: {'; '.join(f'{one} and {other}' for one, other in copies[:5])}",

@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
+from glob import escape
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -103,7 +104,7 @@ class Files:
         """Name within the folder -> what tells this state of the file from others, in order."""
         system, root = self.system
         depth = pattern.count("/") + 1
-        found = sorted(system.glob(f"{root}/{pattern}", detail=True).items())
+        found = sorted(system.glob(f"{escape(root)}/{pattern}", detail=True).items())
         return {
             "/".join(path.split("/")[-depth:]): {name: info[name] for name in _STATE if name in info}
             for path, info in found

@@ -26,6 +26,9 @@ REPORT_FILE = "report.json"
 #: Scales of recordings as a dataset's info has them, whose rows may have been changed since.
 STATED_SCALES = "stated_recordings"
 
+#: Where corpora were put together: corpus -> its own options.
+OPTIONS_OF = "options_of"
+
 #: Settings that say how rows were made. Names and sizes of source files, which may name people, stay here.
 _PUBLIC_OPTIONS = (
     "preprocessing",
@@ -148,9 +151,26 @@ def _joined(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         **_agreed(parts),
         "facts": list(facts.values()),
         "options": _agreed([part.get("options", {}) for part in parts]),
+        OPTIONS_OF: _by_corpus(parts),
         "recordings": [entry for part in parts for entry in part.get("recordings", [])],
         "counts": _agreed([part.get("counts", {}) for part in parts]),
     }
+
+
+def corpus_options(metadata: Mapping[str, Any], corpus: str) -> dict[str, Any]:
+    """Options on record of one corpus, of the several that may stand in a folder."""
+    return metadata.get(OPTIONS_OF, {}).get(corpus, metadata.get("options", {}))
+
+
+def _by_corpus(parts: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Options of each corpus; where parts of one differ, of the one whose ids of stimuli may need to be read anew."""
+    found: dict[str, dict[str, Any]] = {}
+    for part in parts:
+        for name in (entry["name"] for entry in part.get("facts", [])):
+            own = corpus_options(part, name)
+            if name not in found or OPTION in found[name]:
+                found[name] = own
+    return found
 
 
 def _one_corpus(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

@@ -215,6 +215,8 @@ def _opened(place: Place) -> tuple[list[TrialSet], dict[str, Encoder]]:
     check_corpora(trial_sets, dict(place.fingerprints))
     source = EncoderSource(place.reference.name, place.seed, place.trust_remote_code, place.device)
     encoders = open_encoders([seen.name for seen in place.models], source)
+    for seen in (*place.models, place.reference):
+        seen.check_opened()
     return trial_sets, {encoder.name: encoder for encoder in encoders}
 
 

@@ -123,8 +123,8 @@ def embed(
             remedy="Embed them one after the other",
         )
     name = check_sendable(model) if cluster is not None else ""
-    work = Work(Seen.of(name), device, trust_remote_code, stride_seconds, unit, batch_size)
     encoder = open_encoder(model, device, trust_remote_code)
+    work = Work(Seen.of(name) if name else Seen(""), device, trust_remote_code, stride_seconds, unit, batch_size)
     if all(corpora):
         return _of_corpora(encoder, sources, work, cluster)
     return _of_recordings(encoder, open_extractor(encoder, model, trust_remote_code), sources, work, cluster)

@@ -121,4 +121,6 @@ def _opened(work: Work) -> tuple[Any, dict[str, TrialSet]]:
     check_places(work.sources)
     sets = {trials.name: trials for trials in (open_corpora(work.sources) if work.sources else ())}
     check_corpora(sets.values(), dict(work.fingerprints))
-    return open_encoder(work.model.name, work.device, work.trust_remote_code), sets
+    encoder = open_encoder(work.model.name, work.device, work.trust_remote_code)
+    work.model.check_opened()
+    return encoder, sets

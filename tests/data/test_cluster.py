@@ -146,6 +146,18 @@ def test_a_cluster_without_workers_is_not_waited_for_without_end(monkeypatch):
         next(_as_long_as_workers_are_there(Nobody(), Nobody()))
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_nor_is_ray_where_no_node_has_a_processor(tmp_path, mortal, monkeypatch):
+    ray = pytest.importorskip("ray", reason="needs the extra [ray]")
+    for name, seconds in (("_PATIENCE", 0.5), ("_LOOK", 0.2)):
+        monkeypatch.setattr(f"mdjpt_hf.data.cluster.{name}", seconds)
+    with ray.init(num_cpus=0, include_dashboard=False, log_to_driver=False) as context:
+        there = Cluster("ray", context.address_info["address"])
+        with pytest.raises(ConfigurationError, match="no worker is left.*Start workers again"):
+            prepare(mortal(lives(tmp_path / "none", 0)), tmp_path / "out", progress=False, cluster=there)
+
+
 def test_a_worker_with_other_libraries_is_refused():
     with pytest.raises(ConfigurationError, match="has numpy .*, not 1.0.*in the environment"):
         call_in_same_versions({**_versions(), "numpy": "1.0"}, print)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -75,6 +76,46 @@ def test_one_recording_in_two_parts_is_refused(parts):
     (other / "corpus.json").write_text(json.dumps(stored[1]))
     with pytest.raises(CorpusError, match="holds a recording of subject 's1' that is subject 's0' in"):
         open_corpora([one, other])
+
+
+def test_one_file_in_two_parts_is_refused_whichever_trials_are_listed(tmp_path, toy_corpus):
+    """Means and deviations of other trials of the same file differ: files are compared by their signals."""
+
+    class SameFile(toy_corpus):
+        def read_unit(self, unit, report):
+            if unit in ("s0", "s3"):
+                report.signatures[f"{unit}.fif"] = np.random.default_rng(0).normal(0, 10, (9, 4)).tolist()
+            yield from super().read_unit(unit, report)
+
+    made = [
+        prepare(SameFile(shown=SHOWN), tmp_path / one[0], progress=False, subjects=one).folder for one in ("1/2", "2/2")
+    ]
+    assert "signatures" not in (made[0] / "dataset_info.json").read_text()
+    with pytest.raises(CorpusError, match="files hold the same signal: s0.fif of .* and s3.fif of .*List every"):
+        open_corpora(made)
+
+
+def test_a_part_takes_no_place_of_other_people(parts, toy_corpus, tmp_path):
+    def part(subjects):
+        return prepare(toy_corpus(shown=SHOWN), out, progress=False, subjects=subjects)
+
+    out = tmp_path / "same"
+    part("1/2")
+    before = hashes(out)
+    with pytest.raises(CorpusError, match="holds other people of the same corpus.*an --out of its own"):
+        part("2/2")
+    assert hashes(out) == before and part("1/2").built is False
+    assert prepare(toy_corpus(shown=SHOWN), out, progress=False).built  # who is there is in the whole as well
+    with pytest.raises(CorpusError, match="holds all people of the same corpus"):
+        part("1/2")
+
+
+def test_what_is_known_of_parts_prepared_anew_counts(parts, monkeypatch, toy_corpus):
+    made = parts("1/2", "2/2")
+    assert not open_corpora(made)[0].facts.get("unaligned")
+    facts = toy_corpus().facts[0]
+    monkeypatch.setattr(toy_corpus, "facts", [replace(facts, unaligned="unaligned: people press a key")])
+    assert open_corpora(parts("1/2", "2/2"))[0].facts["unaligned"] == "unaligned: people press a key"
 
 
 def test_a_part_that_is_taken_away_is_named(parts):

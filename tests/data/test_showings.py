@@ -9,6 +9,7 @@ import mne
 import numpy as np
 import pandas as pd
 import pytest
+from datasets import concatenate_datasets, load_from_disk
 
 from mdjpt_hf.data import from_arrays, from_epochs
 from mdjpt_hf.data.corpora import TrialSet, open_corpora
@@ -189,6 +190,31 @@ def test_later_showings_of_earlier_versions_are_the_clip(tmp_path):
         f"stream:{tmp_path / 'parquet'}",
     ):
         assert opened(source).stimulus.tolist() == [*SHOWN] * len(PEOPLE)
+
+
+def test_they_are_beside_corpora_of_this_version(tmp_path, toy_corpus):
+    """Put together, rows of a corpus of before and of one of now are read as each is by itself."""
+
+    class Asked(toy_corpus):
+        rules = {}
+
+        def options(self):
+            return super().options() | {"label_source": "stimulus"} | self.rules
+
+    class Now(Asked):
+        rules = {"showings": "one stimulus"}
+
+    shown = {("s0", 1): ["a", "a #2", "b"]}
+    rows = [
+        load_from_disk(str(prepare(corpus(name, shown=shown), tmp_path / name, progress=False).folder))
+        for corpus, name in ((Asked, "before"), (Now, "now"))
+    ]
+    together = concatenate_datasets(rows)
+    together.save_to_disk(str(tmp_path / "saved"))
+    again = concatenate_datasets([load_from_disk(str(tmp_path / "saved")), rows[1].select([])])
+    for source in (together, tmp_path / "saved", again):
+        before, now = open_corpora([source])
+        assert before.stimulus.tolist() == ["a", "a", "b"] and now.stimulus.tolist() == ["a", "a #2", "b"]
 
 
 def test_names_of_no_clip_and_those_of_a_table_stay(tmp_path):

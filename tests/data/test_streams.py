@@ -1,6 +1,7 @@
 """Corpora that stay where they are: the same trials, bit for bit, out of Parquet files, read as they are needed."""
 
 import json
+import os
 import pickle
 import shutil
 from dataclasses import replace
@@ -433,6 +434,16 @@ def test_a_parquet_folder_streams_without_being_converted(parquet, tmp_path, cac
     again = load_corpus(parquet, streaming=True)
     again.load_state_dict(state)
     assert [row["trial"] for row in again] == [row["trial"] for row in rows]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_a_folder_whose_name_reads_as_a_pattern_is_that_folder(prepared, tmp_path):
+    """Beside one that the pattern would find."""
+    write_parquet(prepared("other", shown={("s0", 1): ["clip0"], ("s1", 1): ["clip0"]}), tmp_path / "study 1")
+    folder = write_parquet(prepared(), tmp_path / "study [1]*")
+    assert len(list(load_corpus(folder, streaming=True))) == 12
+    (found,) = open_corpora([f"stream:{folder}"])
+    assert found.name == "toy" and len(found) == 12
 
 
 def test_a_stream_refuses_what_is_no_eeg(parquet):

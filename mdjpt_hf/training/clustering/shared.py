@@ -17,6 +17,8 @@ from mdjpt_hf.errors import CorpusError
 
 #: Part of its own that is added to every feature's variance, since covariances of so many features are nearly singular.
 RIDGE = 0.01
+#: Least variance that this is a part of, as a share of the largest: a map that is always zero has none of its own.
+_LEAST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ def shared_directions(
     """Leading correlated components, of unit variance times the root of the correlation between viewers.
 
     Args:
-        features (`np.ndarray` of shape `(tokens, size)`): May be mapped from disk; a clip is read at a time.
+        features (`np.ndarray` of shape `(tokens, size)`): May be mapped from disk; one viewer's clip is read at
+            a time.
         mean (`np.ndarray` of shape `(size,)`), covariance (`np.ndarray` of shape `(size, size)`): Of all tokens.
         viewings (`Sequence` of [`Viewing`]): From [`viewings`].
         count (`int`): At most so many; those in which viewers do not agree at all are left out.
@@ -70,16 +73,19 @@ def shared_directions(
     """
     between, pairs = np.zeros_like(covariance), 0
     for viewing in viewings:
-        values = [
-            np.asarray(features[start : start + viewing.tokens], dtype=np.float64) - mean for start in viewing.starts
-        ]
-        total = np.sum(values, axis=0)
-        between += total.T @ total - sum(part.T @ part for part in values)
-        pairs += viewing.tokens * len(values) * (len(values) - 1)
+        total, within = np.zeros((viewing.tokens, len(mean))), np.zeros_like(covariance)
+        for start in viewing.starts:
+            part = np.asarray(features[start : start + viewing.tokens], dtype=np.float64) - mean
+            total += part
+            within += part.T @ part
+        between += total.T @ total - within
+        pairs += viewing.tokens * len(viewing.starts) * (len(viewing.starts) - 1)
     remedy = "Set masked.directions to variance"
     if not pairs:
         raise CorpusError("no two people saw the same clip, aligned in time", value="shared", remedy=remedy)
-    correlations, vectors = eigh(between / pairs, covariance + RIDGE * np.diag(covariance.diagonal()))
+    variance = covariance.diagonal()
+    ridge = RIDGE * np.diag(np.maximum(variance, _LEAST * variance.max()))
+    correlations, vectors = eigh(between / pairs, covariance + ridge)
     agreed = correlations[::-1] > 0
     if not agreed.any():
         raise CorpusError("people who saw the same clip agree in nothing", value="shared", remedy=remedy)

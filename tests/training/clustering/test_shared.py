@@ -1,5 +1,6 @@
 """Directions in which viewers of the same moment agree, and who counts as a viewer."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -61,6 +62,27 @@ def test_a_codebook_takes_them(watched):
     )
     assert set(np.abs(own.components).argmax(axis=1)) == {0, 1}
     assert set(np.abs(shared.components).argmax(axis=1)) == {4, 5}
+
+
+def test_features_that_never_change_are_no_directions(watched):
+    """Such as maps behind a rectifier that are zero all the time."""
+    features, viewing = watched
+    features[:, [0, 7]] = 0
+    mean, covariance = features.mean(axis=0), np.cov(features.T, bias=True)
+    found = shared_directions(features, mean, covariance, [viewing], SIZE)
+    assert np.isfinite(found).all() and set(np.abs(found[:2]).argmax(axis=1)) == {4, 5}
+    assert np.abs(found[:2, [0, 7]]).max() < 1e-9
+
+
+def test_one_viewer_is_held_at_a_time(watched):
+    features, viewing = watched
+    mean, covariance = features.mean(axis=0), np.cov(features.T, bias=True)
+    many = Viewing(np.tile(viewing.starts, 40), TOKENS)
+    tracemalloc.start()
+    shared_directions(features, mean, covariance, [many], 2)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 * TOKENS * SIZE * 8
 
 
 def test_what_nobody_shares_is_refused(watched):
