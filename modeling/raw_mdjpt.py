@@ -15,7 +15,7 @@ from .timeline_mdjpt import read_timeline
 
 #: Read at a time, so that a file on disk never stands in memory in float64, and blocks take the memory of those before.
 _BLOCK_SECONDS = 10
-_BLOCK_SECONDS_OF_TEXT = 60  # MNE 1.13 goes through a file of text from its beginning for every block
+_BLOCK_SECONDS_IN_SEQUENCE = 60  # MNE 1.13 goes through such a file from its beginning for every block
 
 
 @dataclass
@@ -194,7 +194,7 @@ def stated_bads(bads: Iterable[str], recorded: Sequence[str], selection: Channel
 def _read_signal(raw: Any, indices: list[int], scales: np.ndarray, whole: bool = False) -> np.ndarray:
     """`(channels, samples)` in µV, block by block; `whole` where MNE makes an edge at every block (mixed rates)."""
     n_samples = int(raw.n_times)
-    seconds = _BLOCK_SECONDS_OF_TEXT if _is_text(raw) else _BLOCK_SECONDS
+    seconds = _BLOCK_SECONDS_IN_SEQUENCE if _is_read_in_sequence(raw) else _BLOCK_SECONDS
     block = n_samples if whole else int(seconds * raw.info["sfreq"])
     signal = np.empty((len(indices), n_samples), dtype=np.float32)
     for start in range(0, n_samples, block):
@@ -204,7 +204,10 @@ def _read_signal(raw: Any, indices: list[int], scales: np.ndarray, whole: bool =
     return signal
 
 
-def _is_text(raw: Any) -> bool:
-    """Whether samples stand in the file as text, as BrainVision's and Curry's can."""
+def _is_read_in_sequence(raw: Any) -> bool:
+    """Whether the way to a sample leads through those before it: in compressed files, and in samples as text, as those
+    of BrainVision and Curry can be."""
+    if any(str(name).endswith(".gz") for name in raw.filenames if name):
+        return True
     stored = next(iter(getattr(raw, "_raw_extras", None) or ()), None)
     return isinstance(stored, dict) and (bool(stored.get("is_ascii")) or isinstance(stored.get("fmt"), dict))

@@ -92,8 +92,8 @@ def prepare(
     subjects: Annotated[
         str,
         typer.Option(
-            help="Only these: how many (3), which (s01,s07), or a share for an array of jobs (2/16); such parts open "
-            "together as one corpus. All by default."
+            help="Only these: which (s01,s07), how many (3, unless somebody is called so), or a share for an array of "
+            "jobs (2/16); such parts open together as one corpus. All by default."
         ),
     ] = "",
     workers: Annotated[int, typer.Option(help="Processes that read subjects side by side.")] = 1,
