@@ -20,6 +20,7 @@ _BASE = (
     "mdjpt_hf.runtime.writing",
     "mdjpt_hf.runtime.progress",
     "mdjpt_hf.runtime.importing",
+    "mdjpt_hf.runtime.naming",
     "mdjpt_hf.runtime.threads",
     "mdjpt_hf.preprocessing",
 )

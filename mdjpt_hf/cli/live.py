@@ -49,6 +49,7 @@ def live(
     from mdjpt_hf.live import outputs
     from mdjpt_hf.live.model_record import warnings_of
     from mdjpt_hf.live.session import LiveSession
+    from mdjpt_hf.runtime.naming import model_name
 
     _check(replay, brainflow, stream, speed)
     record = _consent(replay, brainflow, consent, consent_shown)
@@ -63,7 +64,7 @@ def live(
     except BaseException:
         source.close()
         raise
-    warnings, name = warnings_of(model, recogniser.model.config), Path(model).name
+    warnings, name = warnings_of(model, recogniser.model.config), model_name(model)
     session = LiveSession(recogniser, source, told, name, sampling_rate, wait, notes, warnings, live=not replay)
     with _ended_by_signals(session) as ended:
         session.run(seconds or float("inf"))

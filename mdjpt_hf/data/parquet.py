@@ -52,7 +52,9 @@ def write_parquet(folder: str | Path, out: str | Path) -> Path:
     """
     folder, out = Path(folder), Path(out)
     try:
-        corpus = json.loads((folder / CORPUS_FILE).read_text(encoding="utf-8"))
+        corpus, report = (
+            json.loads((folder / name).read_text(encoding="utf-8")) for name in (CORPUS_FILE, REPORT_FILE)
+        )
         shards = corpus["shards"]
     except (OSError, ValueError, KeyError) as error:
         raise CorpusError(
@@ -61,11 +63,11 @@ def write_parquet(folder: str | Path, out: str | Path) -> Path:
     with owned_output(out):
         if out.exists():
             raise CorpusError("exists already", path=out, remedy="Choose another --out, or move it away")
-        _write(folder, corpus, shards, out)
+        _write(folder, shards, public_metadata(corpus, report), out)
     return out
 
 
-def _write(folder: Path, corpus: Mapping[str, Any], shards: Sequence[Mapping[str, Any]], out: Path) -> None:
+def _write(folder: Path, shards: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any], out: Path) -> None:
     staging = out.with_name(f".{out.name}.staging")
     shutil.rmtree(staging, ignore_errors=True)
     (staging / "data").mkdir(parents=True)
@@ -76,8 +78,7 @@ def _write(folder: Path, corpus: Mapping[str, Any], shards: Sequence[Mapping[str
             _write_file(rows, staging / "data" / f"train-{index:05d}-of-{count:05d}.parquet")
             progress.advance()
     _write_index(folder, staging)
-    report = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
-    write_json(staging / CORPUS_FILE, public_metadata(corpus, report))
+    write_json(staging / CORPUS_FILE, metadata)
     os.replace(staging, out)
 
 

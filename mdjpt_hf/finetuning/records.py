@@ -20,6 +20,7 @@ from mdjpt_hf.data.facts import (
 )
 from mdjpt_hf.finetuning.scores import ONE_STIMULUS, verdict
 from mdjpt_hf.finetuning.windows import LabelledDataset
+from mdjpt_hf.runtime.naming import model_name
 
 
 def records(
@@ -137,7 +138,7 @@ def _results(validation: dict[str, Any]) -> dict[str, Any]:
 
 def _not_on_record(model: str) -> dict[str, Any]:
     """In place of a record of the pre-training: a single entry that the card refuses."""
-    title = f"what {Path(model).name} was pre-trained on, which is not on record"
+    title = f"what {model_name(model)} was pre-trained on, which is not on record"
     return {"datasets": [{"name": UNKNOWN_DATASET, "title": title}]}
 
 

@@ -59,6 +59,14 @@ def test_a_corpus_of_one_shard_that_was_prepared_again_is_written_as_it_is_now(t
     assert written[1] == load_from_disk(str(tmp_path / "toy"))[0]["signal"][:5] != written[0]
 
 
+def test_a_folder_without_its_report_is_refused_by_name(prepared, tmp_path):
+    folder = prepared()
+    (folder / REPORT_FILE).unlink()
+    with pytest.raises(CorpusError, match="is not a prepared corpus"):
+        write_parquet(folder, tmp_path / "parquet")
+    assert not (tmp_path / "parquet").exists()
+
+
 def test_what_is_there_is_not_touched(prepared, tmp_path):
     with pytest.raises(CorpusError, match="not a prepared corpus"):
         write_parquet(tmp_path, tmp_path / "out")

@@ -19,6 +19,7 @@ from mdjpt_hf.evaluation.encoders.transformers_models import encode_any
 from mdjpt_hf.evaluation.protocols import Pool
 from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTModel
+from mdjpt_hf.runtime.naming import model_name
 
 #: Windows that the published program normalises together, whoever they are of.
 BLOCK = 32
@@ -99,7 +100,7 @@ def open_checkpoint(name: str, source: EncoderSource) -> Encoder:
     """
     model = source.model(name)
     facts = {**_facts(model, "pre-trained", name), **_training_facts(name)}
-    return _encoder(Path(name).name, facts, model)
+    return _encoder(model_name(name), facts, model)
 
 
 def random_weights(source: EncoderSource, reference: str) -> Encoder:
@@ -108,7 +109,7 @@ def random_weights(source: EncoderSource, reference: str) -> Encoder:
         torch.manual_seed(source.seed)
         like = source.model(reference) if reference else None
         model = MDJPTModel(MDJPTConfig.preset("tiny")) if like is None else type(like)(like.config)
-    facts = _facts(model.eval().to(source.device), "random", Path(reference).name or "preset tiny")
+    facts = _facts(model.eval().to(source.device), "random", model_name(reference) if reference else "preset tiny")
     return _encoder("random weights", {**facts, "pretrained_on": []}, model)
 
 
@@ -118,7 +119,7 @@ def _encoder(name: str, facts: dict[str, Any], model: PreTrainedModel) -> Encode
 
 def _facts(model: PreTrainedModel, weights: str, origin: str) -> dict[str, Any]:
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    name = Path(origin).name if Path(origin).exists() else origin  # no path of this machine goes on record
+    name = model_name(origin) if Path(origin).exists() else origin  # no path of this machine goes on record
     return {
         "kind": type(model).__name__,
         "origin": name,
