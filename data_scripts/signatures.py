@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 
+from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.raw_mdjpt import Recording
 
 #: One sample a second, of so many channels and for so many seconds; compared are recordings that share at least five.
@@ -25,6 +27,25 @@ def same_signals(signatures: Mapping[str, list[list[float]]]) -> list[tuple[str,
     """Pairs of files that hold the same signal."""
     known = {file: np.array(values) for file, values in signatures.items() if len(values) >= _SHORTEST}
     return [(one, other) for one, other in combinations(known, 2) if _are_same(known[one], known[other])]
+
+
+#: Remedy where one recording stands under two names.
+ONCE = "List every recording once, under one subject and session"
+
+
+def refuse_copies(signatures: Mapping[str, list[list[float]]], path: Path | None = None) -> None:
+    """One person's recording under two names would stand on both sides of a split.
+
+    Raises:
+        CorpusError: With the pairs of files, and `path` where it is given.
+    """
+    if copies := same_signals(signatures):
+        raise CorpusError(
+            f"files hold the same signal: {'; '.join(f'{one} and {other}' for one, other in copies[:5])}",
+            path=path,
+            value=copies,
+            remedy=ONCE,
+        )
 
 
 def _are_same(one: np.ndarray, other: np.ndarray) -> bool:

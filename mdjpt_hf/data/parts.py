@@ -17,7 +17,7 @@ from typing import Any
 from datasets import config
 
 from mdjpt_hf.data.storage import CORPUS_FILE, folder_metadata, public_metadata, write_dataset_files, write_json
-from mdjpt_hf.data_scripts.signatures import same_signals
+from mdjpt_hf.data_scripts.signatures import ONCE, refuse_copies
 from mdjpt_hf.errors import ConfigurationError, CorpusError
 from mdjpt_hf.runtime.ownership import lock_beside, owned
 from mdjpt_hf.runtime.progress import LOGGER
@@ -25,7 +25,6 @@ from mdjpt_hf.runtime.progress import LOGGER
 #: The entry of `corpus.json` that makes a prepared folder a part.
 PART = "part"
 _PATIENCE = 3600.0
-_ONCE = "List every recording once, under one subject and session"
 
 
 def chosen_units(text: str, units: Sequence[str]) -> list[str]:
@@ -166,7 +165,7 @@ def _check_recordings(folders: Sequence[Path], stored: Sequence[Mapping[str, Any
                     f"holds a recording of subject {entry['subject']!r} that is subject {subject!r} in {other}",
                     path=folder,
                     value=(subject, entry["subject"]),
-                    remedy=_ONCE,
+                    remedy=ONCE,
                 )
 
 
@@ -177,13 +176,7 @@ def _check_files(folders: Sequence[Path], stored: Sequence[Mapping[str, Any]]) -
         for folder, one in zip(folders, stored, strict=True)
         for file, values in one[PART].get("signatures", {}).items()
     }
-    if copies := same_signals(signatures):
-        raise CorpusError(
-            f"files hold the same signal: {'; '.join(f'{one} and {other}' for one, other in copies[:5])}",
-            path=folders[0],
-            value=copies,
-            remedy=_ONCE,
-        )
+    refuse_copies(signatures, folders[0])
 
 
 def _write(place: Path, folders: Sequence[Path], stored: Sequence[Mapping[str, Any]]) -> None:

@@ -33,7 +33,7 @@ from mdjpt_hf.data.storage import (
 )
 from mdjpt_hf.data_scripts.base import CorpusBuilder, UnitReport
 from mdjpt_hf.data_scripts.showings import told_apart
-from mdjpt_hf.data_scripts.signatures import same_signals
+from mdjpt_hf.data_scripts.signatures import refuse_copies
 from mdjpt_hf.errors import CorpusError, MDJPTError
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
 from mdjpt_hf.runtime.importing import workers_without_models
@@ -347,7 +347,8 @@ def _finish(
             value=reasons,
             remedy="Check the source",
         )
-    _refuse_copies(built)
+    signatures = {file: values for unit in built for file, values in unit["signatures"].items()}
+    refuse_copies(signatures)
     shards = []
     for index, unit in enumerate(built):
         if unit["skipped"]:
@@ -356,7 +357,7 @@ def _finish(
         if _shard_file(staging, index).exists():
             os.replace(_shard_file(staging, index), staging / name)
         shards.append({"file": name, "unit": unit["unit"], "rows": len(unit["trials"]), "sha256": unit["sha256"]})
-    metadata = with_signatures(metadata, {file: own for unit in built for file, own in unit["signatures"].items()})
+    metadata = with_signatures(metadata, signatures)
     report = {"notes": builder.notes(), **_report(built)}
     recordings = [recording for unit in built for recording in unit["recordings"]]
     corpus = {
@@ -371,17 +372,6 @@ def _finish(
     write_json(staging / REPORT_FILE, report)
     write_json(staging / CORPUS_FILE, corpus)
     return report
-
-
-def _refuse_copies(built: list[dict[str, Any]]) -> None:
-    """One person's recording under two names would stand on both sides of a split."""
-    copies = same_signals({file: values for unit in built for file, values in unit["signatures"].items()})
-    if copies:
-        raise CorpusError(
-            f"files hold the same signal: {'; '.join(f'{one} and {other}' for one, other in copies[:5])}",
-            value=copies,
-            remedy="List every recording once, under one subject and session",
-        )
 
 
 def _report(built: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Features by the workers of a cluster: a person, or a recording, each; the numbers of one process."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ def corpora_features(
     """
     named = tuple(shared_source(source) for source in as_sources(sources))
     prints = tuple((one.trials.name, one.trials.fingerprint) for one in windows)
-    work = Work(**{**vars(work), "sources": named, "fingerprints": prints})
+    work = replace(work, sources=named, fingerprints=prints)
     units = [(number, who) for number, one in enumerate(windows) for who in np.unique(one.trials.subject).tolist()]
     calls = [(work, windows[number].trials.name, who) for number, who in units]
     found: list[np.ndarray | None] = [None] * len(windows)

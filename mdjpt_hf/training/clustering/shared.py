@@ -36,21 +36,19 @@ def viewings(index: TokenIndex, held_out: frozenset[tuple[str, str]] = frozenset
         index (`TokenIndex`): The tokens.
         held_out (`frozenset` of (dataset, subject)): People who are passed over.
     """
-    for recordings in _by_dataset(index).values():
-        trials = index.trial_sets[recordings[0].dataset]
-        if trials.facts.get("unaligned"):
+    seen: dict[tuple[int, str], dict[str, tuple[int, int]]] = defaultdict(dict)  # clip -> viewer -> first token, tokens
+    for recording in index.recordings:
+        trials = index.trial_sets[recording.dataset]
+        if trials.facts.get("unaligned") or (recording.name, recording.subject) in held_out:
             continue
-        seen: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)  # clip -> viewer -> first token, tokens
-        for recording in recordings:
-            if (recording.name, recording.subject) in held_out:
-                continue
-            firsts = index.first_token[recording.dataset][recording.trials]
-            for trial, first, count in zip(recording.trials, firsts, recording.num_tokens, strict=True):
-                seen[str(trials.stimulus[trial])].setdefault(recording.subject, (int(first), int(count)))
-        for viewers in seen.values():
-            if len(viewers) > 1:
-                starts, counts = zip(*viewers.values(), strict=True)
-                yield Viewing(np.array(starts), min(counts))
+        firsts = index.first_token[recording.dataset][recording.trials]
+        for trial, first, count in zip(recording.trials, firsts, recording.num_tokens, strict=True):
+            clip = recording.dataset, str(trials.stimulus[trial])
+            seen[clip].setdefault(recording.subject, (int(first), int(count)))
+    for viewers in seen.values():
+        if len(viewers) > 1:
+            starts, counts = zip(*viewers.values(), strict=True)
+            yield Viewing(np.array(starts), min(counts))
 
 
 def shared_directions(
@@ -97,10 +95,3 @@ def with_signs(directions: np.ndarray) -> np.ndarray:
     """Eigenvectors `(count, size)` have no sign of their own: the largest entry of each is made positive."""
     largest = np.abs(directions).argmax(axis=1)[:, None]
     return directions * np.sign(np.take_along_axis(directions, largest, axis=1))
-
-
-def _by_dataset(index: TokenIndex) -> dict[int, list]:
-    found = defaultdict(list)
-    for recording in index.recordings:
-        found[recording.dataset].append(recording)
-    return found
