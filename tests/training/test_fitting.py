@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-import psutil
 import pytest
 import torch
 from accelerate import Accelerator
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from mdjpt_hf import MaskedEEGConfig, MaskedEEGForPreTraining, MDJPTConfig, MDJPTForPreTraining, pretrain
 from mdjpt_hf.errors import ConfigurationError
@@ -130,13 +130,15 @@ def test_what_a_step_needs_grows_with_its_windows(model, objective, batch):
 
 def test_measuring_keeps_nothing(model):
     """A graph whose saved outputs are handed out as they are holds on to itself for good."""
-    large = torch.zeros(2**25, requires_grad=True)  # 128 MiB, and as much again for what `exp` keeps
-    rehearsal = SimpleNamespace(rehearse=lambda model, part: large.exp().sum())
-    assert fitting._kept(model, rehearsal, {}, "no") >= large.nbytes
-    held = psutil.Process().memory_info().rss  # freed memory may stay with the process, and is used again
-    for _ in range(3):
-        fitting._kept(model, rehearsal, {}, "no")
-    assert psutil.Process().memory_info().rss - held < large.nbytes
+    values, kept = torch.zeros(1000, requires_grad=True), []
+
+    def rehearse(model, part):
+        result = values.exp()  # which keeps its result
+        kept.append(StorageWeakRef(result.untyped_storage()))
+        return result.sum()
+
+    assert fitting._kept(model, SimpleNamespace(rehearse=rehearse), {}, "no") >= values.nbytes
+    assert kept[0].expired()
 
 
 def test_networks_without_groups_apart_have_two_ways():
