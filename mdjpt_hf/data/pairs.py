@@ -94,7 +94,7 @@ class Candidates(Sequence[tuple[int, int, int]]):
 
     def __init__(self, seen: Mapping[int, np.ndarray]):
         self._seen = {session: shown.astype(np.float32) for session, shown in seen.items()}
-        self._subjects = [(session, row) for session, shown in seen.items() for row in range(len(shown))]
+        self._subjects = [(session, row) for session in seen for row in self._begin(session).tolist()]
         counts = [count for session in self._seen for count in self._counts(session)]
         self._ends = np.cumsum(np.array(counts, dtype=np.int64))
 
@@ -121,9 +121,13 @@ class Candidates(Sequence[tuple[int, int, int]]):
         """Rows that make a pair with `first`, which begins it."""
         return np.flatnonzero(self._pairs(session, np.array([first]))[0])
 
+    def _begin(self, session: int) -> np.ndarray:
+        """Rows that may begin a pair."""
+        return np.arange(len(self._seen[session]))
+
     def _counts(self, session: int) -> list[int]:
-        """How many pairs each row begins; some rows at a time, since all have a square of their number."""
-        rows = np.arange(len(self._seen[session]))
+        """How many pairs each of them begins; some rows at a time, since all have a square of their number."""
+        rows = self._begin(session)
         blocks = (rows[start : start + _ROWS] for start in range(0, len(rows), _ROWS))
         return [int(count) for block in blocks for count in self._pairs(session, block).sum(axis=1)]
 

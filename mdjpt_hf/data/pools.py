@@ -87,10 +87,11 @@ class PooledCandidates(Candidates):
     def _own(self, session: int) -> np.ndarray:
         return (self._corpus == 0) & (self._session == session)
 
+    def _begin(self, session: int) -> np.ndarray:
+        return np.flatnonzero(self._corpus == 0)
+
     def _pairs(self, session: int, firsts: np.ndarray) -> np.ndarray:
-        everybody = np.arange(len(self._corpus))
-        begins = self._corpus[firsts, None] == 0
-        return super()._pairs(session, firsts) & begins & self.may_meet(firsts[:, None], everybody)
+        return super()._pairs(session, firsts) & self.may_meet(firsts[:, None], np.arange(len(self._corpus)))
 
 
 class PooledSampler(PairSampler):
