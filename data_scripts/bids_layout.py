@@ -8,8 +8,9 @@ not. What its version 0.20 does with them, each seen by running it (`docs/guides
   label has a hyphen. `get_entities_from_fname` refuses that label, or cuts it there, so that `sub-a-1` is `sub-a-2`.
 - `BIDSPath.find_matching_sidecar` compares letter by letter, takes the events of another run where a recording has
   none, and raises where a file that has nothing to do with it has an entity that it does not know.
-- `read_raw_bids` reads `participants.tsv` at the root, which the process that recordings are read in may not see; and
-  of the events it gives those alone that have a duration and lie in the recording, and says nothing of the others.
+- `read_raw_bids` reads `participants.tsv` at the root, which the process that recordings are read in may not see. It
+  takes `trial_type` for what an event is, times for seconds whatever they are, and the header's units alone; it counts
+  the events that lie outside, and raises where there are no durations.
 
 What it writes is read here as it reads it itself: `tests/data_scripts/test_mne_bids.py`. What it finds can be chosen
 from: [`bids_recordings`] takes its paths.
