@@ -17,8 +17,8 @@ and what to cite; `mdjpt data prepare NAME --source FOLDER --out FOLDER` reads i
   corpus serves masked pre-training, fine-tuning and evaluation.
 - **Same clips.** FACED, THU-EP and BCI2022 show the same 28 clips under the same ids (`stimulus_set`). A split between
   them is no split between stimuli: it is refused, clips are held out, or it is marked
-  ([which](../explanations/protocols.md)). Pairs are made within each of them
-  ([why](../explanations/mdjpt.md#pairs-across-corpora)).
+  ([which](../explanations/protocols.md)). Pairs are made within each of them,
+  or with `pairs_across: clips` across them ([what that is](../explanations/mdjpt.md#pairs-across-corpora)).
 - **One clip for each class** means that clip and class are one thing; every score says so, and may be about the clip.
 - **Checked**: every reader was written to the published or reported format and tested on files made to it; none but
   parts of FACED and EmoEEG-MC (their side files) was ever run on the owners' own files here.

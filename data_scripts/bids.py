@@ -4,8 +4,9 @@ What `channels.tsv` says counts: channels that are no EEG are left out, and thos
 that a recording does not hold are left out with a line.
 """
 
+import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 
 from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
 from mdjpt_hf.data_scripts.bids_behaviour import behaviour_table, with_behaviour
-from mdjpt_hf.data_scripts.bids_layout import bids_recordings, entities, read_json, read_tsv, sidecar
+from mdjpt_hf.data_scripts.bids_layout import Sidecars, bids_recordings, entities, read_json, read_tsv
 from mdjpt_hf.data_scripts.bids_rules import BIDSTrial, completed, read_rules, told, trials_of, unused_ends
 from mdjpt_hf.data_scripts.files import fingerprint, fingerprints, read_recording
 from mdjpt_hf.data_scripts.own_recordings import (
@@ -50,6 +51,7 @@ class BIDS(OwnCorpus):
         preprocessing: Preset of `mdjpt_hf.preprocessing`. unit: What the values really are, where headers are wrong.
         label_source: Whether labels say what was shown or what was felt.
         stimulus_set: Name of the stimuli, where other corpora show the same ones under the same ids.
+        recordings: Only these of the study: paths, or what `mne_bids.find_matching_paths` gives.
 
     Raises:
         CorpusError: If there are no recordings, or no events that could be trials, or labels are something else.
@@ -69,12 +71,14 @@ class BIDS(OwnCorpus):
         unit: str | None = None,
         label_source: LabelSource = "stimulus",
         stimulus_set: str = "",
+        recordings: Iterable[str | os.PathLike[str]] | None = None,
     ):
         folder = Path(source)
         super().__init__(folder, name or folder.resolve().name, preprocessing, unit, label_source)
         self.rules = read_rules(rules, stimulus=stimulus, label=label, stimulus_set=stimulus_set)
         self.description = read_json(self.source / "dataset_description.json")
-        self.recordings = bids_recordings(self.source, task)
+        self.recordings = bids_recordings(self.source, task, recordings)
+        self.sidecars = Sidecars(self.source)
         self._notes: list[str] = []
         self.trials = self._find_trials()
         every = [trial for trials in self.trials.values() for trial in trials]
@@ -91,10 +95,11 @@ class BIDS(OwnCorpus):
     def _find_trials(self) -> dict[Path, list[BIDSTrial]]:
         found, rules = {}, self.rules
         for recording in self.recordings:
-            events = sidecar(recording, self.source, "events.tsv")
+            events = self.sidecars.nearest(recording, "events.tsv")
             if events is None:
                 self._notes.append(f"{recording.name} has no events.tsv, and gives no trial")
                 continue
+            _check_split(recording, events)
             lines = read_tsv(events)
             if lines:
                 rules = completed(self.rules, list(lines[0]), events)
@@ -107,8 +112,7 @@ class BIDS(OwnCorpus):
         return found
 
     def _rate(self, recording: Path) -> float | None:
-        beside = sidecar(recording, self.source, "eeg.json")
-        rate = read_json(beside).get("SamplingFrequency") if beside else None
+        rate = self.sidecars.metadata(recording, "eeg.json").get("SamplingFrequency")
         return float(rate) if isinstance(rate, int | float) and rate > 0 else None
 
     def _number_sessions(self) -> tuple[dict[Path, int], dict[str, Any]]:
@@ -154,12 +158,7 @@ class BIDS(OwnCorpus):
 
     def options(self) -> dict[str, Any]:
         """Files (name, bytes, time of change) and settings the rows depend on."""
-        beside = [
-            path
-            for recording in self.recordings
-            for kind in ("events.tsv", "channels.tsv", "eeg.json", "electrodes.tsv", "coordsystem.json")
-            if (path := sidecar(recording, self.source, kind))
-        ]
+        beside = [path for recording in self.recordings for path in self._beside(recording)]
         rated = [behaviour_table(recording, self.source) for recording in self.recordings if self.rules.behaviour]
         beside += [path for path in rated if path]
         return {
@@ -177,6 +176,15 @@ class BIDS(OwnCorpus):
                 for trial in trials
             ),
         }
+
+    def _beside(self, recording: Path) -> list[Path]:
+        """The files that what is read of a recording depends on."""
+        events, channels, positions = (
+            self.sidecars.nearest(recording, kind) for kind in ("events.tsv", "channels.tsv", "electrodes.tsv")
+        )
+        said = self.sidecars.applying(recording, "eeg.json")
+        frame = self.sidecars.nearest(recording, "coordsystem.json", like=positions)
+        return [path for path in (events, channels, *said, positions, frame) if path]
 
     def _rules(self) -> dict[str, Any]:
         """As plain JSON; what earlier versions did not know stands there where it is used."""
@@ -197,7 +205,7 @@ class BIDS(OwnCorpus):
             places = self._places(path)
             recording, notes = read_recording(path, self.unit, None, places.names)
             report.signatures[name] = signature(recording)
-            recording, more = with_channel_table(recording, sidecar(path, self.source, "channels.tsv"), places.names)
+            recording, more = with_channel_table(recording, self.sidecars.nearest(path, "channels.tsv"), places.names)
             more += places.notes() if places.names else []
             prepared = prepared_recording(path, recording, self.preprocessing)
             self._check_times(path, prepared.end)
@@ -221,10 +229,10 @@ class BIDS(OwnCorpus):
         """
         if self.rules.montage:
             return places_of_montage(self.rules.montage)
-        table = sidecar(recording, self.source, "electrodes.tsv")
+        table = self.sidecars.nearest(recording, "electrodes.tsv")
         if table is None:
             return Places()
-        system = sidecar(recording, self.source, "coordsystem.json")
+        system = self.sidecars.nearest(recording, "coordsystem.json", like=table)
         try:
             return places_of_tables(read_tsv(table), read_json(system) if system else {}) or Places()
         except MontageError as error:
@@ -251,6 +259,18 @@ class BIDS(OwnCorpus):
             label=self.label_names.index(trial.label) if trial.label else -1,
             label_name=trial.label,
             **prepared.cut(span) | _all_ratings(trial),
+        )
+
+
+def _check_split(recording: Path, events: Path) -> None:
+    """Refuse a later part of a recording whose events are told for all parts, by the clock of the first."""
+    part = entities(recording).get("split", "")
+    if part.lstrip("0") not in ("", "1") and "split" not in entities(events):
+        raise CorpusError(
+            f"is part {part} of a recording, and {events.name} counts from the start of all of them",
+            path=recording,
+            value=part,
+            remedy="Join the parts, or give each its own events.tsv, named with its split and timed from its start",
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mdjpt_hf.data_scripts.bids_layout import entities, read_tsv
+from mdjpt_hf.data_scripts.bids_layout import entities, is_hidden, read_tsv
 from mdjpt_hf.data_scripts.bids_rules import BIDSRules, BIDSTrial, rating
 from mdjpt_hf.errors import CorpusError
 
@@ -17,8 +17,9 @@ def behaviour_table(recording: Path, source: Path) -> Path | None:
     folder = recording.parent.parent / "beh"
     if source not in folder.parents or not folder.is_dir():
         return None
-    fitting = [path for path in folder.iterdir() if path.name.lower().endswith("_beh.tsv")]
-    fitting = [path for path in sorted(fitting) if set(entities(path).items()) <= known]
+    tables = [path for path in folder.iterdir() if path.name.lower().endswith("_beh.tsv")]
+    tables = [path for path in sorted(tables) if not is_hidden(Path(path.name))]
+    fitting = [path for path in tables if set(entities(path).items()) <= known]
     return max(fitting, key=lambda path: len(entities(path)), default=None)
 
 

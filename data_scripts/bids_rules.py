@@ -216,7 +216,7 @@ def trials_of(
         stimulus = line[rules.stimulus]
         if stimulus.lower() in _NOTHING or not _kept(line, rules) or _ends(stimulus, rules):
             continue
-        onset = clock.seconds(line.get("onset", ""), number)
+        onset = clock.onset(line, number)
         duration = _duration(lines, number, onset, rules, clock)
         if duration >= LEAST_SECONDS:
             shown = _named_nearby(lines, number, onset, rules, clock) if rules.named_by else stimulus
@@ -281,9 +281,9 @@ def _named_nearby(
     lines: Sequence[Mapping[str, str]], number: int, onset: float, rules: BIDSRules, clock: "_Clock"
 ) -> str:
     """What was shown, by the line that says so: at the onset of a trial, or between it and the trial before."""
-    times = [clock.seconds(line.get("onset", ""), place) for place, line in enumerate(lines)]
+    times = [clock.onset(line, place) for place, line in enumerate(lines)]
     trials = [time for time, line in zip(times, lines, strict=True) if time < onset - 1e-3 and _kept(line, rules)]
-    begin = max(trials, default=-1.0)
+    begin = max(trials, default=-1e7)
     near = [line[rules.stimulus] for time, line in zip(times, lines, strict=True) if begin + 1e-3 < time < onset + 1e-3]
     found = sorted({text for text in near if re.fullmatch(rules.named_by, text)})
     if len(found) != 1:
@@ -302,7 +302,7 @@ def _duration(lines, number: int, onset: float, rules: BIDSRules, clock: "_Clock
     if rules.until:
         following = range(number + 1, len(lines))
         end = next((later for later in following if _ends(lines[later][rules.stimulus], rules)), None)
-        return 0.0 if end is None else clock.seconds(lines[end].get("onset", ""), end) - onset
+        return 0.0 if end is None else clock.onset(lines[end], end) - onset
     if rules.duration:
         return rules.duration
     text = lines[number].get("duration", "")
@@ -317,12 +317,16 @@ class _Clock:
     path: Path
     unit: float
 
-    def seconds(self, text: str, number: int) -> float:
+    def onset(self, line: Mapping[str, str], number: int) -> float:
+        """Negative before the recording began, as BIDS allows."""
+        return self.seconds(line.get("onset", ""), number, least=-1e7)
+
+    def seconds(self, text: str, number: int, least: float = 0.0) -> float:
         try:
             value = float(text) * self.unit
         except ValueError:
             value = float("nan")
-        if not 0 <= value < 1e7:
+        if not least <= value < 1e7:
             raise CorpusError(
                 f"line {number + 2}: {text!r} is no time",
                 path=self.path,

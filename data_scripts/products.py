@@ -31,7 +31,7 @@ class Product:
         """Subject -> its files, subjects and files in numeric order."""
         found: dict[str, list[Path]] = {}
         for path in sorted(source.rglob("*"), key=lambda path: _numeric(path.relative_to(source).as_posix())):
-            match = self._match(path)
+            match = None if path.name.startswith(".") else self._match(path)
             if match and (path.is_file() or path.is_symlink()):
                 number = match.groupdict().get("subject")
                 found.setdefault(f"{int(number):02d}" if number else EVERYBODY, []).append(path)

@@ -273,6 +273,8 @@ def _announce(config: RunConfig, trial_sets: list[TrialSet], trainer: Pretrainer
         say(f"  {trials.name}: {subjects} subjects{note}, {len(trials)} trials, {trials.hours:.1f} h")
     for name, reason in trainer.objective.not_held_out.items():
         say(f"  {name}: {reason}")
+    for note in trainer.objective.notes:
+        say(f"  {note}")
     for departure in departures(config):
         say(f"  differs from the paper: {departure}")
     windows = trainer.objective.windows_per_step

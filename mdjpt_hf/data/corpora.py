@@ -150,6 +150,10 @@ class TrialSet:
             found = np.array([high.get(stimulus, -1) for stimulus in self.stimulus.tolist()])
         return found
 
+    def origin(self, index: int) -> tuple[str, int]:
+        """The corpus of a trial, and its row in the prepared folder."""
+        return self.name, int(self.rows[index])
+
     def signal(self, index: int) -> np.ndarray:
         """View of one trial, `(channels, samples)` float32, µV."""
         return self._signals.view(int(self.rows[index]), len(self.ch_names[index]))

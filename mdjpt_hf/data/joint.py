@@ -28,8 +28,9 @@ class JointSteps(PretrainingSteps):
         self.length = index.window_samples // index.token_samples
         # Samplers hold some of a dataset's subjects, so a trial is known by its row in the prepared folder.
         self.first_token = {
-            trials.name: dict(zip(trials.rows.tolist(), first.tolist(), strict=True))
+            trials.origin(trial): token
             for trials, first in zip(index.trial_sets, index.first_token, strict=True)
+            for trial, token in enumerate(first.tolist())
         }
 
     def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
@@ -44,10 +45,9 @@ class JointSteps(PretrainingSteps):
 
     def _labels(self, dataset: int, pair: Viewing) -> np.ndarray:
         """`(subjects * clips, tokens, granularities)`, one subject's windows after another's."""
-        trials = self.samplers[dataset].trials
-        first_token = self.first_token[trials.name]
+        origin = self.samplers[dataset].trials.origin
         windows = [
-            first_token[int(trials.rows[trial])] + int(start) // self.index.token_samples
+            self.first_token[origin(int(trial))] + int(start) // self.index.token_samples
             for subject, starts in zip(pair.trials, pair.starts, strict=True)
             for trial, start in zip(subject, starts, strict=True)
         ]

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
-from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.errors import PairingError
 
 #: With one common stimulus there is no negative window, hence nothing to learn.
@@ -26,6 +26,31 @@ _ROWS = 256  # subjects compared with all others at a time
 
 #: Draws over which the size of a group of several subjects is averaged.
 _DRAWS = 64
+
+
+class Viewed(Protocol):
+    """What is asked of trials whose viewers are paired: a `TrialSet`, or a pool of several."""
+
+    name: str
+    folder: Path
+    subject: np.ndarray
+    session: np.ndarray
+    trial: np.ndarray
+    stimulus: np.ndarray
+    n_samples: np.ndarray
+    sampling_rate: float
+
+    def __len__(self) -> int: ...
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What is known of the corpus."""
+
+    def window(self, index: int, start: int, length: int) -> np.ndarray:
+        """One scaled window on the standard channels, `(60, length)` float32."""
+
+    def origin(self, index: int) -> tuple[str, int]:
+        """The corpus of a trial, and its row in the prepared folder."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +94,8 @@ class Candidates(Sequence[tuple[int, int, int]]):
 
     def __init__(self, seen: Mapping[int, np.ndarray]):
         self._seen = {session: shown.astype(np.float32) for session, shown in seen.items()}
-        self._subjects = [(session, row) for session, shown in seen.items() for row in range(len(shown))]
-        counts = [count for shown in self._seen.values() for count in _counts(shown)]
+        self._subjects = [(session, row) for session in seen for row in self._begin(session).tolist()]
+        counts = [count for session in self._seen for count in self._counts(session)]
         self._ends = np.cumsum(np.array(counts, dtype=np.int64))
 
     def __len__(self) -> int:
@@ -85,36 +110,38 @@ class Candidates(Sequence[tuple[int, int, int]]):
         place = int(np.searchsorted(self._ends, index, side="right"))
         session, first = self._subjects[place]
         begin = int(self._ends[place - 1]) if place else 0
-        return session, first, int(_partners(self._seen[session], first)[index - begin])
+        return session, first, int(self._partners(session, first)[index - begin])
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
         for session, first in self._subjects:
-            for second in _partners(self._seen[session], first).tolist():
+            for second in self._partners(session, first).tolist():
                 yield session, first, second
 
+    def _partners(self, session: int, first: int) -> np.ndarray:
+        """Rows that make a pair with `first`, which begins it."""
+        return np.flatnonzero(self._pairs(session, np.array([first]))[0])
 
-def _partners(shown: np.ndarray, first: int) -> np.ndarray:
-    """Rows behind `first` that share enough with it."""
-    return first + 1 + np.flatnonzero(shown[first + 1 :] @ shown[first] >= MIN_COMMON_STIMULI)
+    def _begin(self, session: int) -> np.ndarray:
+        """Rows that may begin a pair."""
+        return np.arange(len(self._seen[session]))
 
+    def _counts(self, session: int) -> list[int]:
+        """How many pairs each of them begins; some rows at a time, since all have a square of their number."""
+        rows = self._begin(session)
+        blocks = (rows[start : start + _ROWS] for start in range(0, len(rows), _ROWS))
+        return [int(count) for block in blocks for count in self._pairs(session, block).sum(axis=1)]
 
-def _counts(shown: np.ndarray) -> list[int]:
-    """How many partners each row has behind it; some rows at a time, since all have a square of their number."""
-    rows = np.arange(len(shown))
-    return [
-        int(count)
-        for start in range(0, len(shown), _ROWS)
-        for count in (
-            (shown[start : start + _ROWS] @ shown.T >= MIN_COMMON_STIMULI) & (rows > rows[start : start + _ROWS, None])
-        ).sum(axis=1)
-    ]
+    def _pairs(self, session: int, firsts: np.ndarray) -> np.ndarray:
+        """`(firsts, subjects)`: whether these rows begin a pair with those behind them."""
+        shown = self._seen[session]
+        return (shown[firsts] @ shown.T >= MIN_COMMON_STIMULI) & (np.arange(len(shown)) > firsts[:, None])
 
 
 class PairSampler:
     """Draws pairs, or larger groups of subjects, from one dataset.
 
     Args:
-        trials (`TrialSet`): Trials of one dataset. Trials shorter than one window do not take part.
+        trials (`Viewed`): Trials of one dataset. Trials shorter than one window do not take part.
         length (`int`): Samples per window.
         aligned (`bool`): Whether both windows of a pair start at the same moment.
         grid (`int`, samples): Windows start at multiples of it.
@@ -127,7 +154,7 @@ class PairSampler:
     """
 
     def __init__(
-        self, trials: TrialSet, length: int, aligned: bool = True, grid: int = 1, viewers: int = 2, clips: int = 0
+        self, trials: Viewed, length: int, aligned: bool = True, grid: int = 1, viewers: int = 2, clips: int = 0
     ):
         self.trials = trials
         self.length = length
@@ -147,15 +174,24 @@ class PairSampler:
             members = np.flatnonzero(usable & (trials.session == session))
             members = members[np.argsort(trials.trial[members], kind="stable")]
             subjects, row = np.unique(trials.subject[members], return_inverse=True)
-            stimuli, column = np.unique(trials.stimulus[members], return_inverse=True)
-            seen = np.full((len(subjects), len(stimuli)), -1)
-            for member, cell in zip(members.tolist(), zip(row.tolist(), column.tolist(), strict=True), strict=True):
-                if seen[cell] < 0:
-                    seen[cell] = member
-                else:
-                    self._again.setdefault(int(seen[cell]), []).append(member)
-            table[session] = (subjects, seen)
+            table[session] = (subjects, self._table_of(members, row, trials.stimulus[members]))
         return table
+
+    def _table_of(self, members: np.ndarray, row: np.ndarray, stimulus: np.ndarray) -> np.ndarray:
+        """`(rows, stimuli)` trials out of `members`, which stand in the order of presentation."""
+        stimuli, column = np.unique(stimulus, return_inverse=True)
+        seen = np.full((row.max(initial=-1) + 1, len(stimuli)), -1)
+        for member, cell in zip(members.tolist(), zip(row.tolist(), column.tolist(), strict=True), strict=True):
+            if seen[cell] < 0:
+                seen[cell] = member
+            else:
+                self._again.setdefault(int(seen[cell]), []).append(member)
+        return seen
+
+    @property
+    def corpora(self) -> tuple[str, ...]:
+        """Names of those whose windows it draws."""
+        return (self.trials.name,)
 
     @cached_property
     def candidates(self) -> "Candidates":
@@ -173,11 +209,15 @@ class PairSampler:
         if 0 < self.clips < trials.shape[1]:
             trials = trials[:, np.sort(rng.permutation(trials.shape[1])[: self.clips])]
         trials = self._one_showing(trials, rng)
+        return Viewing(trials, self._starts(trials, rng))
+
+    def _starts(self, trials: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """`(subjects, n)` first samples of windows that lie within the trials of all."""
         places = (self.trials.n_samples[trials].min(axis=0) - self.length) // self.grid + 1
         starts = [rng.integers(0, places) * self.grid]
-        for _ in rows[1:]:
+        for _ in trials[1:]:
             starts.append(starts[0] if self.aligned else rng.integers(0, places) * self.grid)
-        return Viewing(trials, np.stack(starts))
+        return np.stack(starts)
 
     def _one_showing(self, trials: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """`(subjects, n)` first showings; of stimuli that all of these subjects saw again, one showing by chance."""
@@ -198,9 +238,13 @@ class PairSampler:
         for row in rng.permutation(len(seen)).tolist():
             if len(rows) == self.viewers:
                 break
-            if row not in rows and self._shared(seen, [*rows, row]).shape[1] >= needed:
+            if self._may_join(row, rows) and self._shared(seen, [*rows, row]).shape[1] >= needed:
                 rows = [*rows, row]
         return rows
+
+    def _may_join(self, row: int, rows: Sequence[int]) -> bool:
+        """Whether somebody may be aligned with these."""
+        return row not in rows
 
     @staticmethod
     def _shared(seen: np.ndarray, rows: Sequence[int]) -> np.ndarray:

@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from mdjpt_hf.data.batches import PretrainingSteps
 from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.data.pairs import PairSampler
+from mdjpt_hf.data.pools import PooledSampler, pooled_samplers, pools_of
 from mdjpt_hf.errors import PairingError
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
 from mdjpt_hf.training.config import RunConfig
@@ -45,6 +46,7 @@ class AlignmentObjective(Objective):
         if config.held_out_subjects:
             self.not_held_out = {name: _WHY_NOT for name in samplers if name not in self.samplers_held_out}
         self.names, self.held_out = list(samplers), list(self.samplers_held_out)
+        self.notes = [_note(sampler) for sampler in samplers.values() if isinstance(sampler, PooledSampler)]
         self.plan: dict[str, Any] = {
             "samplers": list(samplers.values()),
             "num_steps": config.steps,
@@ -77,7 +79,8 @@ class AlignmentObjective(Objective):
     def culprits(self, output: Any, batch: dict[str, torch.Tensor]) -> list[str]:
         """Datasets one of whose windows has a contrastive term that is not finite; all, where none has."""
         bad = batch["dataset_ids"][~torch.isfinite(output.isa_terms)].unique().tolist()
-        return [self.names[dataset] for dataset in bad] or self.names
+        drawn = [name for dataset in bad for name in self.steps.samplers[dataset].corpora]
+        return list(dict.fromkeys(drawn)) or self.names
 
     def evaluate(self, model: Any) -> tuple[dict[str, float], str] | None:
         """Pair retrieval on held-out subjects."""
@@ -96,6 +99,12 @@ class AlignmentObjective(Objective):
         draw_losses(history, folder / "loss.png", title, guess, float(np.mean(held_out)) if held_out else None)
 
 
+def _note(sampler: PooledSampler) -> str:
+    name, *others = sampler.corpora
+    share = sampler.candidates.across / len(sampler.candidates)
+    return f"{name}: paired with {' and '.join(others)} as well, {share:.0%} of the pairs it begins"
+
+
 def _clips(sampler: PairSampler) -> int:
     """Windows of one subject in a draw: a softmax is over those of two, less the window itself."""
     return sampler.draw(np.random.default_rng(0)).trials.shape[1]
@@ -106,21 +115,33 @@ def pair_samplers(
 ) -> tuple[dict[str, PairSampler], dict[str, PairSampler]]:
     """Training pairs and held-out pairs of each dataset, by its name.
 
+    Training pairs may be across corpora (`config.pairs_across`); held-out ones are of one, whose moments are known.
+
     Raises:
-        PairingError: If a dataset gives no pair.
+        PairingError: If a dataset gives no pair, or there are none across corpora though they are asked for.
     """
-    length = config.model_config().window_samples
-    together = {"viewers": config.viewers, "clips": config.clips}
-    training, held_out = {}, {}
+    length, aligned = config.model_config().window_samples, config.aligned_pairs
+    pools = pools_of(trial_sets, config.pairs_across) if config.pairs_across != "no" else {}
+    parts, held_out = {}, {}
     for trials in trial_sets:
         part, rest = hold_out_subjects(trials, config.held_out_subjects, config.seed)
-        try:
-            training[trials.name] = PairSampler(part, length, config.aligned_pairs, grid, **together)
-            if rest is not None:
-                held_out[trials.name] = PairSampler(rest, length, config.aligned_pairs, grid)
-        except PairingError:  # the subjects drawn, or those left, share nothing: none is held out
-            training[trials.name] = PairSampler(trials, length, config.aligned_pairs, grid, **together)
+        if rest is not None and _all_pair(part, rest, length=length):
+            parts[trials.name], held_out[trials.name] = part, PairSampler(rest, length, aligned, grid)
+        else:  # the subjects drawn, or those left, share nothing: none is held out
+            parts[trials.name] = trials
+    plan: dict[str, Any] = {"aligned": aligned, "grid": grid, "viewers": config.viewers, "clips": config.clips}
+    across = pooled_samplers(pools, parts, length, moments=config.pairs_across == "moments", **plan)
+    alone = {name: PairSampler(part, length, **plan) for name, part in parts.items() if name not in across}
+    training = {name: across[name] if name in across else alone[name] for name in parts}
     return training, held_out
+
+
+def _all_pair(*parts: TrialSet, length: int) -> bool:
+    """Whether every part of a dataset gives pairs by itself."""
+    try:
+        return all(PairSampler(part, length) for part in parts)
+    except PairingError:
+        return False
 
 
 class AlignmentMeter(Meter):

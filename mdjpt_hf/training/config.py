@@ -67,6 +67,10 @@ WAYS = {
 }
 #: What `RunConfig.recompute` may be.
 RECOMPUTE = ("auto", *WAYS)
+#: What `RunConfig.pairs_across` may be.
+PAIRS_ACROSS = ("no", "clips", "moments")
+#: Settings that came later, with what runs of before did: they go on as the runs that they are.
+_LATER = {"pairs_across": "no"}
 #: Never written beside the weights: repeating a run from its record must not send anything anywhere.
 _UNSAVED_FIELDS = {"push_to_hub", "push_private", "push_licence"}
 
@@ -102,6 +106,9 @@ class RunConfig:
         clips: Of the stimuli they share, so many, drawn anew in every step; 0 for all of them, as in the paper.
         aligned_pairs: Whether both windows of a pair start at the same moment, as in the paper; False draws them apart
             within the same clip, to see what alignment in time does.
+        pairs_across: Whether viewers of corpora that show the same clips are paired with each other, which is ours:
+            `"no"`; `"clips"`, with windows from anywhere in the clip where they are of different corpora; or
+            `"moments"`, where you know that the same sample is the same moment in all of them.
         held_out_subjects: Subjects per dataset never trained on, for pair retrieval; none where fewer than 4 would be
             left, or where they could not be paired.
         mixed_precision: `"no"`, `"bf16"` or `"fp16"`.
@@ -140,6 +147,7 @@ class RunConfig:
     viewers: int = 2
     clips: int = 0
     aligned_pairs: bool = True
+    pairs_across: str = "no"
     held_out_subjects: int = 2
     mixed_precision: str = "no"
     recompute: str = "auto"
@@ -182,6 +190,11 @@ class RunConfig:
         self._require(self.viewers >= 2, "viewers", "must be at least 2")
         self._require(self.clips == 0 or self.clips >= 2, "clips", "must be 0, or at least 2: others are the negatives")
         self._require(self.objective in OBJECTIVES, "objective", f"must be one of {list(OBJECTIVES)}")
+        self._require(self.pairs_across in PAIRS_ACROSS, "pairs_across", f"must be one of {list(PAIRS_ACROSS)}")
+        across = self.pairs_across != "no"
+        self._require(not across or self.objective != "masked", "pairs_across", "must be no: masked has no pairs")
+        timed = self.pairs_across != "moments" or self.aligned_pairs
+        self._require(timed, "pairs_across", "must be clips or no where aligned_pairs is false")
         self._require(self.mixed_precision in ("no", "bf16", "fp16"), "mixed_precision", "must be no, bf16 or fp16")
         self._require(self.recompute in RECOMPUTE, "recompute", f"must be one of {list(RECOMPUTE)}")
         self._require(self.held_out_subjects in (0, *range(2, 1000)), "held_out_subjects", "must be 0, or at least 2")
@@ -193,7 +206,7 @@ class RunConfig:
         value, kind = getattr(self, entry.name), get_origin(entry.type) or entry.type
         if kind is tuple and isinstance(value, list):
             return tuple(value)
-        if entry.name == "recompute" and isinstance(value, bool):  # YAML's yes and no
+        if entry.name in ("recompute", "pairs_across") and isinstance(value, bool):  # YAML's yes and no
             return "yes" if value else "no"
         if kind is float and type(value) in (int, str):
             with contextlib.suppress(ValueError):
@@ -248,7 +261,8 @@ class RunConfig:
 
     def deciding(self) -> dict[str, Any]:
         """The settings that the final weights depend on, beside the data."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if name not in _FREE_FIELDS}
+        settings = dataclasses.asdict(self).items()
+        return {name: value for name, value in settings if name not in _FREE_FIELDS and _LATER.get(name) != value}
 
     def save(self, folder: Path) -> None:
         """Write the settings beside the weights, as `--config` reads them back."""

@@ -30,6 +30,7 @@ _WORDS = {
     "viewers": "{new} subjects aligned at once, each two of them a pair, instead of {old}",
     "clips": "{new} of the stimuli that they share in every step, drawn anew, instead of all",
     "aligned_pairs": "windows of a pair from other moments of the clip instead of the same",
+    "pairs_across": "viewers of different corpora that show the same clips are paired as well ({new}), not only of one",
     "contrastive_temperature": "contrastive temperature {new:g} instead of {old:g}",
     "isa_weight": "weight {new:g} of the inter-subject alignment instead of {old:g}",
     "cda_weight": "weight {new:g} of the covariance alignment instead of {old:g}",

@@ -39,6 +39,7 @@ class Objective(ABC):
     Attributes:
         steps: Item `s` is the batch of global step `s` for this process; may be exchanged by [`start_round`].
         held_out: Names of the datasets that gave up subjects for evaluation.
+        notes: What else is to be known of its data before it starts.
         not_held_out: Datasets that were asked for subjects and gave none, with the reason.
         windows_per_step: Expected windows of one global step.
     """
@@ -47,6 +48,7 @@ class Objective(ABC):
     held_out: Sequence[str]
     windows_per_step: float
     not_held_out: Mapping[str, str] = MappingProxyType({})
+    notes: Sequence[str] = ()
 
     @abstractmethod
     def build_model(self) -> PreTrainedModel:
