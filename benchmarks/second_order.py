@@ -1,10 +1,10 @@
 """What covariance alignment changes: `python benchmarks/second_order.py outputs/claims/seed-81`.
 
 For the arms of `benchmarks/claims.py` that differ in the weight of their second-order loss, and for their common start:
-how far people of different corpora are apart in the covariances Γ that the loss compares, in units of how far people of
-one corpus are. 1 is no shift between corpora. Beside it stand the same of correlations, which is all that the group
-normalisation behind the map lets through, and how large Γ is, since a loss of distances is also smaller where everything
-is small. Every person counts as in a step: windows of a recording, normalised together.
+how far people of different corpora are apart in the covariances Γ that the loss compares, in units of how far people
+of one corpus are. 1 is no shift between corpora. Beside it stand the same of correlations, which is all that the group
+normalisation behind the map lets through, and how large Γ is, since a loss of distances is also smaller where
+everything is small. Every person counts as in a step: windows of a recording, normalised together.
 """
 
 import argparse

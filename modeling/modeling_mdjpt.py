@@ -22,6 +22,7 @@ from .compatibility_mdjpt import initialization as init
 from .configuration_mdjpt import MDJPTConfig
 from .encoding_mdjpt import EncodesRecordings
 from .errors_mdjpt import SignalError
+from .guide_mdjpt import guide_loss
 from .layers_mdjpt import (
     ChannelEncoder,
     MLLALayer,
@@ -69,6 +70,7 @@ class MDJPTForPreTrainingOutput(ModelOutput):
         embeddings (`torch.Tensor` of shape `(batch, embedding)`): On the unit sphere.
         isa_terms (`torch.Tensor` of shape `(batch,)`): Every window's own contrastive term, detached.
         masked_losses, masked_accuracies (`torch.Tensor` of shape `(granularities,)`): Of masked prediction, detached.
+        guide_loss (`torch.Tensor`, scalar): Of a guided step.
     """
 
     loss: torch.Tensor | None = None
@@ -78,6 +80,7 @@ class MDJPTForPreTrainingOutput(ModelOutput):
     isa_terms: torch.Tensor | None = None
     masked_losses: torch.Tensor | None = None
     masked_accuracies: torch.Tensor | None = None
+    guide_loss: torch.Tensor | None = None
 
 
 @dataclass
@@ -324,6 +327,8 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
         return_loss: bool = True,
         labels: torch.Tensor | None = None,
         token_mask: torch.Tensor | None = None,
+        guide: torch.Tensor | None = None,
+        guide_weight: torch.Tensor | float = 1.0,
         **kwargs,
     ) -> MDJPTForPreTrainingOutput:
         """Embed windows and, given all ids, compute the pre-training loss.
@@ -341,6 +346,9 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
                 Pseudo-labels, for a network with `config.max_clusters`; the windows are then encoded a second time,
                 with tokens hidden, and the clusters of those predicted.
             token_mask (`torch.Tensor` of shape `(batch, samples // token_samples)`, *optional*): True where hidden.
+            guide (`torch.Tensor` of shape `(batch, components)`, *optional*): In a guided step what viewers of each
+                window's moment have in common, see [`guide_loss`]. All ids must be given as well.
+            guide_weight (`float`): Its share of the loss; the rest is left to the alignment.
 
         Raises:
             SignalError: If the windows are too short for the projector, or have the wrong shape.
@@ -348,11 +356,14 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
         """
         self._check_length(input_values)
         aligned = return_loss and not any(part is None for part in (group_ids, dataset_ids, stimulus_ids))
-        embeddings, gammas = self._embed(input_values, group_ids, aligned)
+        embeddings, gammas, pooled = self._embed(input_values, group_ids, aligned)
         loss: torch.Tensor | None = None
         parts: dict[str, torch.Tensor] = {}
         if gammas is not None:
             loss, parts = self._align(embeddings, gammas, (group_ids, dataset_ids, stimulus_ids))
+            if guide is not None:
+                parts["guide_loss"] = self._guide(pooled, guide, group_ids)
+                loss = loss + guide_weight * (parts["guide_loss"] - loss)
         if return_loss and labels is not None and token_mask is not None:
             masked_loss, more = self._predict_hidden(input_values, group_ids, labels, token_mask)
             loss, parts = masked_loss if loss is None else loss + masked_loss, {**parts, **more}
@@ -360,8 +371,8 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
 
     def _embed(
         self, input_values: torch.Tensor, group_ids: torch.Tensor | None, aligned: bool
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Embeddings and, where they will be aligned, every group's covariances."""
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
+        """Embeddings; where they will be aligned, every group's covariances; and pooled maps."""
         if group_ids is None or not (self.groups_apart and self.training and torch.is_grad_enabled()):
             return self._embed_groups(input_values, group_ids, aligned)
 
@@ -372,8 +383,9 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
 
         members = [(group_ids == group).nonzero().squeeze(1) for group in group_ids.unique()]
         parts = [embed(group) for group in members]
-        embeddings = torch.cat([part for part, _ in parts])[torch.cat(members).argsort()]
-        return embeddings, torch.cat([gamma for _, gamma in parts]) if aligned else None
+        order = torch.cat(members).argsort()
+        embeddings, gammas, pooled = zip(*parts, strict=True)
+        return torch.cat(embeddings)[order], torch.cat(gammas) if aligned else None, torch.cat(pooled)[order]
 
     def _embed_groups(
         self,
@@ -381,16 +393,17 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
         group_ids: torch.Tensor | None,
         aligned: bool,
         channel_tokens: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
         encoded = self.mdjpt(input_values, group_ids, channel_tokens)
         membership = group_membership(group_ids, input_values)
         embeddings = self.projector(encoded.last_hidden_state.transpose(1, 2), membership)
         if group_ids is None or not aligned:
-            return embeddings, None
+            return embeddings, None, encoded.pooler_output
         with torch.autocast(embeddings.device.type, enabled=False):
             maps = encoded.channel_features
             precise = maps if maps.dtype == torch.float64 else maps.float()
-            return embeddings, group_covariances(precise, group_ids.to(maps.device), self.config.covariance)
+            gammas = group_covariances(precise, group_ids.to(maps.device), self.config.covariance)
+        return embeddings, gammas, encoded.pooler_output
 
     def _align(
         self, embeddings: torch.Tensor, gammas: torch.Tensor, ids
@@ -411,6 +424,11 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
             cda_loss = covariance_alignment(gammas)
         loss = config.isa_weight * isa_loss + config.cda_weight * cda_loss
         return loss, {"isa_loss": isa_loss, "cda_loss": cda_loss, "isa_terms": terms.detach()}
+
+    def _guide(self, pooled: torch.Tensor, guide: torch.Tensor, group_ids: Any) -> torch.Tensor:
+        with torch.autocast(pooled.device.type, enabled=False):
+            precise = pooled if pooled.dtype == torch.float64 else pooled.float()
+            return guide_loss(precise, guide.to(precise), group_membership(group_ids, precise))
 
     def _predict_hidden(
         self,

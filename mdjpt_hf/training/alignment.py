@@ -18,7 +18,8 @@ from mdjpt_hf.errors import PairingError
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
 from mdjpt_hf.training.config import RunConfig
 from mdjpt_hf.training.figures import draw_losses
-from mdjpt_hf.training.objective import Meter, Objective
+from mdjpt_hf.training.guide import Guide, GuidedSteps, find_guide
+from mdjpt_hf.training.objective import Meter, Objective, ObjectiveState
 from mdjpt_hf.training.retrieval import MIN_SUBJECTS_LEFT, hold_out_subjects, retrieval_accuracy
 
 _WHY_NOT = (
@@ -41,7 +42,7 @@ class AlignmentObjective(Objective):
     """
 
     def __init__(self, config: RunConfig, trial_sets: Sequence[TrialSet], accelerator: Accelerator, grid: int = 1):
-        self.config = config
+        self.config, self.guide = config, None
         samplers, self.samplers_held_out = pair_samplers(config, trial_sets, grid)
         if config.held_out_subjects:
             self.not_held_out = {name: _WHY_NOT for name in samplers if name not in self.samplers_held_out}
@@ -66,6 +67,25 @@ class AlignmentObjective(Objective):
         model_config = self.config.model_config()
         model_config.max_clusters = []  # heads that predict clusters would get no gradient here
         return MDJPTForPreTraining(model_config)
+
+    def start_round(
+        self, number: int, model: Any, optimizer: torch.optim.Optimizer, accelerator: Accelerator, resumed: bool
+    ) -> list[dict[str, Any]]:
+        """Find what guides the first steps, if something does; resumed: from the checkpoint."""
+        guided = self.config.guided_steps
+        if guided:
+            rate = self.config.model_config().sampling_rate
+            guide = find_guide(self.steps, guided, rate, accelerator) if self.guide is None else Guide(self.guide, rate)
+            self.guide, self.steps = guide.matrix, GuidedSteps(guide, guided, **self.plan)
+        return []
+
+    def state(self) -> ObjectiveState:
+        """The guide, if there is one."""
+        return ObjectiveState({} if self.guide is None else {"guide": torch.from_numpy(self.guide)})
+
+    def restore(self, state: ObjectiveState) -> None:
+        """The guide that the run began with."""
+        self.guide = state.tensors["guide"].numpy() if "guide" in state.tensors else None
 
     def rehearse(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Forward and embeddings of a batch, without its losses."""

@@ -70,7 +70,7 @@ RECOMPUTE = ("auto", *WAYS)
 #: What `RunConfig.pairs_across` may be.
 PAIRS_ACROSS = ("no", "clips", "moments")
 #: Settings that came later, with what runs of before did: they go on as the runs that they are.
-_LATER = {"pairs_across": "no"}
+_LATER = {"pairs_across": "no", "guided_share": 0.0}
 #: Never written beside the weights: repeating a run from its record must not send anything anywhere.
 _UNSAVED_FIELDS = {"push_to_hub", "push_private", "push_licence"}
 
@@ -98,6 +98,8 @@ class RunConfig:
         learning_rate, weight_decay, adam_betas: Of Adam; the decay is its L2 form.
         decay_share: Of the steps, the last, in which the learning rate falls to 0 in a straight line; 0 keeps it, as in
             the paper.
+        guided_share: Of the steps, the first, in which maps also learn to be alike where viewers have most in common in
+            band power, with a weight that falls from 1 to 0; ours, see `mdjpt_hf.training.guide`.
         datasets_per_step: How many datasets take part in a step, drawn anew for each; 0 for all of them, as in the
             paper. The cost of a step then does not grow with the number of datasets.
         pairs_per_dataset: Subject pairs of every dataset that takes part in a step, on each process.
@@ -142,6 +144,7 @@ class RunConfig:
     weight_decay: float = 1e-4
     adam_betas: tuple[float, ...] = (0.9, 0.999)
     decay_share: float = 0.0
+    guided_share: float = 0.0
     datasets_per_step: int = 0
     pairs_per_dataset: int = 1
     viewers: int = 2
@@ -187,6 +190,9 @@ class RunConfig:
         self._require(self.keep_checkpoints >= 2, "keep_checkpoints", "must be at least 2, so that one can be damaged")
         self._require(self.datasets_per_step >= 0, "datasets_per_step", "must not be negative")
         self._require(0 <= self.decay_share <= 1, "decay_share", "must lie between 0 and 1")
+        self._require(0 <= self.guided_share <= 1, "guided_share", "must lie between 0 and 1")
+        alone = self.objective == "mdjpt" or not self.guided_share
+        self._require(alone, "guided_share", "must be 0: only the objective mdjpt has guided steps")
         self._require(self.viewers >= 2, "viewers", "must be at least 2")
         self._require(self.clips == 0 or self.clips >= 2, "clips", "must be 0, or at least 2: others are the negatives")
         self._require(self.objective in OBJECTIVES, "objective", f"must be one of {list(OBJECTIVES)}")
@@ -243,6 +249,11 @@ class RunConfig:
             return config_class.preset(self.model.get("preset", "base"), package_version=__version__, **overrides)
         except Exception as error:  # strict dataclasses raise their own types
             raise ConfigurationError(f"model settings do not work: {error}", value=overrides) from error
+
+    @property
+    def guided_steps(self) -> int:
+        """The first steps, those with a guide."""
+        return round(self.guided_share * self.steps)
 
     def learning_rate_at(self, step: int) -> float:
         """Of optimiser step `step`, from 1; a function of the number alone, so that a resumed run has the same."""

@@ -24,6 +24,8 @@ _WORDS = {
     "learning_rate": "learning rate {new:g} instead of {old:g}",
     "weight_decay": "weight decay {new:g} instead of {old:g}",
     "decay_share": "the learning rate falls to 0 over the last {new:.0%} of the steps instead of staying",
+    "guided_share": "over the first {new:.0%} of the steps maps also learn to be alike as viewers' band power is in "
+    "what they share, with a weight that falls to 0",
     "adam_betas": "Adam's betas {new[0]:g} and {new[1]:g} instead of {old[0]:g} and {old[1]:g}",
     "datasets_per_step": "{new} of the datasets in every step, drawn anew, instead of all",
     "pairs_per_dataset": "{new} draws of subjects of every dataset in a step instead of {old}",
@@ -40,9 +42,9 @@ _WORDS = {
 }
 
 #: Of the network's configuration: what does not bear on pre-training, or follows from another setting.
-_NOT_NETWORK = {"format_version", "package_version", "standardised_head", "streaming", "group_mode", "isa_pairs"} | {
-    "classifier_hidden_sizes",
-    "classifier_dropout",
+_NOT_NETWORK = {
+    *("format_version", "package_version", "standardised_head", "streaming", "group_mode", "isa_pairs"),
+    *("classifier_hidden_sizes", "classifier_dropout"),
 }
 
 

@@ -1,8 +1,7 @@
 """Directions of features in which viewers of the same moment agree: correlated components, without any label.
 
 Clusters of what is strong in EEG name muscles, drifts and alpha; what a clip does to everybody who watches it is weak.
-It is found as inter-subject correlation is (Dmochowski et al. 2012, doi 10.3389/fnhum.2012.00112): by the directions
-whose covariance between viewers is largest, relative to their covariance within a viewer.
+It is found by correlated components (`mdjpt_hf.training.correlated`) of the features of tokens.
 """
 
 from collections import defaultdict
@@ -10,15 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import eigh
 
 from mdjpt_hf.data.tokens import TokenIndex
 from mdjpt_hf.errors import CorpusError
-
-#: Part of its own that is added to every feature's variance, since covariances of so many features are nearly singular.
-RIDGE = 0.01
-#: Least variance that this is a part of, as a share of the largest: a map that is always zero has none of its own.
-_LEAST = 1e-6
+from mdjpt_hf.training.correlated import correlated_components
 
 
 @dataclass(frozen=True)
@@ -81,17 +75,7 @@ def shared_directions(
     remedy = "Set masked.directions to variance"
     if not pairs:
         raise CorpusError("no two people saw the same clip, aligned in time", value="shared", remedy=remedy)
-    variance = covariance.diagonal()
-    ridge = RIDGE * np.diag(np.maximum(variance, _LEAST * variance.max()))
-    correlations, vectors = eigh(between / pairs, covariance + ridge)
-    agreed = correlations[::-1] > 0
-    if not agreed.any():
+    found = correlated_components(between / pairs, covariance, count)
+    if not len(found.directions):
         raise CorpusError("people who saw the same clip agree in nothing", value="shared", remedy=remedy)
-    leading, weights = vectors.T[::-1][agreed][:count], correlations[::-1][agreed][:count, None]
-    return with_signs(leading) * np.sqrt(weights)
-
-
-def with_signs(directions: np.ndarray) -> np.ndarray:
-    """Eigenvectors `(count, size)` have no sign of their own: the largest entry of each is made positive."""
-    largest = np.abs(directions).argmax(axis=1)[:, None]
-    return directions * np.sign(np.take_along_axis(directions, largest, axis=1))
+    return found.weighted
