@@ -30,6 +30,7 @@ BEFORE = (
     "viewers=2",
     "clips=0",
     "decay_share=0",
+    "guided_share=0",
     "datasets_per_step=2",
     "learning_rate=3.0e-3",
     "model.contrastive_temperature=0.2",
@@ -43,7 +44,7 @@ def main() -> None:
     """Pre-train every arm of every seed, compare, and print whether the recipe keeps what is said of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("outputs/recipe"))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[61, 62, 63, 64, 65, 66], help="a simulated world each")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[201, 202, 203, 204, 205, 206], help="a simulated world each")
     parser.add_argument("--workers", type=int, default=2, help="runs at a time, a thread each")
     parser.add_argument("--network", default="tiny", help="preset of the network")
     parser.add_argument("--steps", type=int, default=STEPS, help="of the arms with all windows")

@@ -328,6 +328,7 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
         labels: torch.Tensor | None = None,
         token_mask: torch.Tensor | None = None,
         guide: torch.Tensor | None = None,
+        guide_sets: torch.Tensor | None = None,
         guide_weight: torch.Tensor | float = 1.0,
         **kwargs,
     ) -> MDJPTForPreTrainingOutput:
@@ -348,6 +349,8 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
             token_mask (`torch.Tensor` of shape `(batch, samples // token_samples)`, *optional*): True where hidden.
             guide (`torch.Tensor` of shape `(batch, components)`, *optional*): In a guided step what viewers of each
                 window's moment have in common, see [`guide_loss`]. All ids must be given as well.
+            guide_sets (`torch.Tensor` of shape `(batch,)`, *optional*): One id per draw of people; all windows are one
+                set without it.
             guide_weight (`float`): Its share of the loss; the rest is left to the alignment.
 
         Raises:
@@ -362,7 +365,7 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
         if gammas is not None:
             loss, parts = self._align(embeddings, gammas, (group_ids, dataset_ids, stimulus_ids))
             if guide is not None:
-                parts["guide_loss"] = self._guide(pooled, guide, group_ids)
+                parts["guide_loss"] = self._guide(pooled, guide, guide_sets, group_ids)
                 loss = loss + guide_weight * (parts["guide_loss"] - loss)
         if return_loss and labels is not None and token_mask is not None:
             masked_loss, more = self._predict_hidden(input_values, group_ids, labels, token_mask)
@@ -425,10 +428,13 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
         loss = config.isa_weight * isa_loss + config.cda_weight * cda_loss
         return loss, {"isa_loss": isa_loss, "cda_loss": cda_loss, "isa_terms": terms.detach()}
 
-    def _guide(self, pooled: torch.Tensor, guide: torch.Tensor, group_ids: Any) -> torch.Tensor:
+    def _guide(
+        self, pooled: torch.Tensor, guide: torch.Tensor, sets: torch.Tensor | None, group_ids: Any
+    ) -> torch.Tensor:
+        sets = torch.zeros(len(pooled), dtype=torch.long) if sets is None else sets
         with torch.autocast(pooled.device.type, enabled=False):
             precise = pooled if pooled.dtype == torch.float64 else pooled.float()
-            return guide_loss(precise, guide.to(precise), group_membership(group_ids, precise))
+            return guide_loss(precise, guide.to(precise), sets.to(pooled.device), group_membership(group_ids, precise))
 
     def _predict_hidden(
         self,

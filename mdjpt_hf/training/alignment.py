@@ -42,7 +42,8 @@ class AlignmentObjective(Objective):
     """
 
     def __init__(self, config: RunConfig, trial_sets: Sequence[TrialSet], accelerator: Accelerator, grid: int = 1):
-        self.config, self.guide = config, None
+        self.config = config
+        self.guide: np.ndarray | None = None
         samplers, self.samplers_held_out = pair_samplers(config, trial_sets, grid)
         if config.held_out_subjects:
             self.not_held_out = {name: _WHY_NOT for name in samplers if name not in self.samplers_held_out}

@@ -190,12 +190,12 @@ class RunConfig:
         self._require(self.keep_checkpoints >= 2, "keep_checkpoints", "must be at least 2, so that one can be damaged")
         self._require(self.datasets_per_step >= 0, "datasets_per_step", "must not be negative")
         self._require(0 <= self.decay_share <= 1, "decay_share", "must lie between 0 and 1")
-        self._require(0 <= self.guided_share <= 1, "guided_share", "must lie between 0 and 1")
-        alone = self.objective == "mdjpt" or not self.guided_share
-        self._require(alone, "guided_share", "must be 0: only the objective mdjpt has guided steps")
         self._require(self.viewers >= 2, "viewers", "must be at least 2")
         self._require(self.clips == 0 or self.clips >= 2, "clips", "must be 0, or at least 2: others are the negatives")
         self._require(self.objective in OBJECTIVES, "objective", f"must be one of {list(OBJECTIVES)}")
+        self._require(0 <= self.guided_share <= 1, "guided_share", "must lie between 0 and 1")
+        alone = self.objective == "mdjpt" or not self.guided_share
+        self._require(alone, "guided_share", "must be 0: only the objective mdjpt has guided steps")
         self._require(self.pairs_across in PAIRS_ACROSS, "pairs_across", f"must be one of {list(PAIRS_ACROSS)}")
         across = self.pairs_across != "no"
         self._require(not across or self.objective != "masked", "pairs_across", "must be no: masked has no pairs")

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from mdjpt_hf.data.batches import PretrainingSteps
+from mdjpt_hf.data.batches import PretrainingSteps, collate_pairs
 from mdjpt_hf.data.spectra import differential_entropy
-from mdjpt_hf.training.correlated import correlated_components
+from mdjpt_hf.training.clustering.correlated import correlated_components
 
 COMPONENTS = 8
 #: Components are found from the windows of so many guided steps at most.
-LEARNT_FROM = 100
+LEARNT_FROM = 60
 _LEAST_DEVIATION = 1e-6
 
 
@@ -44,7 +44,7 @@ class Guide:
 
 
 class GuidedSteps(PretrainingSteps):
-    """[`PretrainingSteps`] whose first batches also hold `guide` and, falling from 1, `guide_weight`.
+    """[`PretrainingSteps`] whose first batches also hold `guide`, `guide_sets` and, falling from 1, `guide_weight`.
 
     Args:
         guide: From [`find_guide`]. guided (`int`): Number of these batches.
@@ -56,10 +56,13 @@ class GuidedSteps(PretrainingSteps):
         self.guide, self.guided = guide, guided
 
     def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
-        batch = super().__getitem__(step)
+        drawn = self.draw(step)
+        batch = collate_pairs(self.samplers, drawn)
         if step >= self.guided:
             return batch
-        return {**batch, "guide": self.guide(batch), "guide_weight": torch.tensor(1 - step / self.guided)}
+        sets = torch.arange(len(drawn)).repeat_interleave(torch.tensor([pair.trials.size for _, _, pair in drawn]))
+        weight = torch.tensor(1 - step / self.guided)
+        return {**batch, "guide": self.guide(batch), "guide_sets": sets, "guide_weight": weight}
 
 
 def find_guide(steps: PretrainingSteps, guided: int, sampling_rate: float, accelerator: Accelerator) -> Guide:

@@ -45,7 +45,7 @@ def test_no_setting_of_the_method_is_forgotten():
     for entry in dataclasses.fields(RunConfig):
         value = getattr(paper, entry.name)
         if entry.name not in NOT_METHOD and type(value) in (int, float):
-            other = dataclasses.replace(paper, **{entry.name: 0.5 if entry.name == "decay_share" else value * 2 + 2})
+            other = dataclasses.replace(paper, **{entry.name: 0.5 if entry.name.endswith("_share") else value * 2 + 2})
             assert len(departures(other)) == 1, entry.name
 
 

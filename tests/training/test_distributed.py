@@ -15,8 +15,8 @@ CONFIG = {"hidden_size": 8, "feature_size": 3, "spatial_channels": 5, "intermedi
 PAIRS, DATASETS, CLIPS = 2, 2, 3
 
 
-#: Without and with masked prediction beside the alignment.
-CLUSTERS = {"mdjpt": [], "mdjpt+masked": [5, 7]}
+#: Without and with masked prediction beside the alignment, and with a guide.
+CLUSTERS = {"mdjpt": [], "mdjpt+masked": [5, 7], "guided": []}
 
 
 def build_model(objective: str) -> MDJPTForPreTraining:
@@ -34,13 +34,23 @@ def global_batch(objective: str) -> dict[str, torch.Tensor]:
         order = torch.rand(len(rows), 25, generator=generator).argsort(dim=1)
         labels = [torch.randint(count, (len(rows), 25), generator=generator) for count in CLUSTERS[objective]]
         masked = {"token_mask": order < 12, "labels": torch.stack(labels, dim=-1)}
+    guided = {}
+    if objective == "guided":
+        guide = torch.randn(len(rows), 4, generator=generator, dtype=torch.float64)
+        guided = {"guide": guide, "guide_sets": dataset * PAIRS + pair, "guide_weight": torch.tensor(0.9)}
     return {
         **masked,
+        **guided,
         "input_values": torch.randn(len(rows), 60, 625, generator=generator, dtype=torch.float64),
         "group_ids": (dataset * PAIRS + pair) * 2 + subject,
         "dataset_ids": dataset,
         "stimulus_ids": pair * CLIPS + clip,
     }
+
+
+def part_of(batch: dict[str, torch.Tensor], rank: int) -> dict[str, torch.Tensor]:
+    half = len(batch["group_ids"]) // PAIRS
+    return {name: tensor[rank * half : (rank + 1) * half] if tensor.dim() else tensor for name, tensor in batch.items()}
 
 
 def gradients(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -53,10 +63,9 @@ def main(folder: str, objective: str) -> None:
     """What each process runs: its own pairs, wrapped as in training."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
-    rank, batch = dist.get_rank(), global_batch(objective)
-    half = len(batch["group_ids"]) // PAIRS
-    mine = {name: tensor[rank * half : (rank + 1) * half] for name, tensor in batch.items()}
-    torch.save(gradients(DistributedDataParallel(build_model(objective)), mine), f"{folder}/{rank}.pt")
+    rank = dist.get_rank()
+    mine = gradients(DistributedDataParallel(build_model(objective)), part_of(global_batch(objective), rank))
+    torch.save(mine, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
 
@@ -71,8 +80,7 @@ def test_the_gradient_of_two_processes_is_that_of_one(tmp_path, objective):
     assert (first - expected).norm() / expected.norm() < 1e-5
     # Without the exchange of covariances the gradients would differ: the check has teeth.
     alone = build_model(objective)
-    half = {name: tensor[: len(tensor) // PAIRS] for name, tensor in global_batch(objective).items()}
-    assert (gradients(alone, half) - expected).norm() / expected.norm() > 1e-2
+    assert (gradients(alone, part_of(global_batch(objective), 0)) - expected).norm() / expected.norm() > 1e-2
 
 
 if __name__ == "__main__":

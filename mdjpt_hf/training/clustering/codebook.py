@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from mdjpt_hf.training.clustering.correlated import with_signs
 from mdjpt_hf.training.clustering.shared import Viewing, shared_directions
-from mdjpt_hf.training.correlated import with_signs
 
 if TYPE_CHECKING:
     from sklearn.cluster import MiniBatchKMeans

@@ -1,7 +1,7 @@
 """Directions of features in which viewers of the same moment agree: correlated components, without any label.
 
 Clusters of what is strong in EEG name muscles, drifts and alpha; what a clip does to everybody who watches it is weak.
-It is found by correlated components (`mdjpt_hf.training.correlated`) of the features of tokens.
+It is found by correlated components (`mdjpt_hf.training.clustering.correlated`) of the features of tokens.
 """
 
 from collections import defaultdict
@@ -12,7 +12,7 @@ import numpy as np
 
 from mdjpt_hf.data.tokens import TokenIndex
 from mdjpt_hf.errors import CorpusError
-from mdjpt_hf.training.correlated import correlated_components
+from mdjpt_hf.training.clustering.correlated import correlated_components
 
 
 @dataclass(frozen=True)

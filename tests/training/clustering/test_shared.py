@@ -10,8 +10,8 @@ from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.tokens import TokenIndex
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.training.clustering.codebook import ClusteringSettings, fit_codebook, rows_of
+from mdjpt_hf.training.clustering.correlated import RIDGE
 from mdjpt_hf.training.clustering.shared import Viewing, shared_directions, viewings
-from mdjpt_hf.training.correlated import RIDGE
 
 SIZE, TOKENS, VIEWERS = 12, 400, 5
 

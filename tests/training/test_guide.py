@@ -1,0 +1,148 @@
+"""Guided steps: what viewers share in band power is found, maps learn to be alike as it is, and it ends in time."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file
+
+from mdjpt_hf import MDJPTConfig, MDJPTForPreTraining, pretrain
+from mdjpt_hf.data.batches import PretrainingSteps
+from mdjpt_hf.data.corpora import open_corpora
+from mdjpt_hf.data.pairs import PairSampler
+from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.modeling.guide_mdjpt import guide_loss
+from mdjpt_hf.modeling.layers_mdjpt import group_membership
+from mdjpt_hf.training.config import RunConfig
+from mdjpt_hf.training.departures import departures
+from mdjpt_hf.training.fitting import WAYS, use_way
+from mdjpt_hf.training.guide import COMPONENTS, GuidedSteps, find_guide
+
+VIEWERS, CLIPS, RATE = 4, 6, 125.0
+SIZES = {"hidden_size": 8, "feature_size": 4, "spatial_channels": 6, "intermediate_size": 12}
+
+
+def felt_batches(count, seed=0):
+    """Viewers of moments whose alpha over one channel, and only that, is as strong as the moment says."""
+    rng, time = np.random.default_rng(seed), np.arange(625) / RATE
+    for _ in range(count):
+        strength = rng.normal(0, 0.7, CLIPS)
+        values = rng.normal(0, 1, (VIEWERS, CLIPS, 60, 625))
+        phases = rng.uniform(0, 2 * np.pi, (VIEWERS, CLIPS, 1))
+        values[:, :, 7] += np.exp(strength)[:, None] * 2 * np.sin(2 * np.pi * 10 * time + phases)
+        ids = torch.arange(VIEWERS * CLIPS)
+        yield (
+            strength,
+            {
+                "input_values": torch.from_numpy(values.reshape(-1, 60, 625).astype(np.float32)),
+                "group_ids": ids // CLIPS,
+                "dataset_ids": torch.zeros_like(ids),
+                "stimulus_ids": ids % CLIPS,
+            },
+        )
+
+
+def test_what_viewers_share_is_found_without_a_label():
+    batches = [batch for _, batch in felt_batches(20)]
+    guide = find_guide(batches, len(batches), RATE, Accelerator(cpu=True))
+    strength, batch = next(felt_batches(1, seed=9))
+    told = guide(batch)
+    assert told.shape == (VIEWERS * CLIPS, COMPONENTS)
+    assert abs(np.corrcoef(told[:CLIPS, 0], strength)[0, 1]) > 0.9
+    # everybody who sees a moment is told the same, and the first component counts most
+    assert torch.allclose(told.view(VIEWERS, CLIPS, -1), told[:CLIPS].expand(VIEWERS, -1, -1), atol=1e-6)
+    assert told.square().mean(dim=0).argmax() == 0
+
+
+def test_noise_guides_to_nothing_that_lasts():
+    """Components of noise are not those of other noise: nothing of the first is left in the second."""
+    generator = torch.Generator().manual_seed(0)
+    batches = [
+        {**batch, "input_values": torch.randn(batch["input_values"].shape, generator=generator)}
+        for _, batch in felt_batches(20)
+    ]
+    guide = find_guide(batches[:10], 10, RATE, Accelerator(cpu=True))
+    told = torch.cat([guide(batch)[:CLIPS] for batch in batches])
+    assert told[CLIPS * 10 :].square().sum() < 0.7 * told[: CLIPS * 10].square().sum()
+
+
+def test_alike_in_both_is_no_loss_and_unlike_is_one():
+    generator = torch.Generator().manual_seed(1)
+    groups = torch.arange(4).repeat_interleave(8)
+    membership, sets = group_membership(groups, torch.zeros(1, dtype=torch.float64)), groups // 2
+    pooled = torch.randn(32, 5, generator=generator, dtype=torch.float64)
+    scores = torch.cat([(part - part.mean(0)) / part.std(0) for part in pooled.split(8)])
+    turned = 3 * scores @ torch.linalg.qr(torch.randn(5, 5, generator=generator, dtype=torch.float64))[0]
+    assert guide_loss(pooled, turned, sets, membership) < 1e-5
+    unlike = torch.randn(32, 1, generator=generator, dtype=torch.float64)
+    assert 0.5 < guide_loss(pooled, unlike, sets, membership) <= 1
+    assert torch.isfinite(guide_loss(torch.zeros_like(pooled), torch.zeros(32, 1).double(), sets, membership))
+
+
+def test_every_way_to_make_a_step_has_the_same_gradient():
+    torch.manual_seed(0)
+    model = MDJPTForPreTraining(MDJPTConfig.preset("tiny", isa_pairs="all")).double().train()
+    _, batch = next(felt_batches(1))
+    batch = {**batch, "guide": torch.randn(len(batch["group_ids"]), 3), "guide_weight": torch.tensor(0.8)}
+    batch["input_values"] = batch["input_values"].double()
+    found = []
+    for way in WAYS:
+        use_way(model, way)
+        model.zero_grad()
+        model(**batch).loss.backward()
+        found.append(torch.cat([weight.grad.flatten() for weight in model.parameters()]))
+    use_way(model, "no")
+    assert all((gradient - found[0]).norm() < 1e-8 * found[0].norm() for gradient in found[1:])
+    alone = model(**{name: part for name, part in batch.items() if "guide" not in name})
+    guided = model(**batch)
+    assert guided.loss.item() == pytest.approx(0.2 * alone.loss.item() + 0.8 * guided.guide_loss.item())
+
+
+@pytest.fixture
+def folder(prepared):
+    shown = {(f"s{number}", 1): [f"clip{clip}" for clip in range(4)] for number in range(6)}
+    return prepared("one", shown=shown)
+
+
+def test_guided_batches_are_the_same_batches_and_the_weight_falls(folder):
+    (trials,) = open_corpora([folder])
+    plan = {"samplers": [PairSampler(trials, 250, viewers=3)], "num_steps": 6, "steps_per_epoch": 6, "seed": 0}
+    plan |= {"pairs_per_dataset": 2}
+    plain = PretrainingSteps(**plan)
+    guided = GuidedSteps(find_guide(plain, 4, RATE, Accelerator(cpu=True)), 4, **plan)
+    for step in range(6):
+        batch = guided[step]
+        assert all(torch.equal(batch[name], values) for name, values in plain[step].items())
+        assert ("guide" in batch) == (step < 4)
+    assert [guided[step]["guide_weight"].item() for step in range(4)] == [1, 0.75, 0.5, 0.25]
+    groups, sets = guided[0]["group_ids"], guided[0]["guide_sets"]
+    assert torch.equal(sets, groups // 3)
+
+
+def test_a_guided_run_goes_on_as_it_began(folder, tmp_path):
+    settings = RunConfig(
+        data=(str(folder),),
+        output_dir=str(tmp_path / "run"),
+        model={"preset": "tiny", **SIZES},
+        **{"steps": 8, "steps_per_epoch": 4, "checkpoint_steps": 3, "keep_checkpoints": 9, "guided_share": 0.75},
+        **{"held_out_subjects": 0, "viewers": 3, "trackers": ()},
+    )
+    run = pretrain(settings)
+    weights = (run / "model.safetensors").read_bytes()
+    for step in ("06", "08"):
+        shutil.rmtree(run / "checkpoints" / f"step-000000{step}")
+    (run / "model.safetensors").unlink()
+    assert (pretrain(settings, resume=True) / "model.safetensors").read_bytes() == weights
+    assert not any("guide" in name for name in load_file(run / "model.safetensors"))
+    assert any("over the first 75% of the steps" in line for line in departures(settings))
+
+
+def test_only_alignment_alone_is_guided():
+    with pytest.raises(ConfigurationError, match="guided_share must be 0: only the objective mdjpt"):
+        RunConfig(objective="masked", guided_share=0.3)
+    with pytest.raises(ConfigurationError, match="guided_share must lie between 0 and 1"):
+        RunConfig(guided_share=1.5)
+    assert RunConfig().deciding() == RunConfig(guided_share=0.0).deciding()
+    assert "guided_share" not in RunConfig().deciding()
