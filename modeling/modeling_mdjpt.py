@@ -434,7 +434,9 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
         sets = torch.zeros(len(pooled), dtype=torch.long) if sets is None else sets
         with torch.autocast(pooled.device.type, enabled=False):
             precise = pooled if pooled.dtype == torch.float64 else pooled.float()
-            return guide_loss(precise, guide.to(precise), sets.to(pooled.device), group_membership(group_ids, precise))
+            membership = group_membership(group_ids, precise)
+            assert membership is not None  # aligned windows have groups
+            return guide_loss(precise, guide.to(precise), sets.to(pooled.device), membership)
 
     def _predict_hidden(
         self,
