@@ -11,11 +11,12 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Dataset
 
-from mdjpt_hf.data.index import INDEX_FILE, index_of, write_index
+from mdjpt_hf.data.index import INDEX_FILE, index_of, trial_hash, write_index
 from mdjpt_hf.data.ranged import Files
 from mdjpt_hf.data.storage import CORPUS_FILE, REPORT_FILE, public_metadata, write_json
 from mdjpt_hf.errors import CorpusError
@@ -71,13 +72,16 @@ def _write(folder: Path, shards: Sequence[Mapping[str, Any]], metadata: Mapping[
     staging = out.with_name(f".{out.name}.staging")
     shutil.rmtree(staging, ignore_errors=True)
     (staging / "data").mkdir(parents=True)
+    hashes: list[int | None] = []
     together = max(1, ceil(sum(shard["rows"] for shard in shards) / MOST_FILES))
     count = sum(ceil(shard["rows"] / together) for shard in shards)
     with Progress(count, 0, "parquet", "file") as progress:
         for index, rows in enumerate(_parts(folder, shards, together)):
-            _write_file(rows, staging / "data" / f"train-{index:05d}-of-{count:05d}.parquet")
+            path = staging / "data" / f"train-{index:05d}-of-{count:05d}.parquet"
+            _write_file(rows, path)
+            hashes += _hashes(rows, path)
             progress.advance()
-    _write_index(folder, staging)
+    _write_index(folder, staging, hashes)
     write_json(staging / CORPUS_FILE, metadata)
     os.replace(staging, out)
 
@@ -99,14 +103,23 @@ def _write_file(rows: pa.Table, path: Path) -> None:
             writer.write_table(rows.slice(row, 1))
 
 
-def _write_index(folder: Path, staging: Path) -> None:
+def _hashes(rows: pa.Table, path: Path) -> list[int | None]:
+    """What readers know the rows of a file by, see [`trial_hash`]; None where a signal is none."""
+    if "signal" not in rows.column_names:
+        return [None] * len(rows)
+    content = np.memmap(path, dtype=np.uint8, mode="r")
+    signals = [row.values.to_numpy(zero_copy_only=False) for row in rows.column("signal")]
+    return [trial_hash(signal, content) if np.isfinite(signal.sum()) else None for signal in signals]
+
+
+def _write_index(folder: Path, staging: Path, hashes: Sequence[int | None]) -> None:
     """Of folders that are whole; readers make one of others' columns, or refuse them by name."""
     if not (folder / "state.json").exists():
         return
     files = sorted((staging / "data").iterdir())
     sizes = {f"data/{file.name}": file.stat().st_size for file in files}
     fingerprint = json.loads((folder / "state.json").read_text(encoding="utf-8"))["_fingerprint"]
-    write_index(staging / INDEX_FILE, index_of(sizes, Files(str(staging)).opened, fingerprint))
+    write_index(staging / INDEX_FILE, index_of(sizes, Files(str(staging)).opened, fingerprint, hashes))
 
 
 def _parts(folder: Path, shards: Sequence[Mapping[str, Any]], together: int) -> Iterator[pa.Table]:
