@@ -343,8 +343,18 @@ def _streamed(folder: Path) -> tuple[pa.Table, RangedSignals]:
 
 def preprocessing_of(folder: Path, rows: np.ndarray) -> tuple[str, ...]:
     """Ids of the presets that rows of a folder went through."""
+    return tuple(sorted(set(_stored(folder, "preprocessing", rows))))
+
+
+def stored_stimuli(trials: TrialSet) -> np.ndarray:
+    """`(trials,)` ids as they stand in the rows: `trials.stimulus` but in corpora of versions before, see
+    [`mdjpt_hf.data_scripts.showings.clips_of`]."""
+    return np.array(_stored(trials.folder, "stimulus", trials.rows))
+
+
+def _stored(folder: Path, column: str, rows: np.ndarray) -> list[Any]:
     table = index_in(folder).rows if is_index_folder(folder) else load_from_disk(str(folder)).data
-    return tuple(sorted(set(table.column("preprocessing").take(pa.array(rows)).to_pylist())))
+    return table.column(column).take(pa.array(rows)).to_pylist()
 
 
 def _trial_set(

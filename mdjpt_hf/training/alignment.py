@@ -1,8 +1,10 @@
 """Objective `mdjpt`: subject pairs, inter-subject and cross-dataset alignment (arXiv 2510.22197)."""
 
+import hashlib
 import math
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +13,22 @@ import torch
 from accelerate import Accelerator
 
 from mdjpt_hf.data.batches import PretrainingSteps
-from mdjpt_hf.data.corpora import TrialSet
+from mdjpt_hf.data.corpora import TrialSet, stored_stimuli
 from mdjpt_hf.data.pairs import PairSampler
-from mdjpt_hf.errors import PairingError
+from mdjpt_hf.errors import CheckpointError, PairingError
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
 from mdjpt_hf.training.config import RunConfig
 from mdjpt_hf.training.figures import draw_losses
-from mdjpt_hf.training.objective import Meter, Objective
+from mdjpt_hf.training.objective import Meter, Objective, ObjectiveState
 from mdjpt_hf.training.retrieval import MIN_SUBJECTS_LEFT, hold_out_subjects, retrieval_accuracy
 
 _WHY_NOT = (
     f"no subjects are held out: fewer than {MIN_SUBJECTS_LEFT} would be left, or those drawn, or left, share no "
     "stimuli; pair retrieval is not measured on it"
 )
+
+#: Steps whose pairs a checkpoint knows a run by.
+_KNOWN_STEPS = 32
 
 
 class AlignmentObjective(Objective):
@@ -89,11 +94,47 @@ class AlignmentObjective(Objective):
         entry = {"retrieval": accuracy, **{f"retrieval/{name}": result[0] for name, result in results.items()}}
         return entry, f"held-out pair retrieval {accuracy:.3f} (chance {chance:.3f})"
 
+    @cached_property
+    def pairs(self) -> str:
+        """What pairs are known by, on every process alike: a hash of the rows and starts that some steps draw."""
+        whole = PretrainingSteps(**{**self.plan, "rank": 0, "world_size": 1})
+        digest = hashlib.sha256()
+        for step in np.linspace(0, self.config.steps - 1, _KNOWN_STEPS).astype(int).tolist():
+            for dataset, pair, viewing in whole.draw(step):
+                rows = whole.samplers[dataset].trials.rows[viewing.trials]
+                digest.update(repr((dataset, pair, rows.tolist(), viewing.starts.tolist())).encode())
+        return digest.hexdigest()
+
+    def state(self) -> ObjectiveState:
+        """What pairs are known by."""
+        return ObjectiveState(facts={"pairs": self.pairs})
+
+    def restore(self, state: ObjectiveState) -> None:
+        """Compare how pairs are drawn now with how they were.
+
+        Raises:
+            CheckpointError: If a run began with other pairs: its data, or versions that read them, are others.
+        """
+        reread = [sampler.trials.name for sampler in self.plan["samplers"] if _reread(sampler.trials)]
+        if state.facts.get("pairs", "" if reread else self.pairs) == self.pairs:
+            return
+        raise CheckpointError(
+            f"the run began with other pairs of subjects than are drawn now from {', '.join(reread or self.names)}"
+            + (": clips shown again are read as one stimulus" if reread else ""),
+            value=reread or self.names,
+            remedy="Go on with the version and the data that it began with, or start anew in another --output-dir",
+        )
+
     def draw(self, history: list[dict[str, Any]], folder: Path, title: str) -> None:
         """Losses and retrieval, beside what guessing gives."""
         guess = float(np.mean([math.log(2 * _clips(sampler) - 1) for sampler in self.steps.samplers]))
         held_out = [1 / _clips(sampler) for sampler in self.samplers_held_out.values()]
         draw_losses(history, folder / "loss.png", title, guess, float(np.mean(held_out)) if held_out else None)
+
+
+def _reread(trials: TrialSet) -> bool:
+    """Whether stimuli are others than those that are stored, by which versions before made pairs."""
+    return bool((stored_stimuli(trials) != trials.stimulus).any())
 
 
 def _clips(sampler: PairSampler) -> int:
