@@ -17,11 +17,12 @@ import pyarrow.parquet as pq
 from datasets import Dataset
 
 from mdjpt_hf.data.index import INDEX_FILE, index_of, trial_hash, write_index
+from mdjpt_hf.data.parts import part_in_words
 from mdjpt_hf.data.ranged import Files
 from mdjpt_hf.data.storage import CORPUS_FILE, REPORT_FILE, public_metadata, write_json
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.runtime.ownership import owned_output
-from mdjpt_hf.runtime.progress import Progress
+from mdjpt_hf.runtime.progress import LOGGER, Progress
 from mdjpt_hf.schema import TRIAL_FEATURES
 
 #: Files at most; a corpus of more trials has several in each. The Hub asks for fewer than 10,000 in a folder.
@@ -61,6 +62,8 @@ def write_parquet(folder: str | Path, out: str | Path) -> Path:
         raise CorpusError(
             "is not a prepared corpus", path=folder, remedy="Give a folder made by `mdjpt data prepare`"
         ) from error
+    if line := part_in_words(folder):
+        LOGGER.warning("%s", line)
     with owned_output(out):
         if out.exists():
             raise CorpusError("exists already", path=out, remedy="Choose another --out, or move it away")
