@@ -501,9 +501,7 @@ def test_a_window_asks_for_the_scale_of_its_own_recording_alone(parquet, tmp_pat
     (found,) = open_corpora([f"stream:{parquet}"])
     read = []
     view = ranged.RangedSignals.view
-    monkeypatch.setattr(
-        ranged.RangedSignals, "view", lambda self, *place: read.append(place[0]) or view(self, *place)
-    )
+    monkeypatch.setattr(ranged.RangedSignals, "view", lambda self, *place: read.append(place[0]) or view(self, *place))
     own = (found.subject == found.subject[3]) & (found.session == found.session[3])
     assert found.window(3, 100, 500).tobytes() == wanted.window(3, 100, 500).tobytes()
     assert 0 < len(set(read)) == own.sum() < len(found)
