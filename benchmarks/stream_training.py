@@ -1,10 +1,10 @@
 """Whether training from a stream keeps up: `python benchmarks/stream_training.py --hours 20 --folder DIR`.
 
-The steps of the default run on a corpus of noise, from its prepared folder, from its Parquet as it is opened without a
-word (written once as memory-mapped Arrow; here that is done before), and from `stream:` of the Parquet, in turns. A pass
-is as many windows as there are trials: in the first most trials are met for the first time. Prints windows/s of the
-first pass and of those after it, and processor seconds of the whole run with its workers, as ratios within a turn to
-those of the prepared folder. `--processes 2` runs two, joined as `accelerate launch` joins them.
+The steps of the default run on a corpus of noise, from its prepared folder and from `stream:` of its Parquet, in turns
+(Parquet without `stream:` is a prepared folder once it is written). A pass is as many windows as there are trials: in
+the first most trials are met for the first time. Prints windows/s of the first pass and of those after it, and
+processor seconds of the whole run with its workers, as ratios within a turn to those of the prepared folder.
+`--processes 2` runs two, joined as `accelerate launch` joins them.
 """
 
 import argparse

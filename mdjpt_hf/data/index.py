@@ -129,8 +129,8 @@ def trial_hash(signal: np.ndarray, content: np.ndarray) -> int:
         signal: Of any shape, one number after the other. content: The bytes of the file, or its last ones.
     """
     length = 8 + int.from_bytes(content[-8:-4].tobytes(), "little")
-    digest = xxh3_64(signal)
-    digest.update(content[-length:])
+    digest = xxh3_64(signal.data)
+    digest.update(content[-length:].data)
     return digest.intdigest()
 
 

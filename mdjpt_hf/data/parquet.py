@@ -19,11 +19,12 @@ from datasets import Dataset
 from mdjpt_hf.data.index import INDEX_FILE, index_of, trial_hash, write_index
 from mdjpt_hf.data.parts import part_in_words
 from mdjpt_hf.data.ranged import Files
+from mdjpt_hf.data.rows import checked_row
 from mdjpt_hf.data.storage import CORPUS_FILE, REPORT_FILE, public_metadata, write_json
-from mdjpt_hf.errors import CorpusError
+from mdjpt_hf.errors import CorpusError, MDJPTError
 from mdjpt_hf.runtime.ownership import owned_output
 from mdjpt_hf.runtime.progress import LOGGER, Progress
-from mdjpt_hf.schema import TRIAL_FEATURES
+from mdjpt_hf.schema import TRIAL_FEATURES, arrow_schema
 
 #: Files at most; a corpus of more trials has several in each. The Hub asks for fewer than 10,000 in a folder.
 MOST_FILES = 5000
@@ -91,7 +92,7 @@ def _write(folder: Path, shards: Sequence[Mapping[str, Any]], metadata: Mapping[
 
 def _write_file(rows: pa.Table, path: Path) -> None:
     """A file with a row group for each trial; rows of other columns than the schema's stay as they are."""
-    schema = TRIAL_FEATURES.arrow_schema if set(TRIAL_FEATURES) <= set(rows.column_names) else rows.schema
+    schema = arrow_schema() if set(TRIAL_FEATURES) <= set(rows.column_names) else rows.schema
     texts = [field.name for field in schema if pa.types.is_string(field.type)]
     packed = {name: "zstd" for name in (*schema.names, "ch_names.list.element") if name not in ("signal", "ch_names")}
     with pq.ParquetWriter(
@@ -107,12 +108,19 @@ def _write_file(rows: pa.Table, path: Path) -> None:
 
 
 def _hashes(rows: pa.Table, path: Path) -> list[int | None]:
-    """What readers know the rows of a file by, see [`trial_hash`]; None where a signal is none."""
-    if "signal" not in rows.column_names:
+    """What readers know the rows of a file by, see [`trial_hash`]; None where one is none of the schema, or no EEG."""
+    if not set(TRIAL_FEATURES) <= set(rows.column_names):
         return [None] * len(rows)
     content = np.memmap(path, dtype=np.uint8, mode="r")
-    signals = [row.values.to_numpy(zero_copy_only=False) for row in rows.column("signal")]
-    return [trial_hash(signal, content) if np.isfinite(signal.sum()) else None for signal in signals]
+    return [_hash(rows.slice(number, 1), content) for number in range(len(rows))]
+
+
+def _hash(row: pa.Table, content: np.ndarray) -> int | None:
+    try:
+        checked_row(row, "")
+    except MDJPTError:
+        return None
+    return trial_hash(row.column("signal")[0].values.to_numpy(), content)
 
 
 def _write_index(folder: Path, staging: Path, hashes: Sequence[int | None]) -> None:

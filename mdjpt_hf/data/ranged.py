@@ -152,8 +152,8 @@ class RangedSignals:
             CorpusError: If the file cannot be read, is damaged, or holds something else.
             UnitError: If a corpus that nobody has looked at is not in µV.
         """
-        if row in self._as_they_lie or self._is_as_written(row, num_channels):
-            return self._mapped(row, num_channels)
+        if (written := self.as_written(row, num_channels)) is not None:
+            return written
         file, group = self._file[row], int(self._group[row])
         values, offsets = _KEPT.get((self.state, file, group), lambda: self._read(file, group))
         place, samples = int(self._row[row]), int(self._samples[row])
@@ -166,19 +166,20 @@ class RangedSignals:
             _KEPT.drop((self.state, file, group))
         return signal
 
-    def _is_as_written(self, row: int, num_channels: int) -> bool:
-        """Whether signal and footer in a file that is here are those that the index was written with.
+    def as_written(self, row: int, num_channels: int) -> np.ndarray | None:
+        """The same of a file that is here, as it lies there; None where that was not seen, and is not known from a hash
+        of signal and footer.
 
         Decoding a list of numbers as Parquet has it costs pyarrow (26) ten times as much, mostly for where lists end.
         """
-        if not (self.checked and self._hash[row] and self._offset[row] >= 0 and self.files.is_local):
-            return False
-        with suppress(OSError, ValueError):  # of a file that is gone or empty, the reading that follows tells why
-            content = _mapped_file(self.files.path(self._file[row]), self.state)
-            if trial_hash(self._mapped(row, num_channels), content) == self._hash[row]:
-                self._as_they_lie.add(row)
-                return True
-        return False
+        if row not in self._as_they_lie:
+            if not (self.checked and self._hash[row] and self._offset[row] >= 0 and self.files.is_local):
+                return None
+            with suppress(OSError, ValueError):  # of a file that is gone or empty, the reading that follows tells why
+                content = _mapped_file(self.files.path(self._file[row]), self.state)
+                if trial_hash(self._mapped(row, num_channels), content) == self._hash[row]:
+                    self._as_they_lie.add(row)
+        return self._mapped(row, num_channels) if row in self._as_they_lie else None
 
     def _mapped(self, row: int, num_channels: int) -> np.ndarray:
         content, start = _mapped_file(self.files.path(self._file[row]), self.state), int(self._offset[row])

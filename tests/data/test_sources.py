@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from datasets import ClassLabel, Dataset, concatenate_datasets, load_dataset, lo
 
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.facts import dataset_facts
+from mdjpt_hf.data.index import INDEX_FILE
 from mdjpt_hf.data.pairs import PairSampler
 from mdjpt_hf.data.parquet import MOST_FILES, write_parquet
 from mdjpt_hf.data.sources import as_sources, names_hub_dataset, prepared_folder
@@ -138,6 +140,37 @@ def test_a_broken_file_is_named(prepared, tmp_path):
     file = sorted((parquet / "data").iterdir())[1]
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(CorpusError, match="train-00001"):
+        open_corpora([parquet])
+
+
+def test_signals_that_the_index_knows_are_copied_as_they_lie_with_the_same_bytes(prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr("mdjpt_hf.data.parquet.MOST_FILES", 5)  # several rows in a file
+    parquet = write_parquet(prepared(), tmp_path / "parquet")
+    decoded = shutil.copytree(parquet, tmp_path / "decoded")
+    (decoded / INDEX_FILE).unlink()
+    wanted = prepared_folder(decoded)
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *_, **__: pytest.fail("decoded"))
+    found = prepared_folder(parquet)
+    assert found != wanted
+    names = sorted(path.name for path in wanted.glob("*.arrow"))
+    assert names and all((found / name).read_bytes() == (wanted / name).read_bytes() for name in names)
+
+
+@pytest.mark.parametrize("index", ["its own", "of another", "damaged", "none"])
+def test_a_flipped_bit_in_a_signal_is_never_copied(prepared, tmp_path, index):
+    parquet = write_parquet(prepared(), tmp_path / "parquet")
+    if index == "none":
+        (parquet / INDEX_FILE).unlink()
+    elif index == "damaged":
+        (parquet / INDEX_FILE).write_bytes(b"nothing")
+    elif index == "of another":
+        other = write_parquet(prepared("other", seed=5), tmp_path / "another")
+        shutil.copy(other / INDEX_FILE, parquet / INDEX_FILE)
+    file = sorted((parquet / "data").iterdir())[4]
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(CorpusError, match="train-00004.*cannot be read: .*CRC"):
         open_corpora([parquet])
 
 

@@ -246,12 +246,15 @@ def test_a_shard_with_another_label_than_the_index_is_refused_whatever_its_signa
         found.signal(5)
 
 
-def test_a_signal_with_nan_has_no_hash(parquet):
+def test_what_is_no_eeg_has_no_hash(parquet):
+    """It is looked at when it is read."""
     table = pq.read_table(sorted((parquet / "data").iterdir())[0])
-    signal = pa.array([[1.0, float("nan")]], table.schema.field("signal").type)
-    broken = table.set_column(table.column_names.index("signal"), table.schema.field("signal"), signal)
-    _write_file(broken, parquet / "broken.parquet")
-    assert _hashes(broken, parquet / "broken.parquet") == [None]
+    values, field = table.column("signal")[0].values.to_numpy(), table.schema.field("signal")
+    for change, known in ((1, True), (1e-6, False), (np.where(np.arange(len(values)) == 9, np.nan, 1), False)):
+        signal = pa.array([(values * change).astype(np.float32)], field.type)
+        changed = table.set_column(table.column_names.index("signal"), field, signal)
+        _write_file(changed, parquet / "changed.parquet")
+        assert [one is not None for one in _hashes(changed, parquet / "changed.parquet")] == [known]
 
 
 @pytest.mark.parametrize("compression", ["NONE", "zstd"])
