@@ -6,7 +6,8 @@ The way back, from Parquet to a prepared folder, is in `sources.py`.
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,10 @@ from mdjpt_hf.runtime.ownership import owned_output
 from mdjpt_hf.runtime.progress import LOGGER, Progress
 from mdjpt_hf.schema import TRIAL_FEATURES, arrow_schema
 
-#: Files at most; a corpus of more trials has several in each. The Hub asks for fewer than 10,000 in a folder.
+#: Files of a corpus of one subject; one of more trials has several in each.
 MOST_FILES = 5000
+#: What the Hub takes in a folder; where a file for each subject would be more, files go on from one to the next.
+MOST_IN_FOLDER = 10_000
 #: Bytes of a page at most, of 2 GiB that there may be.
 _ONE_PAGE = 2**30
 
@@ -37,7 +40,8 @@ def write_parquet(folder: str | Path, out: str | Path) -> Path:
 
     Whoever asks for one trial then reads one: datasets 5.2 with pyarrow 26 reads ten to sixteen row groups of a file
     ahead of the one that is asked for, whatever their size, but never into the next file. Corpora of more than
-    `MOST_FILES` trials have a few in each file, a row group per trial.
+    `MOST_FILES` trials have a few in each file, a row group per trial: of one subject, or where that would be more than
+    `MOST_IN_FOLDER` files, of several, so that there are no more than `MOST_FILES`.
 
     Args:
         folder: A folder made by `mdjpt_hf.data.prepare`.
@@ -77,10 +81,9 @@ def _write(folder: Path, shards: Sequence[Mapping[str, Any]], metadata: Mapping[
     shutil.rmtree(staging, ignore_errors=True)
     (staging / "data").mkdir(parents=True)
     hashes: list[int | None] = []
-    together = max(1, ceil(sum(shard["rows"] for shard in shards) / MOST_FILES))
-    count = sum(ceil(shard["rows"] / together) for shard in shards)
+    count, parts = _parts(folder, shards)
     with Progress(count, 0, "parquet", "file") as progress:
-        for index, rows in enumerate(_parts(folder, shards, together)):
+        for index, rows in enumerate(parts):
             path = staging / "data" / f"train-{index:05d}-of-{count:05d}.parquet"
             _write_file(rows, path)
             hashes += _hashes(rows, path)
@@ -133,9 +136,26 @@ def _write_index(folder: Path, staging: Path, hashes: Sequence[int | None]) -> N
     write_index(staging / INDEX_FILE, index_of(sizes, Files(str(staging)).opened, fingerprint, hashes))
 
 
-def _parts(folder: Path, shards: Sequence[Mapping[str, Any]], together: int) -> Iterator[pa.Table]:
-    """The rows of every shard, so many at a time."""
+def _parts(folder: Path, shards: Sequence[Mapping[str, Any]]) -> tuple[int, Iterator[pa.Table]]:
+    """How many files there will be, and the rows of each."""
+    together = max(1, ceil(sum(shard["rows"] for shard in shards) / MOST_FILES))
+
+    def count(groups: Sequence[Sequence[Mapping[str, Any]]]) -> int:
+        return sum(ceil(sum(shard["rows"] for shard in group) / together) for group in groups)
+
+    groups: Sequence[Sequence[Mapping[str, Any]]] = [[shard] for shard in shards]
+    groups = groups if count(groups) <= MOST_IN_FOLDER else [shards]
+    return count(groups), (part for group in groups for part in _batched(_trials(folder, group), together))
+
+
+def _trials(folder: Path, shards: Iterable[Mapping[str, Any]]) -> Iterator[pa.Table]:
+    """The rows of shards, one by one."""
     for shard in (shard for shard in shards if shard["rows"]):
         rows = Dataset.from_file(str(folder / shard["file"])).data.table
-        for start in range(0, shard["rows"], together):
-            yield rows.slice(start, together)
+        yield from (rows.slice(row, 1) for row in range(shard["rows"]))
+
+
+def _batched(trials: Iterator[pa.Table], together: int) -> Iterator[pa.Table]:
+    """So many rows at a time."""
+    while rows := list(islice(trials, together)):
+        yield pa.concat_tables(rows)

@@ -211,6 +211,26 @@ def test_a_corpus_of_very_many_trials_has_no_more_files_than_the_hub_likes(prepa
     assert json.loads((tmp_path / "parquet" / "corpus.json").read_text())["recordings"]
 
 
+def test_a_corpus_of_very_many_people_has_files_of_several(prepared, tmp_path, monkeypatch):
+    """Each has a shard of their own here; on the Hub there may be but so many files in a folder."""
+    monkeypatch.setattr("mdjpt_hf.data.parquet.MOST_FILES", 4)
+    monkeypatch.setattr("mdjpt_hf.data.parquet.MOST_IN_FOLDER", 5)
+    few = prepared("few", shown={(f"s{number}", 1): ["a"] for number in range(5)})
+    files = sorted((write_parquet(few, tmp_path / "few-parquet") / "data").iterdir())
+    assert [path.name for path in files] == [f"train-{number:05d}-of-00005.parquet" for number in range(5)]
+    shown = {(f"s{number}", 1): ["a", "b", "c"][: 1 + number % 3] for number in range(7)}
+    folder = prepared("many", shown=shown)
+    parquet = write_parquet(folder, tmp_path / "parquet")
+    files = sorted((parquet / "data").iterdir())
+    assert [pq.ParquetFile(file).num_row_groups for file in files] == [4, 4, 4, 1]
+    (wanted,) = open_corpora([folder])
+    for source in (parquet, f"stream:{parquet}"):
+        (found,) = open_corpora([source])
+        assert same(found, wanted)
+    assert len(list(prepared_folder(parquet).glob("*.arrow"))) == 7  # a shard for each again
+    assert len(set(load_dataset(str(parquet), split="train", cache_dir=tmp_path / "hf")["subject"])) == 7
+
+
 def renamed(name: str, number: int | None = None):
     """Changes of a row's class: its name, and its number where one is given."""
     return lambda row: {"label_name": name} | ({} if number is None else {"label": number})
