@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from xxhash import xxh3_64
 
-from mdjpt_hf.data.rows import REMEDY, check_classes, parquet_features, schema_of, typed_rows
+from mdjpt_hf.data.rows import REMEDY, GatheredRows, check_classes, parquet_features, schema_of, typed_rows
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.schema import TRIAL_FEATURES
 
@@ -64,14 +64,17 @@ def index_of(
     Raises:
         CorpusError: If a file cannot be read, or rows are not of the schema.
     """
-    parts = [_part(name, opened) for name in sizes]
-    if not any(len(table) for table, _ in parts):
+    gathered, extremes = GatheredRows(), []
+    for name in sizes:
+        table, own = _part(name, opened)
+        gathered.add(table)
+        extremes.append(own)
+    if not len(rows := gathered.table()):
         raise CorpusError("hold no rows", path=", ".join(list(sizes)[:3]), value=0, remedy=REMEDY)
-    rows = pa.concat_tables([table for table, _ in parts]).combine_chunks()
-    told = {"sizes": dict(sizes), "extremes": [extremes for _, extremes in parts]}
-    own = hashlib.sha256(_as_bytes(rows, told, _PLACED)).hexdigest()[:16]
+    told = {"sizes": dict(sizes), "extremes": extremes}
+    print_of_rows = hashlib.sha256(_as_bytes(rows, told, _PLACED)).hexdigest()[:16]
     rows = rows.append_column(_HASH, pa.array(hashes or [None] * len(rows), _HASH.type))
-    return TrialIndex(rows, dict(sizes), fingerprint or own, bool(fingerprint))
+    return TrialIndex(rows, dict(sizes), fingerprint or print_of_rows, bool(fingerprint))
 
 
 def _part(name: str, opened: Callable[[str], BinaryIO]) -> tuple[pa.Table, list[str]]:

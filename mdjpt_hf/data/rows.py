@@ -116,6 +116,27 @@ def schema_of(names: Collection[str]) -> pa.Schema:
     return pa.schema([arrow_schema().field(name) for name in names])
 
 
+class GatheredRows:
+    """Rows of many files as one table, put together every now and then: a small piece takes far more than it holds."""
+
+    together = 64
+
+    def __init__(self) -> None:
+        self._large: list[pa.Table] = []
+        self._small: list[pa.Table] = []
+
+    def add(self, piece: pa.Table) -> None:
+        """Further rows; of other metadata where they may, and the same columns."""
+        self._small.append(piece.combine_chunks().replace_schema_metadata())
+        if len(self._small) == self.together:
+            self._large.append(pa.concat_tables(self._small).combine_chunks())
+            self._small = []
+
+    def table(self) -> pa.Table:
+        """All rows so far, in order."""
+        return pa.concat_tables([*self._large, *self._small]).combine_chunks()
+
+
 def check_signal(signal: np.ndarray, channels: int, samples: int, rate: float, where: str) -> None:
     """Refuse a flat signal `(channels * samples,)` that is none.
 
