@@ -183,8 +183,9 @@ class RangedSignals:
 
     def _mapped(self, row: int, num_channels: int) -> np.ndarray:
         content, start = _mapped_file(self.files.path(self._file[row]), self.state), int(self._offset[row])
-        values = content[start : start + 4 * num_channels * int(self._samples[row])]
-        return values.view(np.float32).reshape(num_channels, -1) if len(values) % (4 * num_channels) == 0 else values
+        size = 4 * num_channels * int(self._samples[row])
+        values = content[start : start + size]
+        return values.view(np.float32).reshape(num_channels, -1) if len(values) == size > 0 else values
 
     def _read(self, file: str, group: int) -> tuple[np.ndarray, np.ndarray]:
         pauses = () if self.files.is_local else PAUSES

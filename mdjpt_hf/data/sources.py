@@ -21,6 +21,7 @@ import pyarrow as pa
 from datasets import Dataset, IterableDataset, config
 from huggingface_hub import HfApi, snapshot_download
 
+from mdjpt_hf.data.index import INDEX_FILE
 from mdjpt_hf.data.parquet_rows import parquet_rows
 from mdjpt_hf.data.rows import REMEDY, check_classes, checked_row, parquet_features
 from mdjpt_hf.data.storage import CORPUS_FILE, STATED_SCALES, file_hash, info_metadata, write_dataset_files, write_json
@@ -146,7 +147,7 @@ def _not_found(name: str, error: Exception) -> CorpusError:
 def _downloaded(name: str) -> Path:
     """Its files, in the Hub's own cache."""
     repo_id, _, revision = name.partition("@")
-    wanted = [CORPUS_FILE, "*.parquet", "data/*.parquet"]
+    wanted = [CORPUS_FILE, INDEX_FILE, "*.parquet", "data/*.parquet"]
     try:
         return Path(snapshot_download(repo_id, repo_type="dataset", revision=revision or None, allow_patterns=wanted))
     except Exception as error:  # each version of the client has others for a connection that breaks

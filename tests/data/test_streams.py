@@ -233,6 +233,23 @@ def test_an_index_of_a_version_without_hashes_opens_as_it_did(parquet, tmp_path)
     assert len(found._signals._as_they_lie) == len(found)  # decoded once
 
 
+@pytest.mark.parametrize(("column", "value"), [("offset", 10**12), ("n_samples", -1), ("n_samples", 0), ("hash", 1)])
+def test_an_index_that_says_nonsense_is_no_way_to_wrong_numbers(parquet, tmp_path, column, value):
+    wanted = [signal.copy() for signal in map(open_corpora([tmp_path / "toy"])[0].signal, range(12))]
+    rows = pa.ipc.open_file((parquet / INDEX_FILE).read_bytes()).read_all()
+    field = rows.schema.field(column)
+    changed = rows.set_column(rows.column_names.index(column), field, pa.array([value] * len(rows), field.type))
+    with pa.ipc.new_file(str(parquet / INDEX_FILE), rows.schema) as writer:
+        writer.write_table(changed)
+    (found,), (copied,) = open_corpora([f"stream:{parquet}"]), open_corpora([parquet])
+    assert all(np.array_equal(copied.signal(row), wanted[row]) for row in range(12))
+    if column == "n_samples":
+        with pytest.raises(CorpusError, match="holds n_samples 1500 where the index of trials says"):
+            found.signal(0)
+    else:
+        assert all(np.array_equal(found.signal(row), wanted[row]) for row in range(12))
+
+
 def test_a_shard_with_another_label_than_the_index_is_refused_whatever_its_signal(parquet):
     file = sorted((parquet / "data").iterdir())[5]
     size, table = file.stat().st_size, pq.read_table(file)
