@@ -5,6 +5,9 @@ The steps of the default run on a corpus of noise, from its prepared folder and 
 the first most trials are met for the first time. Prints windows/s of the first pass and of those after it, and
 processor seconds of the whole run with its workers, as ratios within a turn to those of the prepared folder.
 `--processes 2` runs two, joined as `accelerate launch` joins them.
+
+Before that, what a machine that others use tells as well: processor milliseconds of a batch from either source, in the
+first pass and later, and of a step on it.
 """
 
 import argparse
@@ -15,16 +18,23 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from data import SECONDS, TRIALS, Noise
+from feeding import training_step
 
+from mdjpt_hf.data.batches import PretrainingSteps
+from mdjpt_hf.data.corpora import open_corpora
+from mdjpt_hf.data.pairs import PairSampler
 from mdjpt_hf.data.parquet import write_parquet
 from mdjpt_hf.data.prepare import prepare
 
 ROOT = Path(__file__).parents[1]
 WINDOWS = 64  # of a step of the default run
+STEPS = 20  # over which the processor time of one is averaged
 GOAL = 0.9
 
 
@@ -54,6 +64,7 @@ def main() -> None:
         prepare(Noise(subjects), folder / "prepared", workers=os.cpu_count() or 1, progress=False)
         parquet = write_parquet(folder / "prepared", folder / "parquet")
         sources = {"prepared": str(folder / "prepared"), "stream": f"stream:{parquet}"}
+        report_batches(sources, round(subjects * TRIALS / WINDOWS))
         steps = round(subjects * TRIALS / WINDOWS / arguments.processes)
         runs: dict[str, list[Run]] = {source: [] for source in sources}
         for turn in range(arguments.turns):
@@ -61,6 +72,34 @@ def main() -> None:
                 out = folder / f"run-{turn}-{source}"
                 runs[source].append(run(data, out, steps, steps * arguments.passes, arguments))
         report(runs)
+
+
+def report_batches(sources: dict[str, str], steps: int) -> None:
+    """Processor time of input and of a step, on one core."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    taken: dict[str, tuple[float, float]] = {}
+    for source, data in sources.items():
+        (trials,) = open_corpora([data])
+        batches = PretrainingSteps([PairSampler(trials, 625, viewers=8, clips=8)], 3 * steps, steps, seed=0)
+        taken[source] = milliseconds(batches, range(steps)), milliseconds(batches, range(steps, 3 * steps))
+        print(f"a batch, {source}: {taken[source][0]:.1f} ms in the first pass, {taken[source][1]:.1f} later")
+    step, batch = training_step(isa_pairs="all"), batches[0]
+    step(batch)
+    started = time.process_time()
+    for _ in range(STEPS):
+        step(batch)
+    own = 1000 * (time.process_time() - started) / STEPS
+    first, later = ((own + taken["prepared"][part]) / (own + taken["stream"][part]) for part in (0, 1))
+    print(f"a step: {own:.0f} ms; stream to prepared, first pass {first:.3f} x, later {later:.3f} x, goal {GOAL}")
+
+
+def milliseconds(batches: PretrainingSteps, numbers: range) -> float:
+    """Of a processor for each of these batches."""
+    started = time.process_time()
+    for number in numbers:
+        batches[number]
+    return 1000 * (time.process_time() - started) / len(numbers)
 
 
 def run(data: str, out: Path, steps: int, all_steps: int, arguments: argparse.Namespace) -> Run:
