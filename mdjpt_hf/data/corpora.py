@@ -252,7 +252,10 @@ def _open(folder: Path, montage: str) -> list[TrialSet]:
 def _streamed(folder: Path) -> tuple[pa.Table, RangedSignals]:
     """The same of a corpus that lies elsewhere, by its index; signals are looked at when they are read."""
     index = index_in(folder)
-    return index.rows.select(_TOLD), signals_of(folder, index)
+    signals = signals_of(folder, index)
+    if line := signals.slow_in_words():
+        LOGGER.warning("%s", line)
+    return index.rows.select(_TOLD), signals
 
 
 def preprocessing_of(folder: Path, rows: np.ndarray) -> tuple[str, ...]:

@@ -139,11 +139,23 @@ class RangedSignals:
         self._samples, self._rate = (rows.column(name).to_numpy() for name in ("n_samples", "sampling_rate"))
         self._offset = rows.column("offset").to_numpy()
         self._hash = pc.fill_null(rows.column("hash"), 0).to_numpy()
-        self._told = rows.select(_COMPARED)
+        self._told, self._names = rows.select(_COMPARED), rows.column("ch_names").combine_chunks()
         self._rows_of: dict[tuple[str, int], list[int]] = {}
         for row, place in enumerate(zip(self._file, self._group.tolist(), strict=True)):
             self._rows_of.setdefault(place, []).append(row)
         self._as_they_lie: set[int] = set()  # rows whose floats in the file are those of the column
+
+    def slow_in_words(self) -> str:
+        """A line where signals of files that are here must be decoded and are more than is kept; else empty."""
+        sizes = 4 * pc.list_value_length(self._names).to_numpy().astype(np.int64) * self._samples
+        size = int(sizes[self._offset < 0].sum())
+        if not self.files.is_local or size <= KEPT_BYTES:
+            return ""
+        return (
+            f"{self.files.url}: {size / 1e9:.3g} GB of signals are compressed or stand in a dictionary, more than the "
+            f"{KEPT_BYTES / 1e9:.2g} GB that a process keeps, and are decoded again and again: leave stream: out where "
+            "the disk holds them once more"
+        )
 
     def view(self, row: int, num_channels: int) -> np.ndarray:
         """One trial, `(channels, samples)` float32, µV; not to be written to.

@@ -296,6 +296,16 @@ def test_signals_that_lie_otherwise_are_found_out(prepared, tmp_path, monkeypatc
     assert not signals._as_they_lie
 
 
+def test_signals_that_are_decoded_again_and_again_are_told(prepared, parquet, tmp_path, monkeypatch, caplog):
+    (tmp_path / "theirs").mkdir()
+    pq.write_table(load_from_disk(str(prepared())).data.table, tmp_path / "theirs" / "x.parquet", row_group_size=5)
+    for most, source, told in ((2**30, "theirs", False), (12 * 54_000 - 1, "parquet", False), (9, "theirs", True)):
+        monkeypatch.setattr(ranged, "KEPT_BYTES", most)
+        caplog.clear()
+        open_corpora([f"stream:{tmp_path / source}"])
+        assert ("0.000648 GB of signals are compressed or stand in a dictionary" in caplog.text) == told
+
+
 @pytest.mark.parametrize("compression", ["NONE", "zstd"])
 def test_what_was_kept_of_a_file_is_forgotten_when_another_lies_there(prepared, tmp_path, compression):
     place, seen = tmp_path / "place", []
