@@ -91,6 +91,8 @@ def _shards(folder: Path) -> Iterator[pa.Table]:
     """The tables of a folder, in order, mapped into memory as `datasets.load_from_disk` maps them."""
     try:
         names = [entry["filename"] for entry in json.loads((folder / "state.json").read_text("utf-8"))["_data_files"]]
+        if not names:
+            raise ValueError("it names no files of rows")
         for name in names:
             with pa.memory_map(str(folder / name)) as source, pa.ipc.open_stream(source) as reader:
                 table = reader.read_all()

@@ -1,6 +1,7 @@
 """What preparing and opening hold grows with what is known of people, not with their signals or their files."""
 
 import gc
+import json
 import tracemalloc
 
 import numpy as np
@@ -12,6 +13,7 @@ from mdjpt_hf.data.mapped import mapped
 from mdjpt_hf.data.parquet import write_parquet
 from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.data.rows import GatheredRows
+from mdjpt_hf.errors import CorpusError
 
 FEW, MANY = 8, 32
 SIGNALS = 2 * 9 * 1500 * 4  # bytes of one of these people
@@ -57,6 +59,14 @@ def test_rows_of_many_files_are_one_piece(toy_corpus, tmp_path, monkeypatch):
     assert table.column("subject").to_pylist() == [f"s{person:02d}" for person in range(13) for _ in range(2)]
     (trials,) = open_corpora([folder])
     assert all(np.array_equal(signals.view(row, 9), trials.signal(row)) for row in range(26))
+
+
+def test_a_folder_that_names_no_files_is_refused(toy_corpus, tmp_path):
+    folder = prepare(toy_corpus(shown=people(2)), tmp_path / "toy", progress=False).folder
+    state = json.loads((folder / "state.json").read_text())
+    (folder / "state.json").write_text(json.dumps(state | {"_data_files": []}))
+    with pytest.raises(CorpusError, match="cannot be opened: it names no files of rows"):
+        open_corpora([folder])
 
 
 def test_nothing_gathered_but_empty_pieces_is_an_empty_table():
