@@ -112,7 +112,7 @@ def _endless(batches: PretrainingSteps, workers: int) -> Iterator[dict[str, torc
 
 def _in_turns(sources: dict[str, Callable[[], Any]], steps: int, turns: int) -> dict[str, list[float]]:
     """Seconds a step of every turn of every source."""
-    step = _training_step()
+    step = training_step()
     seconds: dict[str, list[float]] = {name: [] for name in sources}
     ready = 2 * max(WORKERS) + 1  # batches that workers had made while they waited for their turn
     for _ in range(turns):
@@ -126,10 +126,10 @@ def _in_turns(sources: dict[str, Callable[[], Any]], steps: int, turns: int) -> 
     return seconds
 
 
-def _training_step() -> Callable[[dict[str, torch.Tensor]], None]:
-    """One step of the default run's network."""
+def training_step(**changes: Any) -> Callable[[dict[str, torch.Tensor]], None]:
+    """One step of the default run's network, with changes of its configuration."""
     torch.manual_seed(0)
-    model = MDJPTForPreTraining(MDJPTConfig.preset("tiny", ffn_norm=False)).train()
+    model = MDJPTForPreTraining(MDJPTConfig.preset("tiny", ffn_norm=False, **changes)).train()
     optimizer = torch.optim.Adam(model.parameters())
 
     def step(batch: dict[str, torch.Tensor]) -> None:

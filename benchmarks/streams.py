@@ -7,6 +7,7 @@ first step, and the peak memory of the process.
     window      the first training window of `stream:FOLDER`, from a trial drawn at random
     row         the first trial of `load_corpus(FOLDER, streaming=True)`
     steps       twenty steps of `mdjpt pretrain --data stream:FOLDER`
+    convert     FOLDER without `stream:`, which is written as memory-mapped Arrow; left out with `--times`
 
 `--times 18` gives every file so many names (hard links, which need no room) and other subjects, for a corpus of 200 GB.
 """
@@ -38,6 +39,10 @@ STARTS = {
     "steps": "from mdjpt_hf.training.config import RunConfig\nfrom mdjpt_hf.pretraining import pretrain\n"
     "pretrain(RunConfig(name='long', data=('stream:' + sys.argv[1],), steps=20, steps_per_epoch=20, num_threads=1,\n"
     "    model={'preset': 'tiny'}, output_dir=sys.argv[2]))\nsaid = '20 steps'",
+    "convert": "import os, shutil, time\nfrom mdjpt_hf.data.sources import prepared_folder\n"
+    "wall, work = time.perf_counter(), time.process_time()\nfolder = prepared_folder(sys.argv[1])\n"
+    "said = f'{time.perf_counter() - wall:.1f} s, of a processor {time.process_time() - work:.1f} s'\n"
+    "shutil.rmtree(folder)",
 }
 _AROUND = """
 import sys, resource, numpy
@@ -61,7 +66,7 @@ def main() -> None:
         sizes = [path.stat().st_size for path in (corpus / "data").iterdir()]
         print(f"{arguments.hours * arguments.times} h, {sum(sizes) / 1e9:.1f} GB, {len(sizes)} files")
         for turn in range(arguments.turns):
-            for what in STARTS:
+            for what in STARTS if arguments.times == 1 else list(STARTS)[:-1]:
                 if turn == 0:
                     forget(corpus)
                 print(f"{what}, files {'' if turn else 'not '}in the page cache: {measure(what, corpus, folder)}")

@@ -8,7 +8,7 @@ Only folders are read: torcheeg itself need not be installed.
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +25,7 @@ from mdjpt_hf.modeling.filtering_mdjpt import check_rate
 from mdjpt_hf.modeling.montage_mdjpt import select_channels
 from mdjpt_hf.modeling.raw_mdjpt import without_marked_gaps
 from mdjpt_hf.modeling.signal_mdjpt import microvolts_per
+from mdjpt_hf.runtime.progress import LOGGER
 
 _CHUNK = ("clip_id", "start_at", "end_at")
 _Line = dict[str, str]
@@ -63,10 +64,43 @@ def torcheeg_subjects(
     for record in records:
         for line in _lines(record / "info.csv", columns, subject, session, trial):
             people.setdefault(text_in(line, subject), {}).setdefault(record, []).append(line)
+    if not session:
+        _tell_one_session(folder, people, (*_CHUNK, subject, trial))
     if any((record / "eeg" / "data.mdb").is_file() for record in records):
         require("lmdb", "torcheeg", "a folder that torcheeg prepared")
     shared = (list(ch_names), rate, unit)
     return {who: partial(_of_person, own, shared, columns, session, trial) for who, own in people.items()}
+
+
+def _tell_one_session(folder: Path, people: dict[str, dict[Path, list[_Line]]], known: Collection[str]) -> None:
+    """Say that all of a person is taken as one session, where records or columns look like several.
+
+    Which column tells sessions is not guessed: `session_id` is that of SEED-IV and counts trials in MAHNOB-HCI, and
+    dates, of SEED, are others for everybody, so that nobody would share a session.
+    """
+    columns = {who: _telling(list(records.values()), known) for who, records in people.items()}
+    several = [who for who, records in people.items() if len(records) > 1 or columns[who]]
+    if several:
+        names = ", ".join(dict.fromkeys(name for own in columns.values() for name in own))
+        LOGGER.warning(
+            "%s: no session= is named, so all that there is of a person is one session, also of %s, who %s several "
+            "records%s; name one if what was shown depends on it",
+            folder,
+            f"{several[0]} and {len(several) - 1} more" if len(several) > 1 else several[0],
+            "have" if len(several) > 1 else "has",
+            f" or values of {names}" if names else "",
+        )
+
+
+def _telling(records: Sequence[Sequence[_Line]], known: Collection[str]) -> list[str]:
+    """Columns that have one value in each record of a person and others in other records, or that name sessions."""
+    names = [name for name in records[0][0] if name not in known]
+    values = {name: [{line.get(name, "") for line in lines} for lines in records] for name in names}
+    return [
+        name
+        for name, found in values.items()
+        if len(set().union(*found)) > 1 and ("session" in name.lower() or all(len(one) == 1 for one in found))
+    ]
 
 
 def _lines(table: Path, columns: TrialColumns, *more: str) -> list[_Line]:

@@ -7,9 +7,11 @@ what the subject reported stands in the corpus metadata (`CorpusFacts.label_sour
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from datasets import ClassLabel, Features, LargeList, List, Value
 
 from mdjpt_hf.errors import SchemaError
@@ -59,6 +61,12 @@ TRIAL_FEATURES = Features(
         "preprocessing": Value("string"),
     }
 )
+
+
+@cache
+def arrow_schema() -> pa.Schema:
+    """Of `TRIAL_FEATURES`; datasets (5.2) composes it anew each time it is asked, which takes a millisecond."""
+    return TRIAL_FEATURES.arrow_schema
 
 
 @dataclass

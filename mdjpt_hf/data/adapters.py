@@ -253,7 +253,7 @@ def from_torcheeg(
         sampling_rate: Hz. unit: Of the numbers. torcheeg keeps neither, and takes both from the corpus as it is.
         name: Value of the `dataset` column.
         subject, session, trial: Columns of `info.csv` that say whose a chunk is, and of which session and trial.
-            Without `session` all that there is of a person is one.
+            Without `session` all that there is of a person is one, and a line names columns that may tell sessions.
         stimulus, label, emotion, valence_class: Columns of `info.csv`, empty for none.
         ratings: Of `valence`, `arousal`, `dominance`, `liking` -> `(column, lowest, highest)`.
         preparation: See [`Preparation`].

@@ -3,29 +3,28 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from datasets import Dataset, load_from_disk
+from datasets import Dataset
 
+from mdjpt_hf.data.mapped import MappedSignals, mapped, mapped_columns, mapped_signals
 from mdjpt_hf.data.parts import parts_joined
 from mdjpt_hf.data.ranged import RangedSignals
 from mdjpt_hf.data.sources import prepared_folder, prepared_folders
 from mdjpt_hf.data.stimuli import published_facts, stimulus_set_of
-from mdjpt_hf.data.storage import STATED_SCALES, corpus_options, file_hash, folder_metadata
+from mdjpt_hf.data.storage import STATED_SCALES, corpus_options, folder_metadata
 from mdjpt_hf.data.streams import index_in, is_index_folder, signals_of
 from mdjpt_hf.data_scripts.showings import clips_of
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import channel_projection
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
 from mdjpt_hf.runtime.progress import LOGGER
-from mdjpt_hf.schema import RATINGS, TRIAL_FEATURES
-
-_AGAIN = "Restore it from a copy, or delete the folder and prepare it again with `mdjpt data prepare`"
+from mdjpt_hf.schema import RATINGS
 
 _IDENTITY = (
     "subject",
@@ -40,6 +39,7 @@ _IDENTITY = (
     "n_samples",
     "sampling_rate",
 )
+_TOLD = (*_IDENTITY, "dataset", "ch_names")
 
 
 @dataclass
@@ -74,7 +74,7 @@ class TrialSet:
     label_names: tuple[str, ...] = ()
     montage: str = "positions"
     _projections: dict[tuple[str, ...], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
-    _mapped: "_MappedSignals | RangedSignals | None" = field(
+    _mapped: "MappedSignals | RangedSignals | None" = field(
         default=None, repr=False
     )  # shared by all that come from one opening
     _whole: "TrialSet | None" = field(default=None, repr=False)  # what it was selected from
@@ -88,12 +88,10 @@ class TrialSet:
         return {**self.__dict__, "_mapped": None}
 
     @property
-    def _signals(self) -> "_MappedSignals | RangedSignals":
+    def _signals(self) -> "MappedSignals | RangedSignals":
         if self._mapped is None:
             streamed = is_index_folder(self.folder)
-            self._mapped = (
-                signals_of(self.folder) if streamed else _MappedSignals(_load(self.folder).data.column("signal"))
-            )
+            self._mapped = signals_of(self.folder) if streamed else mapped_signals(self.folder)
         return self._mapped
 
     @cached_property
@@ -207,21 +205,6 @@ class TrialSet:
         return float(self.n_samples.sum()) / self.sampling_rate / 3600
 
 
-class _MappedSignals:
-    """Zero-copy views of the `signal` column of a prepared folder."""
-
-    def __init__(self, column: pa.ChunkedArray):
-        self._values = [chunk.values.to_numpy(zero_copy_only=True) for chunk in column.chunks]
-        self._offsets = [chunk.offsets.to_numpy() for chunk in column.chunks]
-        self._chunk_starts = np.cumsum([0] + [len(chunk) for chunk in column.chunks])
-
-    def view(self, row: int, num_channels: int) -> np.ndarray:
-        chunk = int(np.searchsorted(self._chunk_starts, row, side="right")) - 1
-        position = row - self._chunk_starts[chunk]
-        begin, end = self._offsets[chunk][position : position + 2]
-        return self._values[chunk][begin:end].reshape(num_channels, -1)
-
-
 def open_corpora(paths: Sequence[str | Path | Dataset], montage: str = "positions") -> list[TrialSet]:
     """Open corpora: prepared folders, each of which may hold one dataset, several, or be a folder of prepared folders;
     Parquet folders, `user/corpus` of the Hub and a `datasets.Dataset`, see [`mdjpt_hf.data.sources.prepared_folder`].
@@ -258,64 +241,8 @@ def _folders_of(source: str | Path | Dataset) -> list[Path]:
     return folders
 
 
-def _load(folder: Path) -> Any:
-    try:
-        return load_from_disk(str(folder))
-    except Exception as error:  # Arrow and datasets raise many types for damaged files
-        raise CorpusError(
-            f"cannot be opened: {error}",
-            path=folder,
-            remedy="Delete the folder and prepare it again with `mdjpt data prepare`",
-        ) from error
-
-
-def _check_shards(folder: Path) -> None:
-    """Compare every shard with the hash it was written with: an EEG with a flipped bit still looks like one.
-
-    Raises:
-        CorpusError: If one is missing or has changed; it names the file.
-    """
-    for shard in folder_metadata(folder).get("shards", []):
-        path = folder / shard["file"]
-        try:
-            status = path.stat()
-            is_whole = _hash_of(path, status.st_size, status.st_mtime_ns) == shard["sha256"]
-        except OSError as error:
-            raise CorpusError(
-                f"cannot be opened ({error.strerror}); it holds {shard['unit']!r}", path=path, remedy=_AGAIN
-            ) from error
-        if not is_whole:
-            raise CorpusError(
-                f"cannot be opened: it has changed since it was written; it holds {shard['unit']!r}",
-                path=path,
-                value=shard["unit"],
-                remedy=_AGAIN,
-            )
-
-
-def _check_finite(folder: Path, signals: "_MappedSignals", rows: int) -> None:
-    """Refuse signals with NaN or infinity, which no hash shows if they were written so.
-
-    Raises:
-        CorpusError: If there is one; it names the file.
-    """
-    shards = folder_metadata(folder).get("shards", [])
-    ends = np.cumsum([shard["rows"] for shard in shards])
-    for row in range(rows):
-        if not np.isfinite(signals.view(row, 1).sum()):  # one of them makes the sum one
-            index = int(np.searchsorted(ends, row, side="right"))
-            path = folder / shards[index]["file"] if index < len(shards) else folder
-            raise CorpusError(f"row {row} of the corpus holds NaN or infinity", path=path, value=row, remedy=_AGAIN)
-
-
-@lru_cache(maxsize=100_000)
-def _hash_of(path: Path, size: int, changed: int) -> str:
-    """Of a file in this state; evaluations open the same corpora many times."""
-    return file_hash(path)
-
-
 def _open(folder: Path, montage: str) -> list[TrialSet]:
-    table, signals = _streamed(folder) if is_index_folder(folder) else _mapped(folder)
+    table, signals = _streamed(folder) if is_index_folder(folder) else mapped(folder, _TOLD)
     names = np.array(table.column("dataset").to_pylist(), dtype=object)
     label_names = _label_names(folder)
     for name in dict.fromkeys(names.tolist()):
@@ -326,29 +253,29 @@ def _open(folder: Path, montage: str) -> list[TrialSet]:
     ]
 
 
-def _mapped(folder: Path) -> tuple[pa.Table, _MappedSignals]:
-    """What is known of the rows of a prepared folder, and their signals."""
-    _check_shards(folder)
-    dataset = _load(folder)
-    missing = sorted(set(TRIAL_FEATURES) - set(dataset.column_names))
-    if missing or isinstance(dataset, dict):
-        raise CorpusError(f"lacks the columns {missing}", path=folder, remedy="Prepare it with `mdjpt data prepare`")
-    signals = _MappedSignals(dataset.data.column("signal"))  # opening many files again takes seconds
-    table = dataset.data.table.select([*_IDENTITY, "dataset", "ch_names"])
-    _check_finite(folder, signals, len(table))
-    return table, signals
-
-
 def _streamed(folder: Path) -> tuple[pa.Table, RangedSignals]:
     """The same of a corpus that lies elsewhere, by its index; signals are looked at when they are read."""
     index = index_in(folder)
-    return index.rows.select([*_IDENTITY, "dataset", "ch_names"]), signals_of(folder, index)
+    signals = signals_of(folder, index)
+    if line := signals.slow_in_words():
+        LOGGER.warning("%s", line)
+    return index.rows.select(_TOLD), signals
 
 
 def preprocessing_of(folder: Path, rows: np.ndarray) -> tuple[str, ...]:
     """Ids of the presets that rows of a folder went through."""
-    table = index_in(folder).rows if is_index_folder(folder) else load_from_disk(str(folder)).data
-    return tuple(sorted(set(table.column("preprocessing").take(pa.array(rows)).to_pylist())))
+    return tuple(sorted(set(_stored(folder, "preprocessing", rows))))
+
+
+def stored_stimuli(trials: TrialSet) -> np.ndarray:
+    """`(trials,)` ids as they stand in the rows: `trials.stimulus` but in corpora of versions before, see
+    [`mdjpt_hf.data_scripts.showings.clips_of`]."""
+    return np.array(_stored(trials.folder, "stimulus", trials.rows))
+
+
+def _stored(folder: Path, column: str, rows: np.ndarray) -> list[Any]:
+    table = index_in(folder).rows if is_index_folder(folder) else mapped_columns(folder, [column])
+    return table.column(column).take(pa.array(rows)).to_pylist()
 
 
 def _trial_set(
@@ -358,7 +285,7 @@ def _trial_set(
     name: str,
     label_names,
     montage: str,
-    signals: "_MappedSignals | RangedSignals",
+    signals: "MappedSignals | RangedSignals",
 ) -> TrialSet:
     part = table.take(pa.array(rows))
     columns: dict[str, Any] = {column: np.array(part.column(column).to_pylist()) for column in _IDENTITY}

@@ -24,6 +24,9 @@ from mdjpt_hf.runtime.progress import LOGGER
 
 #: The entry of `corpus.json` that makes a prepared folder a part.
 PART = "part"
+#: Subjects named in a line.
+NAMED = 12
+_SHARE = re.compile(r"(\d+)/(\d+)")
 _PATIENCE = 3600.0
 
 
@@ -37,7 +40,7 @@ def chosen_units(text: str, units: Sequence[str]) -> list[str]:
     Raises:
         ConfigurationError: If it chooses none, or one that is not there.
     """
-    share = re.fullmatch(r"(\d+)/(\d+)", text)
+    share = _SHARE.fullmatch(text)
     named = [name.strip() for name in text.split(",")]
     if share and text not in units:
         number, count = map(int, share.groups())
@@ -57,13 +60,34 @@ def chosen_units(text: str, units: Sequence[str]) -> list[str]:
     return found
 
 
-def part_of(key: str, metadata: Mapping[str, Any], chosen: Sequence[str], units: Sequence[str]) -> tuple[str, dict]:
-    """Key and metadata of a part, given those of the whole, the units in it, and all units."""
+def part_of(
+    key: str, metadata: Mapping[str, Any], chosen: Sequence[str], units: Sequence[str], text: str
+) -> tuple[str, dict]:
+    """Key and metadata of a part, given those of the whole, the units in it, all units, and what chose them."""
     own = hashlib.sha256(json.dumps([key, list(chosen)]).encode()).hexdigest()
-    return own, {
-        **metadata,
-        PART: {"whole": key, "units": {unit: units.index(unit) for unit in chosen}, "of": len(units)},
-    }
+    place = {"units": {unit: units.index(unit) for unit in chosen}, "of": len(units)}
+    return own, {**metadata, PART: {"whole": key, **place, "all": list(units), "chosen": text}}
+
+
+def part_in_words(folder: Path) -> str:
+    """A line that says which part of a corpus a prepared folder is, and who is missing; empty for a whole one."""
+    stored = folder_metadata(folder)
+    part = stored.get(PART)
+    if not part or len(part["units"]) == part["of"]:
+        return ""
+    share = part["chosen"] if _SHARE.fullmatch(part.get("chosen", "")) else ""
+    return (
+        f"{folder} is {f'part {share}' if share else 'a part'} of {', '.join(_names(folder))}, "
+        f"{len(part['units'])} of {part['of']} subjects" + _missing([stored], "; missing are ")
+    )
+
+
+def _missing(stored: Sequence[Mapping[str, Any]], words: str) -> str:
+    """Words and names of subjects in none of these parts; empty where parts of versions before do not say them."""
+    there = {unit for one in stored for unit in one[PART]["units"]}
+    names = [unit for unit in stored[0][PART].get("all", ()) if unit not in there]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{words}{', '.join(names[:NAMED])}{more}" if names else ""
 
 
 def with_signatures(metadata: Mapping[str, Any], signatures: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,7 +116,7 @@ def check_out(out: Path, key: str, metadata: Mapping[str, Any]) -> None:
 
 
 def parts_joined(folders: Sequence[Path]) -> list[Path]:
-    """Prepared folders, with one folder in place of all parts of a corpus.
+    """Prepared folders, with one folder in place of all parts of a corpus; who is in no part is said in a line.
 
     Raises:
         CorpusError: If parts hold the same people or the same recordings, or are of preparations that differ.
@@ -101,6 +125,9 @@ def parts_joined(folders: Sequence[Path]) -> list[Path]:
     of: dict[tuple[str, ...], list[Path]] = {}
     for folder in parts:
         of.setdefault(_names(folder), []).append(folder)
+    for own in of.values():
+        if len(own) == 1 and (line := part_in_words(own[0])):
+            LOGGER.warning("%s", line)
     together = {own[0]: _joined(own) for own in of.values() if len(own) > 1}
     later = {folder for own in of.values() for folder in own[1:]}
     return [together.get(folder, folder) for folder in folders if folder not in later]
@@ -116,7 +143,8 @@ def _joined(folders: Sequence[Path]) -> Path:
     _check_apart(folders, stored)
     count = stored[0][PART]["of"]
     if missing := count - sum(len(one[PART]["units"]) for one in stored):
-        LOGGER.warning("%d of %d subjects of %s are in no part", missing, count, ", ".join(_names(folders[0])))
+        who = f"{', '.join(_names(folders[0]))} are in no part{_missing(stored, ': ')}"
+        LOGGER.warning("%d of %d subjects of %s", missing, count, who)
     told = [[str(folder.absolute()), one] for folder, one in zip(folders, stored, strict=True)]
     key = hashlib.sha256(json.dumps(told).encode())
     place = Path(config.HF_DATASETS_CACHE) / "mdjpt_hf" / f"parts-{key.hexdigest()[:32]}"

@@ -98,7 +98,7 @@ def prepare(
     units = every = builder.units()
     if subjects:
         units = chosen_units(subjects, every)
-        key, metadata = part_of(key, metadata, units, every)
+        key, metadata = part_of(key, metadata, units, every, subjects)
     if found := _up_to_date(out, key, skip_bad):
         return found
     try:

@@ -1,13 +1,15 @@
 """Signals of trials out of Parquet files, wherever these lie: one row group for one trial, the last ones kept.
 
-Files that are here are mapped into memory where signals lie in them as they are: after a first reading, which checks
-them, a window takes as long as from a prepared folder.
+Files that are here are mapped into memory where signals lie in them as they are. A signal whose index says what it was
+when it was written is compared with that; another is decoded once and compared. A window then takes as long as from a
+prepared folder.
 """
 
 import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from glob import escape
 from typing import Any, BinaryIO
@@ -19,6 +21,7 @@ import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from mdjpt_hf.data.index import trial_hash
 from mdjpt_hf.data.rows import check_signal
 from mdjpt_hf.errors import CorpusError
 
@@ -135,11 +138,24 @@ class RangedSignals:
         self._group, self._row = (rows.column(name).to_numpy() for name in ("row_group", "row"))
         self._samples, self._rate = (rows.column(name).to_numpy() for name in ("n_samples", "sampling_rate"))
         self._offset = rows.column("offset").to_numpy()
-        self._told = rows.select(_COMPARED)
+        self._hash = pc.fill_null(rows.column("hash"), 0).to_numpy()
+        self._told, self._names = rows.select(_COMPARED), rows.column("ch_names").combine_chunks()
         self._rows_of: dict[tuple[str, int], list[int]] = {}
         for row, place in enumerate(zip(self._file, self._group.tolist(), strict=True)):
             self._rows_of.setdefault(place, []).append(row)
         self._as_they_lie: set[int] = set()  # rows whose floats in the file are those of the column
+
+    def slow_in_words(self) -> str:
+        """A line where signals of files that are here must be decoded and are more than is kept; else empty."""
+        sizes = 4 * pc.list_value_length(self._names).to_numpy().astype(np.int64) * self._samples
+        size = int(sizes[self._offset < 0].sum())
+        if not self.files.is_local or size <= KEPT_BYTES:
+            return ""
+        return (
+            f"{self.files.url}: {size / 1e9:.3g} GB of signals are compressed or stand in a dictionary, more than the "
+            f"{KEPT_BYTES / 1e9:.2g} GB that a process keeps, and are decoded again and again: leave stream: out where "
+            "the disk holds them once more"
+        )
 
     def view(self, row: int, num_channels: int) -> np.ndarray:
         """One trial, `(channels, samples)` float32, µV; not to be written to.
@@ -148,8 +164,8 @@ class RangedSignals:
             CorpusError: If the file cannot be read, is damaged, or holds something else.
             UnitError: If a corpus that nobody has looked at is not in µV.
         """
-        if row in self._as_they_lie:
-            return self._mapped(row, num_channels)
+        if (written := self.as_written(row, num_channels)) is not None:
+            return written
         file, group = self._file[row], int(self._group[row])
         values, offsets = _KEPT.get((self.state, file, group), lambda: self._read(file, group))
         place, samples = int(self._row[row]), int(self._samples[row])
@@ -162,10 +178,26 @@ class RangedSignals:
             _KEPT.drop((self.state, file, group))
         return signal
 
+    def as_written(self, row: int, num_channels: int) -> np.ndarray | None:
+        """The same of a file that is here, as it lies there; None where that was not seen, and is not known from a hash
+        of signal and footer.
+
+        Decoding a list of numbers as Parquet has it costs pyarrow (26) ten times as much, mostly for where lists end.
+        """
+        if row not in self._as_they_lie:
+            if not (self.checked and self._hash[row] and self._offset[row] >= 0 and self.files.is_local):
+                return None
+            with suppress(OSError, ValueError):  # of a file that is gone or empty, the reading that follows tells why
+                content = _mapped_file(self.files.path(self._file[row]), self.state)
+                if trial_hash(self._mapped(row, num_channels), content) == self._hash[row]:
+                    self._as_they_lie.add(row)
+        return self._mapped(row, num_channels) if row in self._as_they_lie else None
+
     def _mapped(self, row: int, num_channels: int) -> np.ndarray:
         content, start = _mapped_file(self.files.path(self._file[row]), self.state), int(self._offset[row])
-        values = content[start : start + 4 * num_channels * int(self._samples[row])]
-        return values.view(np.float32).reshape(num_channels, -1) if len(values) % (4 * num_channels) == 0 else values
+        size = 4 * num_channels * int(self._samples[row])
+        values = content[start : start + size]
+        return values.view(np.float32).reshape(num_channels, -1) if len(values) == size > 0 else values
 
     def _read(self, file: str, group: int) -> tuple[np.ndarray, np.ndarray]:
         pauses = () if self.files.is_local else PAUSES

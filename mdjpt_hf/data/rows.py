@@ -11,7 +11,7 @@ from datasets import Features
 
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.signal_mdjpt import check_amplitude
-from mdjpt_hf.schema import EMOTIONS, RATINGS, TRIAL_FEATURES, VALENCE_CLASSES
+from mdjpt_hf.schema import EMOTIONS, RATINGS, TRIAL_FEATURES, VALENCE_CLASSES, arrow_schema
 
 #: In place of what a row does not say.
 _UNKNOWN: dict[str, Any] = {"label": -1, "label_name": "", "emotion": -1, "valence_class": -1, "trial": -1} | {
@@ -72,12 +72,12 @@ def typed_rows(table: pa.Table, where: str, names: Collection[str] = _WITHOUT_SI
     for name, value in _UNKNOWN.items():
         column = table.column(name)
         if column.null_count:
-            filled = pc.fill_null(column.cast(TRIAL_FEATURES.arrow_schema.field(name).type), value)
+            filled = pc.fill_null(column.cast(arrow_schema().field(name).type), value)
             table = table.set_column(table.column_names.index(name), name, filled)
     empty = [name for name in table.column_names if table.column(name).null_count]
     if empty:
         raise CorpusError(f"says nothing in the columns {empty}", path=where, value=empty, remedy=REMEDY)
-    schema = TRIAL_FEATURES.arrow_schema if len(names) == len(TRIAL_FEATURES) else schema_of(names)
+    schema = arrow_schema() if len(names) == len(TRIAL_FEATURES) else schema_of(names)
     try:
         table = table.cast(schema)
     except (pa.ArrowException, ValueError) as error:
@@ -113,7 +113,28 @@ def _check_range(table: pa.Table, where: str) -> None:
 
 def schema_of(names: Collection[str]) -> pa.Schema:
     """Of some columns of the schema."""
-    return pa.schema([TRIAL_FEATURES.arrow_schema.field(name) for name in names])
+    return pa.schema([arrow_schema().field(name) for name in names])
+
+
+class GatheredRows:
+    """Rows of many files as one table, put together every now and then: a small piece takes far more than it holds."""
+
+    together = 64
+
+    def __init__(self) -> None:
+        self._large: list[pa.Table] = []
+        self._small: list[pa.Table] = []
+
+    def add(self, piece: pa.Table) -> None:
+        """Further rows; of other metadata where they may, and the same columns."""
+        self._small.append(piece.combine_chunks().replace_schema_metadata())
+        if len(self._small) == self.together:
+            self._large.append(pa.concat_tables(self._small).combine_chunks())
+            self._small = []
+
+    def table(self) -> pa.Table:
+        """All rows so far, in order."""
+        return pa.concat_tables([*self._large, *self._small]).combine_chunks()
 
 
 def check_signal(signal: np.ndarray, channels: int, samples: int, rate: float, where: str) -> None:

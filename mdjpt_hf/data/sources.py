@@ -11,23 +11,25 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from datasets import Dataset, IterableDataset, config
 from huggingface_hub import HfApi, snapshot_download
 
+from mdjpt_hf.data.index import INDEX_FILE
+from mdjpt_hf.data.parquet_rows import parquet_rows
 from mdjpt_hf.data.rows import REMEDY, check_classes, checked_row, parquet_features
 from mdjpt_hf.data.storage import CORPUS_FILE, STATED_SCALES, file_hash, info_metadata, write_dataset_files, write_json
 from mdjpt_hf.data.streams import PREFIX, index_folder, streamed_place
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.runtime.ownership import lock_beside, owned
 from mdjpt_hf.runtime.progress import LOGGER
-from mdjpt_hf.schema import TRIAL_FEATURES
+from mdjpt_hf.schema import arrow_schema
 
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*(@[\w./-]+)?")
 #: Seconds to wait for another process that writes the same corpus into the cache.
@@ -145,7 +147,7 @@ def _not_found(name: str, error: Exception) -> CorpusError:
 def _downloaded(name: str) -> Path:
     """Its files, in the Hub's own cache."""
     repo_id, _, revision = name.partition("@")
-    wanted = [CORPUS_FILE, "*.parquet", "data/*.parquet"]
+    wanted = [CORPUS_FILE, INDEX_FILE, "*.parquet", "data/*.parquet"]
     try:
         return Path(snapshot_download(repo_id, repo_type="dataset", revision=revision or None, allow_patterns=wanted))
     except Exception as error:  # each version of the client has others for a connection that breaks
@@ -161,28 +163,18 @@ def _from_parquet(folder: Path, name: str) -> Path:
     metadata = json.loads(about.read_text(encoding="utf-8")) if about.is_file() else {}
     key = hashlib.sha256(json.dumps([str(folder.resolve()), states, metadata]).encode()).hexdigest()
     check_classes(parquet_features(files[0]), name)
-    return _written(key, _rows_of(files, name), metadata, name, sum(size for _, size, _ in states))
-
-
-def _rows_of(files: Sequence[Path], name: str) -> Iterator[pa.Table]:
-    """A row at a time: a trial has megabytes."""
-    for file in files:
-        try:
-            with pq.ParquetFile(file) as opened:
-                yield from (pa.Table.from_batches([batch]) for batch in opened.iter_batches(batch_size=1))
-        except pa.ArrowException as error:
-            raise CorpusError(
-                f"cannot be read: {error}", path=file, value=name, remedy="Download or write it again"
-            ) from error
+    return _written(key, parquet_rows(folder, files, name, key), metadata, name, sum(size for _, size, _ in states))
 
 
 def _from_dataset(dataset: Dataset) -> Path:
     metadata = info_metadata(dataset.info.description or "")
     metadata = {**metadata, "recordings": [], STATED_SCALES: metadata.get("recordings", [])}
     check_classes(dataset.features, "the dataset")
-    rows = dataset.with_format("arrow").iter(batch_size=1)
+    name = f"the dataset {dataset._fingerprint}"
+    stored = enumerate(dataset.with_format("arrow").iter(batch_size=1))
+    rows = (checked_row(row, f"{name}, row {number}") for number, row in stored)
     key = hashlib.sha256(f"{dataset._fingerprint} {dataset.info.description}".encode()).hexdigest()
-    return _written(key, rows, metadata, f"the dataset {dataset._fingerprint}", dataset.data.nbytes)
+    return _written(key, rows, metadata, name, dataset.data.nbytes)
 
 
 def _written(key: str, rows: Iterable[pa.Table], metadata: Mapping[str, Any], name: str, size: int) -> Path:
@@ -225,21 +217,29 @@ def _check_room(place: Path, size: int, name: str) -> None:
 
 
 def _write(folder: Path, key: str, rows: Iterable[pa.Table], metadata: Mapping[str, Any], name: str) -> None:
-    """The files of a prepared folder, a shard for each subject in turn."""
+    """The files of a prepared folder, a shard for each subject in turn, hashed while the next one is written."""
     shards: list[dict[str, Any]] = []
-    checked = (checked_row(table, f"{name}, row {number}") for number, table in enumerate(rows))
-    for unit, own in groupby(checked, _subject_of):
-        shards.append({"file": f"data-{len(shards):05d}.arrow", "unit": unit, "rows": 0})
-        with pa.ipc.new_stream(str(folder / shards[-1]["file"]), TRIAL_FEATURES.arrow_schema) as writer:
-            for row in own:
-                writer.write_table(row)
-                shards[-1]["rows"] += 1
+    with ThreadPoolExecutor(1) as beside:
+        for unit, own in groupby(rows, _subject_of):
+            path = folder / f"data-{len(shards):05d}.arrow"
+            count = _write_shard(path, own)
+            shards.append({"file": path.name, "unit": unit, "rows": count, "sha256": beside.submit(file_hash, path)})
     if not shards:
         raise CorpusError("holds no rows", path=name, value=0, remedy=REMEDY)
     for shard in shards:
-        shard["sha256"] = file_hash(folder / shard["file"])
+        shard["sha256"] = shard["sha256"].result()
     write_dataset_files(folder, shards, metadata)
     write_json(folder / CORPUS_FILE, {"recordings": [], **metadata, "key": key, "shards": shards})
+
+
+def _write_shard(path: Path, rows: Iterable[pa.Table]) -> int:
+    """Write rows one by one, and count them."""
+    count = 0
+    with pa.ipc.new_stream(str(path), arrow_schema()) as writer:
+        for row in rows:
+            writer.write_table(row)
+            count += 1
+    return count
 
 
 def _subject_of(row: pa.Table) -> str:

@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from datasets import DatasetInfo
 
 from mdjpt_hf.data_scripts.showings import OPTION
 from mdjpt_hf.runtime.writing import whole_file
-from mdjpt_hf.schema import TRIAL_FEATURES, Trial
+from mdjpt_hf.schema import TRIAL_FEATURES, Trial, arrow_schema
 
 #: What stands beside the rows: facts, options, shards with their hashes, and the scale of every recording.
 CORPUS_FILE = "corpus.json"
@@ -57,7 +56,7 @@ def write_shard(path: Path, trials: Iterable[Trial]) -> list[dict[str, Any]]:
     try:
         with (
             pa.OSFile(str(temporary), "wb") as sink,
-            pa.ipc.new_stream(sink, _arrow_schema()) as writer,
+            pa.ipc.new_stream(sink, arrow_schema()) as writer,
         ):
             for trial in trials:
                 row = trial.to_row()
@@ -69,14 +68,8 @@ def write_shard(path: Path, trials: Iterable[Trial]) -> list[dict[str, Any]]:
     return rows
 
 
-@cache
-def _arrow_schema() -> pa.Schema:
-    """The schema of every shard; datasets (5.2) composes it anew each time it is asked."""
-    return TRIAL_FEATURES.arrow_schema
-
-
 def _record_batch(row: dict[str, Any]) -> pa.RecordBatch:
-    schema = _arrow_schema()
+    schema = arrow_schema()
     signal = pa.LargeListArray.from_arrays(np.array([0, len(row["signal"])]), pa.array(row["signal"]))
     columns = [signal if field.name == "signal" else pa.array([row[field.name]], type=field.type) for field in schema]
     return pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -9,8 +9,10 @@ from typing import Any
 
 from datasets import load_from_disk
 
+from mdjpt_hf.data.parts import part_in_words
 from mdjpt_hf.data.storage import CORPUS_FILE, file_hash
 from mdjpt_hf.errors import CorpusError, MDJPTError
+from mdjpt_hf.runtime.progress import LOGGER
 from mdjpt_hf.schema import EMOTIONS, RATINGS, TRIAL_FEATURES, VALENCE_CLASSES, Trial, trial_signal
 
 #: Problems of one kind named one by one; more of the same are counted.
@@ -46,6 +48,8 @@ def validate(folder: str | Path) -> Validation:
         raise CorpusError(
             "is not a prepared corpus", path=folder, remedy="Give a folder made by `mdjpt data prepare`"
         ) from error
+    if line := part_in_words(folder):
+        LOGGER.warning("%s", line)
     result = Validation(folder, problems=list(_shard_problems(folder, shards)))
     if not result.problems:  # rows of damaged files say nothing
         result.problems = _row_problems(folder, facts, sum(shard["rows"] for shard in shards), result)

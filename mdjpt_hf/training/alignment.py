@@ -1,8 +1,10 @@
 """Objective `mdjpt`: subject pairs, inter-subject and cross-dataset alignment (arXiv 2510.22197)."""
 
+import hashlib
 import math
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,10 @@ import torch
 from accelerate import Accelerator
 
 from mdjpt_hf.data.batches import PretrainingSteps
-from mdjpt_hf.data.corpora import TrialSet
+from mdjpt_hf.data.corpora import TrialSet, stored_stimuli
 from mdjpt_hf.data.pairs import PairSampler
 from mdjpt_hf.data.pools import PooledSampler, pooled_samplers, pools_of
-from mdjpt_hf.errors import PairingError
+from mdjpt_hf.errors import CheckpointError, PairingError
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
 from mdjpt_hf.training.config import RunConfig
 from mdjpt_hf.training.figures import draw_losses
@@ -26,6 +28,9 @@ _WHY_NOT = (
     f"no subjects are held out: fewer than {MIN_SUBJECTS_LEFT} would be left, or those drawn, or left, share no "
     "stimuli; pair retrieval is not measured on it"
 )
+
+#: Steps whose pairs a checkpoint knows a run by.
+_KNOWN_STEPS = 32
 
 
 class AlignmentObjective(Objective):
@@ -80,14 +85,6 @@ class AlignmentObjective(Objective):
             self.guide, self.steps = guide.matrix, GuidedSteps(guide, guided, **self.plan)
         return []
 
-    def state(self) -> ObjectiveState:
-        """The guide, if there is one."""
-        return ObjectiveState({} if self.guide is None else {"guide": torch.from_numpy(self.guide)})
-
-    def restore(self, state: ObjectiveState) -> None:
-        """The guide that the run began with."""
-        self.guide = state.tensors["guide"].numpy() if "guide" in state.tensors else None
-
     def rehearse(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Forward and embeddings of a batch, without its losses."""
         # Without ids there is no loss, hence no exchange with the other processes.
@@ -113,6 +110,39 @@ class AlignmentObjective(Objective):
         entry = {"retrieval": accuracy, **{f"retrieval/{name}": result[0] for name, result in results.items()}}
         return entry, f"held-out pair retrieval {accuracy:.3f} (chance {chance:.3f})"
 
+    @cached_property
+    def pairs(self) -> str:
+        """What pairs are known by, on every process alike: a hash of the rows and starts that some steps draw."""
+        whole = PretrainingSteps(**{**self.plan, "rank": 0, "world_size": 1})
+        digest = hashlib.sha256()
+        for step in np.linspace(0, self.config.steps - 1, _KNOWN_STEPS).astype(int).tolist():
+            for dataset, pair, viewing in whole.draw(step):
+                rows = whole.samplers[dataset].trials.rows[viewing.trials]
+                digest.update(repr((dataset, pair, rows.tolist(), viewing.starts.tolist())).encode())
+        return digest.hexdigest()
+
+    def state(self) -> ObjectiveState:
+        """What pairs are known by, and the guide, if there is one."""
+        tensors = {} if self.guide is None else {"guide": torch.from_numpy(self.guide)}
+        return ObjectiveState(tensors, {"pairs": self.pairs})
+
+    def restore(self, state: ObjectiveState) -> None:
+        """The guide that the run began with; how pairs are drawn now is compared with how they were.
+
+        Raises:
+            CheckpointError: If a run began with other pairs: its data, or versions that read them, are others.
+        """
+        self.guide = state.tensors["guide"].numpy() if "guide" in state.tensors else None
+        reread = [sampler.trials.name for sampler in self.plan["samplers"] if _reread(sampler.trials)]
+        if state.facts.get("pairs", "" if reread else self.pairs) == self.pairs:
+            return
+        raise CheckpointError(
+            f"the run began with other pairs of subjects than are drawn now from {', '.join(reread or self.names)}"
+            + (": clips shown again are read as one stimulus" if reread else ""),
+            value=reread or self.names,
+            remedy="Go on with the version and the data that it began with, or start anew in another --output-dir",
+        )
+
     def draw(self, history: list[dict[str, Any]], folder: Path, title: str) -> None:
         """Losses and retrieval, beside what guessing gives."""
         guess = float(np.mean([math.log(2 * _clips(sampler) - 1) for sampler in self.steps.samplers]))
@@ -124,6 +154,11 @@ def _note(sampler: PooledSampler) -> str:
     name, *others = sampler.corpora
     share = sampler.candidates.across / len(sampler.candidates)
     return f"{name}: paired with {' and '.join(others)} as well, {share:.0%} of the pairs it begins"
+
+
+def _reread(trials: TrialSet) -> bool:
+    """Whether stimuli are others than those that are stored, by which versions before made pairs."""
+    return bool((stored_stimuli(trials) != trials.stimulus).any())
 
 
 def _clips(sampler: PairSampler) -> int:

@@ -16,6 +16,7 @@ from mdjpt_hf.training.config import RunConfig
 from mdjpt_hf.training.figures import draw_masked
 from mdjpt_hf.training.masked import evaluate_masked, evaluation_steps, pseudo_labels
 from mdjpt_hf.training.masked_settings import MaskedSettings
+from mdjpt_hf.training.objective import ObjectiveState
 from mdjpt_hf.training.pseudo_labels import LabelledInRounds
 
 
@@ -70,6 +71,16 @@ class JointObjective(LabelledInRounds, AlignmentObjective):
         entry, words = evaluate_masked(model, self._evaluation, self.pseudo_labels)
         retrieval = super().evaluate(model)
         return (entry, words) if retrieval is None else ({**entry, **retrieval[0]}, f"{retrieval[1]}; {words}")
+
+    def state(self) -> ObjectiveState:
+        """Of both objectives."""
+        labels, pairs = LabelledInRounds.state(self), AlignmentObjective.state(self)
+        return ObjectiveState(labels.tensors, {**labels.facts, **pairs.facts})
+
+    def restore(self, state: ObjectiveState) -> None:
+        """To both objectives."""
+        AlignmentObjective.restore(self, state)
+        LabelledInRounds.restore(self, state)
 
     def draw(self, history: list[dict[str, Any]], folder: Path, title: str) -> None:
         """The pictures of both objectives."""

@@ -343,6 +343,34 @@ def test_chunks_of_torcheeg_become_trials_again(tmp_path, store, overlap):
     assert_same_rows(rows, same)
 
 
+def test_where_sessions_are_not_named_a_line_says_that_all_are_one(tmp_path, caplog):
+    """Records of one person, as of SEED-IV: which column tells sessions is asked for."""
+    folder = torcheeg_folder(tmp_path / "io", store="pickle")
+    from_torcheeg(folder, **GIVEN)
+    assert "session" not in caplog.text  # a record for each person says nothing of sessions
+    for number, (date, session) in enumerate([("20130101", "1"), ("20130108", "2")]):
+        table = pd.read_csv(folder / f"_record_{number}" / "info.csv")
+        table["subject_id"], table["date"], table["session_id"] = "s01", date, session
+        table.to_csv(folder / f"_record_{number}" / "info.csv", index=False)
+    rows = from_torcheeg(folder, **GIVEN)
+    assert set(rows["session"]) == {0}
+    told = "one session, also of s01, who has several records or values of date, session_id; name one"
+    assert told in caplog.text
+    caplog.clear()
+    rows = from_torcheeg(folder, **GIVEN, session="session_id")
+    assert rows["session"] == [1, 1, 1, 2, 2, 2] and "session=" not in caplog.text
+
+
+def test_a_column_of_sessions_within_one_record_is_told_as_well(tmp_path, caplog):
+    folder = torcheeg_folder(tmp_path / "io", store="pickle")
+    for number in (0, 1):
+        table = pd.read_csv(folder / f"_record_{number}" / "info.csv")
+        table["session_id"] = (table["trial_id"] > 1).astype(int)
+        table.to_csv(folder / f"_record_{number}" / "info.csv", index=False)
+    assert set(from_torcheeg(folder, **GIVEN)["session"]) == {0}
+    assert "also of s01.dat and 1 more, who have several records or values of session_id" in caplog.text
+
+
 def test_trials_that_lack_chunks_are_left_out(tmp_path):
     rows = from_torcheeg(torcheeg_folder(tmp_path / "io", store="pickle", drop=(1,)), **GIVEN)
     assert [(row["subject"], row["stimulus"]) for row in rows] == [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from datasets import load_from_disk
 
-from mdjpt_hf.data import corpora
+from mdjpt_hf.data import mapped
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.storage import CORPUS_FILE, file_hash, write_json
 from mdjpt_hf.data.validate import validate
@@ -57,12 +57,13 @@ def test_a_pickled_trial_set_opens_its_files_itself(prepared):
 
 def test_a_folder_is_opened_once_for_all_its_trials_and_selections(prepared, monkeypatch):
     opened = []
-    monkeypatch.setattr(corpora, "load_from_disk", lambda path: opened.append(path) or load_from_disk(path))
+    shards = mapped._shards
+    monkeypatch.setattr(mapped, "_shards", lambda path: opened.append(path) or shards(path))
     folder = prepared()
     trials = open_corpora([folder])[0]
     trials.select(trials.session == 1).window(0, 5, 200)
     trials.window(0, 5, 200)
-    assert opened == [str(folder)]
+    assert opened == [folder]
 
 
 def test_folders_of_folders_and_selections(prepared, tmp_path):

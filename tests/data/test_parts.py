@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from mdjpt_hf.cli import app
 from mdjpt_hf.data.corpora import open_corpora
-from mdjpt_hf.data.parts import chosen_units
+from mdjpt_hf.data.parts import chosen_units, part_in_words
 from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.errors import ConfigurationError, CorpusError
 
@@ -57,7 +57,47 @@ def test_shares_together_are_what_one_process_makes(parts, tmp_path, toy_corpus)
 def test_people_in_no_part_are_counted(parts, caplog):
     (found,) = open_corpora(parts("s4,s0", "s2"))
     assert sorted(set(found.subject)) == ["s0", "s2", "s4"]
-    assert "2 of 5 subjects of toy are in no part" in caplog.text
+    assert "2 of 5 subjects of toy are in no part: s1, s3" in caplog.text
+
+
+def test_a_part_alone_says_that_it_is_one_and_who_is_missing(parts, caplog, tmp_path, monkeypatch):
+    (share,) = parts("2/2")
+    line = f"{share} is part 2/2 of toy, 2 of 5 subjects; missing are s0, s2, s4"
+    ways = {
+        "inspect": ["data", "inspect", str(share)],
+        "validate": ["data", "validate", str(share)],
+        "parquet": ["data", "parquet", str(share), "--out", str(tmp_path / "parquet")],
+    }
+    for way, command in ways.items():
+        caplog.clear()
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 0 and line in caplog.text, way
+    (named,) = parts("s1,s3")
+    caplog.clear()
+    open_corpora([named])
+    assert f"{named} is a part of toy, 2 of 5 subjects" in caplog.text
+    about = json.loads((share / "corpus.json").read_text())  # as versions before wrote it
+    del about["part"]["all"], about["part"]["chosen"]
+    (share / "corpus.json").write_text(json.dumps(about))
+    caplog.clear()
+    open_corpora([share])
+    assert f"{share} is a part of toy, 2 of 5 subjects" in caplog.text and "missing" not in caplog.text
+
+
+def test_all_subjects_in_one_part_and_a_whole_corpus_say_nothing(parts, caplog, toy_corpus, tmp_path):
+    (every,) = parts("1/1")
+    for folder in (every, prepare(toy_corpus(shown=SHOWN), tmp_path / "whole", progress=False).folder):
+        open_corpora([folder])
+    assert "part" not in caplog.text
+
+
+def test_many_who_are_missing_are_not_all_named(toy_corpus, tmp_path):
+    shown = {(f"s{number:02d}", 1): ["clip0"] for number in range(20)}
+    made = prepare(toy_corpus(shown=shown), tmp_path / "part", progress=False, subjects="1")
+    line = part_in_words(made.folder)
+    assert line.endswith(
+        "1 of 20 subjects; missing are s01, s02, s03, s04, s05, s06, s07, s08, s09, s10, s11, s12 and 7 more"
+    )
 
 
 def test_parts_that_do_not_fit_are_refused(parts, toy_corpus, tmp_path):

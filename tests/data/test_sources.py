@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from datasets import ClassLabel, Dataset, concatenate_datasets, load_dataset, lo
 
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.facts import dataset_facts
+from mdjpt_hf.data.index import INDEX_FILE
 from mdjpt_hf.data.pairs import PairSampler
 from mdjpt_hf.data.parquet import MOST_FILES, write_parquet
 from mdjpt_hf.data.sources import as_sources, names_hub_dataset, prepared_folder
@@ -141,6 +143,37 @@ def test_a_broken_file_is_named(prepared, tmp_path):
         open_corpora([parquet])
 
 
+def test_signals_that_the_index_knows_are_copied_as_they_lie_with_the_same_bytes(prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr("mdjpt_hf.data.parquet.MOST_FILES", 5)  # several rows in a file
+    parquet = write_parquet(prepared(), tmp_path / "parquet")
+    decoded = shutil.copytree(parquet, tmp_path / "decoded")
+    (decoded / INDEX_FILE).unlink()
+    wanted = prepared_folder(decoded)
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *_, **__: pytest.fail("decoded"))
+    found = prepared_folder(parquet)
+    assert found != wanted
+    names = sorted(path.name for path in wanted.glob("*.arrow"))
+    assert names and all((found / name).read_bytes() == (wanted / name).read_bytes() for name in names)
+
+
+@pytest.mark.parametrize("index", ["its own", "of another", "damaged", "none"])
+def test_a_flipped_bit_in_a_signal_is_never_copied(prepared, tmp_path, index):
+    parquet = write_parquet(prepared(), tmp_path / "parquet")
+    if index == "none":
+        (parquet / INDEX_FILE).unlink()
+    elif index == "damaged":
+        (parquet / INDEX_FILE).write_bytes(b"nothing")
+    elif index == "of another":
+        other = write_parquet(prepared("other", seed=5), tmp_path / "another")
+        shutil.copy(other / INDEX_FILE, parquet / INDEX_FILE)
+    file = sorted((parquet / "data").iterdir())[4]
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(CorpusError, match="train-00004.*cannot be read: .*CRC"):
+        open_corpora([parquet])
+
+
 def test_another_table_beside_prepared_folders_is_no_corpus(prepared, tmp_path):
     place = tmp_path / "data"
     place.mkdir()
@@ -176,6 +209,26 @@ def test_a_corpus_of_very_many_trials_has_no_more_files_than_the_hub_likes(prepa
     files = sorted((write_parquet(prepared(), tmp_path / "parquet") / "data").iterdir())
     assert [pq.ParquetFile(file).num_row_groups for file in files] == [3, 1] * 3  # of twelve trials, four a subject
     assert json.loads((tmp_path / "parquet" / "corpus.json").read_text())["recordings"]
+
+
+def test_a_corpus_of_very_many_people_has_files_of_several(prepared, tmp_path, monkeypatch):
+    """Each has a shard of their own here; on the Hub there may be but so many files in a folder."""
+    monkeypatch.setattr("mdjpt_hf.data.parquet.MOST_FILES", 4)
+    monkeypatch.setattr("mdjpt_hf.data.parquet.MOST_IN_FOLDER", 5)
+    few = prepared("few", shown={(f"s{number}", 1): ["a"] for number in range(5)})
+    files = sorted((write_parquet(few, tmp_path / "few-parquet") / "data").iterdir())
+    assert [path.name for path in files] == [f"train-{number:05d}-of-00005.parquet" for number in range(5)]
+    shown = {(f"s{number}", 1): ["a", "b", "c"][: 1 + number % 3] for number in range(7)}
+    folder = prepared("many", shown=shown)
+    parquet = write_parquet(folder, tmp_path / "parquet")
+    files = sorted((parquet / "data").iterdir())
+    assert [pq.ParquetFile(file).num_row_groups for file in files] == [4, 4, 4, 1]
+    (wanted,) = open_corpora([folder])
+    for source in (parquet, f"stream:{parquet}"):
+        (found,) = open_corpora([source])
+        assert same(found, wanted)
+    assert len(list(prepared_folder(parquet).glob("*.arrow"))) == 7  # a shard for each again
+    assert len(set(load_dataset(str(parquet), split="train", cache_dir=tmp_path / "hf")["subject"])) == 7
 
 
 def renamed(name: str, number: int | None = None):

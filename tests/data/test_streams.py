@@ -20,7 +20,7 @@ from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.facts import dataset_facts
 from mdjpt_hf.data.index import INDEX_FILE, read_index
 from mdjpt_hf.data.pairs import PairSampler
-from mdjpt_hf.data.parquet import write_parquet
+from mdjpt_hf.data.parquet import _hashes, _write_file, write_parquet
 from mdjpt_hf.data.ranged import Files, KeptGroups
 from mdjpt_hf.data.sources import as_sources, holds_corpus, prepared_folder
 from mdjpt_hf.data.storage import CORPUS_FILE
@@ -218,6 +218,62 @@ def test_after_the_first_reading_files_here_are_mapped_where_signals_lie_as_they
         assert found.window(index, 1234, 625).tobytes() == wanted.window(index, 1234, 625).tobytes()
 
 
+def test_signals_that_are_what_the_index_says_are_never_decoded(parquet, tmp_path, monkeypatch):
+    (wanted,) = open_corpora([tmp_path / "toy"])
+    monkeypatch.setattr(ranged.pq, "ParquetFile", lambda *_, **__: pytest.fail("decoded"))
+    same(open_corpora([f"stream:{parquet}"])[0], wanted)
+
+
+def test_an_index_of_a_version_without_hashes_opens_as_it_did(parquet, tmp_path):
+    rows = pa.ipc.open_file((parquet / INDEX_FILE).read_bytes()).read_all().drop(["hash"])
+    with pa.ipc.new_file(str(parquet / INDEX_FILE), rows.schema) as writer:
+        writer.write_table(rows)
+    (found,) = open_corpora([f"stream:{parquet}"])
+    same(found, open_corpora([tmp_path / "toy"])[0])
+    assert len(found._signals._as_they_lie) == len(found)  # decoded once
+
+
+@pytest.mark.parametrize(("column", "value"), [("offset", 10**12), ("n_samples", -1), ("n_samples", 0), ("hash", 1)])
+def test_an_index_that_says_nonsense_is_no_way_to_wrong_numbers(parquet, tmp_path, column, value):
+    wanted = [signal.copy() for signal in map(open_corpora([tmp_path / "toy"])[0].signal, range(12))]
+    rows = pa.ipc.open_file((parquet / INDEX_FILE).read_bytes()).read_all()
+    field = rows.schema.field(column)
+    changed = rows.set_column(rows.column_names.index(column), field, pa.array([value] * len(rows), field.type))
+    with pa.ipc.new_file(str(parquet / INDEX_FILE), rows.schema) as writer:
+        writer.write_table(changed)
+    (found,), (copied,) = open_corpora([f"stream:{parquet}"]), open_corpora([parquet])
+    assert all(np.array_equal(copied.signal(row), wanted[row]) for row in range(12))
+    if column == "n_samples":
+        with pytest.raises(CorpusError, match="holds n_samples 1500 where the index of trials says"):
+            found.signal(0)
+    else:
+        assert all(np.array_equal(found.signal(row), wanted[row]) for row in range(12))
+
+
+def test_a_shard_with_another_label_than_the_index_is_refused_whatever_its_signal(parquet):
+    file = sorted((parquet / "data").iterdir())[5]
+    size, table = file.stat().st_size, pq.read_table(file)
+    other = pa.array([1 - table.column("label")[0].as_py()], table.schema.field("label").type)
+    file.unlink()
+    _write_file(table.set_column(table.column_names.index("label"), table.schema.field("label"), other), file)
+    assert file.stat().st_size == size
+    (found,) = open_corpora([f"stream:{parquet}"])
+    found.signal(4)
+    with pytest.raises(CorpusError, match="holds label . where the index of trials says"):
+        found.signal(5)
+
+
+def test_what_is_no_eeg_has_no_hash(parquet):
+    """It is looked at when it is read."""
+    table = pq.read_table(sorted((parquet / "data").iterdir())[0])
+    values, field = table.column("signal")[0].values.to_numpy(), table.schema.field("signal")
+    for change, known in ((1, True), (1e-6, False), (np.where(np.arange(len(values)) == 9, np.nan, 1), False)):
+        signal = pa.array([(values * change).astype(np.float32)], field.type)
+        changed = table.set_column(table.column_names.index("signal"), field, signal)
+        _write_file(changed, parquet / "changed.parquet")
+        assert [one is not None for one in _hashes(changed, parquet / "changed.parquet")] == [known]
+
+
 @pytest.mark.parametrize("compression", ["NONE", "zstd"])
 def test_signals_that_lie_otherwise_are_found_out(prepared, tmp_path, monkeypatch, compression):
     folder = prepared()
@@ -240,6 +296,16 @@ def test_signals_that_lie_otherwise_are_found_out(prepared, tmp_path, monkeypatc
     assert not signals._as_they_lie
 
 
+def test_signals_that_are_decoded_again_and_again_are_told(prepared, parquet, tmp_path, monkeypatch, caplog):
+    (tmp_path / "theirs").mkdir()
+    pq.write_table(load_from_disk(str(prepared())).data.table, tmp_path / "theirs" / "x.parquet", row_group_size=5)
+    for most, source, told in ((2**30, "theirs", False), (12 * 54_000 - 1, "parquet", False), (9, "theirs", True)):
+        monkeypatch.setattr(ranged, "KEPT_BYTES", most)
+        caplog.clear()
+        open_corpora([f"stream:{tmp_path / source}"])
+        assert ("0.000648 GB of signals are compressed or stand in a dictionary" in caplog.text) == told
+
+
 @pytest.mark.parametrize("compression", ["NONE", "zstd"])
 def test_what_was_kept_of_a_file_is_forgotten_when_another_lies_there(prepared, tmp_path, compression):
     place, seen = tmp_path / "place", []
@@ -253,7 +319,7 @@ def test_what_was_kept_of_a_file_is_forgotten_when_another_lies_there(prepared, 
     assert np.array_equal(seen[0], seen[1]) and np.array_equal(seen[2], seen[3]) and not np.allclose(seen[0], seen[2])
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "gone"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "gone", "empty"])
 def test_a_damaged_file_is_named_when_its_trial_is_read(parquet, damage):
     (trials,) = open_corpora([f"stream:{parquet}"])
     file = sorted((parquet / "data").iterdir())[4]
@@ -261,7 +327,7 @@ def test_a_damaged_file_is_named_when_its_trial_is_read(parquet, damage):
     content[len(content) // 2] ^= 1
     file.unlink()
     if damage != "gone":
-        file.write_bytes(content if damage == "flip" else content[:-100])
+        file.write_bytes({"flip": content, "cut": content[:-100], "empty": b""}[damage])
     trials.signal(3)
     with pytest.raises(CorpusError, match="train-00004.*row group 0 cannot be read.*--resume"):
         trials.signal(4)
@@ -464,10 +530,8 @@ def test_a_window_asks_for_the_scale_of_its_own_recording_alone(parquet, tmp_pat
     (wanted,) = open_corpora([tmp_path / "toy"])
     (found,) = open_corpora([f"stream:{parquet}"])
     read = []
-    read_once = ranged.RangedSignals._read_once
-    monkeypatch.setattr(
-        ranged.RangedSignals, "_read_once", lambda self, *place: read.append(place[0]) or read_once(self, *place)
-    )
+    view = ranged.RangedSignals.view
+    monkeypatch.setattr(ranged.RangedSignals, "view", lambda self, *place: read.append(place[0]) or view(self, *place))
     own = (found.subject == found.subject[3]) & (found.session == found.session[3])
     assert found.window(3, 100, 500).tobytes() == wanted.window(3, 100, 500).tobytes()
     assert 0 < len(set(read)) == own.sum() < len(found)
