@@ -47,7 +47,7 @@ class AlignmentObjective(Objective):
     """
 
     def __init__(self, config: RunConfig, trial_sets: Sequence[TrialSet], accelerator: Accelerator, grid: int = 1):
-        self.config = config
+        self.config, self.trial_sets = config, trial_sets
         self.guide: np.ndarray | None = None
         samplers, self.samplers_held_out = pair_samplers(config, trial_sets, grid)
         if config.held_out_subjects:
@@ -117,8 +117,9 @@ class AlignmentObjective(Objective):
         digest = hashlib.sha256()
         for step in np.linspace(0, self.config.steps - 1, _KNOWN_STEPS).astype(int).tolist():
             for dataset, pair, viewing in whole.draw(step):
-                rows = whole.samplers[dataset].trials.rows[viewing.trials]
-                digest.update(repr((dataset, pair, rows.tolist(), viewing.starts.tolist())).encode())
+                trials = whole.samplers[dataset].trials
+                rows = [trials.origin(int(trial)) for trial in viewing.trials.flat]
+                digest.update(repr((dataset, pair, rows, viewing.starts.tolist())).encode())
         return digest.hexdigest()
 
     def state(self) -> ObjectiveState:
@@ -133,7 +134,7 @@ class AlignmentObjective(Objective):
             CheckpointError: If a run began with other pairs: its data, or versions that read them, are others.
         """
         self.guide = state.tensors["guide"].numpy() if "guide" in state.tensors else None
-        reread = [sampler.trials.name for sampler in self.plan["samplers"] if _reread(sampler.trials)]
+        reread = [trials.name for trials in self.trial_sets if _reread(trials)]
         if state.facts.get("pairs", "" if reread else self.pairs) == self.pairs:
             return
         raise CheckpointError(
