@@ -8,8 +8,8 @@ everything is small. Every person counts as in a step: windows of a recording, n
 """
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,8 +27,7 @@ SECONDS, WINDOWS = 5.0, 64  # of a recording
 KINDS = {"covariances": "true", "correlations": "correlation"}
 
 
-@dataclass(frozen=True)
-class Spread:
+class Spread(NamedTuple):
     """Mean distance between people of one corpus and of different ones, and the mean size of their Γ."""
 
     within: float

@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from transformers import PreTrainedModel
 
-from mdjpt_hf.data.corpora import TrialSet, open_corpora
+from mdjpt_hf.data.corpora import TrialSet, open_corpora, require_rate
 from mdjpt_hf.data.facts import RECORD_FILE
 from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.errors import ConfigurationError
@@ -253,13 +253,7 @@ def check_rates(config: RunConfig, trial_sets: list[TrialSet]) -> list[TrialSet]
     """
     wanted = config.model_config().sampling_rate
     for trials in trial_sets:
-        if trials.sampling_rate != wanted:
-            raise ConfigurationError(
-                f"dataset {trials.name!r} has {trials.sampling_rate:g} Hz, the model reads {wanted} Hz",
-                path=trials.folder,
-                value=trials.sampling_rate,
-                remedy="Prepare it again with `mdjpt data prepare`",
-            )
+        require_rate(trials, wanted)
     return trial_sets
 
 

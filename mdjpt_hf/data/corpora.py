@@ -20,7 +20,7 @@ from mdjpt_hf.data.stimuli import published_facts, stimulus_set_of
 from mdjpt_hf.data.storage import STATED_SCALES, corpus_options, folder_metadata
 from mdjpt_hf.data.streams import index_in, is_index_folder, signals_of
 from mdjpt_hf.data_scripts.showings import clips_of
-from mdjpt_hf.errors import CorpusError
+from mdjpt_hf.errors import ConfigurationError, CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import channel_projection
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
 from mdjpt_hf.runtime.progress import LOGGER
@@ -227,6 +227,19 @@ def open_corpora(paths: Sequence[str | Path | Dataset], montage: str = "position
             remedy="Give each --data once, or prepare the second one under another name",
         )
     return trial_sets
+
+
+def require_rate(trials: TrialSet, sampling_rate: float) -> None:
+    """Refuse a dataset of another sampling rate (Hz) than a model reads.
+
+    Raises:
+        ConfigurationError: If it has one.
+    """
+    found = trials.sampling_rate
+    if found != sampling_rate:
+        words = f"dataset {trials.name!r} has {found:g} Hz, the model reads {sampling_rate} Hz"
+        remedy = "Prepare it again with `mdjpt data prepare`"
+        raise ConfigurationError(words, path=trials.folder, value=found, remedy=remedy)
 
 
 def _folders_of(source: str | Path | Dataset) -> list[Path]:

@@ -98,11 +98,8 @@ def _shards(folder: Path) -> Iterator[pa.Table]:
                 table = reader.read_all()
             yield table
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise CorpusError(
-            f"cannot be opened: {error}",
-            path=folder,
-            remedy="Delete the folder and prepare it again with `mdjpt data prepare`",
-        ) from error
+        again = "Delete the folder and prepare it again with `mdjpt data prepare`"
+        raise CorpusError(f"cannot be opened: {error}", path=folder, remedy=again) from error
 
 
 def _check_shards(folder: Path) -> None:

@@ -16,6 +16,7 @@ import pyarrow as pa
 from datasets import DatasetInfo
 
 from mdjpt_hf.data_scripts.showings import OPTION
+from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.runtime.writing import whole_file
 from mdjpt_hf.schema import TRIAL_FEATURES, Trial, arrow_schema
 
@@ -191,6 +192,23 @@ def folder_metadata(folder: Path) -> dict[str, Any]:
         return {}
     found = info_metadata(json.loads(info.read_text(encoding="utf-8")).get("description", ""))
     return {**found, "recordings": [], STATED_SCALES: found.get("recordings", [])} if found else {}
+
+
+def prepared_record(folder: Path, name: str, *needed: str) -> dict[str, Any]:
+    """What `corpus.json` or `report.json` of a prepared folder says.
+
+    Raises:
+        CorpusError: If it cannot be read, or lacks one of the `needed` entries: the folder is not a prepared corpus.
+    """
+    try:
+        record = json.loads((folder / name).read_text(encoding="utf-8"))
+        for entry in needed:
+            record[entry]
+        return record
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorpusError(
+            "is not a prepared corpus", path=folder, remedy="Give a folder made by `mdjpt data prepare`"
+        ) from error
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mdjpt_hf.data.cluster import Cluster
-from mdjpt_hf.data.corpora import TrialSet, open_corpora
+from mdjpt_hf.data.corpora import open_corpora, require_rate
 from mdjpt_hf.data.elsewhere import Seen
 from mdjpt_hf.data.labelled import LabelledWindows, all_windows
 from mdjpt_hf.data.sources import holds_corpus
@@ -133,7 +133,7 @@ def embed(
 def _of_corpora(encoder: Any, sources: Sequence[Any], work: Work, cluster: Cluster | None) -> Embeddings:
     sets = open_corpora(sources)
     for trials in sets:
-        _check_rate(encoder, trials)
+        require_rate(trials, encoder.config.sampling_rate)
     windows = [all_windows(trials, encoder.config.window_seconds, work.stride) for trials in sets]
     if cluster is None:
         features = [features_of(encoder, own, work.batch_size) for own in windows]
@@ -163,17 +163,6 @@ def _recordings(sources: Iterable[Any]) -> Iterable[tuple[str | int, Any]]:
             yield from ((str(path.relative_to(source)), path) for path in recordings_in(Path(source)))
         else:
             yield Path(source).name, Path(source)
-
-
-def _check_rate(encoder: Any, trials: TrialSet) -> None:
-    if trials.sampling_rate != encoder.config.sampling_rate:
-        raise ConfigurationError(
-            f"dataset {trials.name!r} has {trials.sampling_rate:g} Hz, the model reads "
-            f"{encoder.config.sampling_rate} Hz",
-            path=trials.folder,
-            value=trials.sampling_rate,
-            remedy="Prepare it again with `mdjpt data prepare`",
-        )
 
 
 def _told(windows: LabelledWindows) -> pd.DataFrame:

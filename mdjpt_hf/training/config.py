@@ -98,8 +98,6 @@ class RunConfig:
         learning_rate, weight_decay, adam_betas: Of Adam; the decay is its L2 form.
         decay_share: Of the steps, the last, in which the learning rate falls to 0 in a straight line; 0 keeps it, as in
             the paper.
-        guided_share: Of the steps, the first, in which maps also learn to be alike where viewers have most in common in
-            band power, with a weight that falls from 1 to 0; ours, see `mdjpt_hf.training.guide`.
         datasets_per_step: How many datasets take part in a step, drawn anew for each; 0 for all of them, as in the
             paper. The cost of a step then does not grow with the number of datasets.
         pairs_per_dataset: Subject pairs of every dataset that takes part in a step, on each process.
@@ -108,6 +106,8 @@ class RunConfig:
         clips: Of the stimuli they share, so many, drawn anew in every step; 0 for all of them, as in the paper.
         aligned_pairs: Whether both windows of a pair start at the same moment, as in the paper; False draws them apart
             within the same clip, to see what alignment in time does.
+        guided_share: Of the steps, the first, in which maps also learn to be alike where viewers have most in common in
+            band power, with a weight that falls from 1 to 0; ours, see `mdjpt_hf.training.guide`.
         pairs_across: Whether viewers of corpora that show the same clips are paired with each other, which is ours:
             `"no"`; `"clips"`, with windows from anywhere in the clip where they are of different corpora; or
             `"moments"`, where you know that the same sample is the same moment in all of them.
@@ -144,12 +144,12 @@ class RunConfig:
     weight_decay: float = 1e-4
     adam_betas: tuple[float, ...] = (0.9, 0.999)
     decay_share: float = 0.0
-    guided_share: float = 0.0
     datasets_per_step: int = 0
     pairs_per_dataset: int = 1
     viewers: int = 2
     clips: int = 0
     aligned_pairs: bool = True
+    guided_share: float = 0.0
     pairs_across: str = "no"
     held_out_subjects: int = 2
     mixed_precision: str = "no"
