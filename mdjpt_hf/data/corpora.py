@@ -229,19 +229,6 @@ def open_corpora(paths: Sequence[str | Path | Dataset], montage: str = "position
     return trial_sets
 
 
-def require_rate(trials: TrialSet, sampling_rate: float) -> None:
-    """Refuse a dataset of another sampling rate (Hz) than a model reads.
-
-    Raises:
-        ConfigurationError: If it has one.
-    """
-    found = trials.sampling_rate
-    if found != sampling_rate:
-        words = f"dataset {trials.name!r} has {found:g} Hz, the model reads {sampling_rate} Hz"
-        remedy = "Prepare it again with `mdjpt data prepare`"
-        raise ConfigurationError(words, path=trials.folder, value=found, remedy=remedy)
-
-
 def _folders_of(source: str | Path | Dataset) -> list[Path]:
     path = prepared_folder(source)
     folders = prepared_folders(path)
@@ -273,6 +260,19 @@ def _streamed(folder: Path) -> tuple[pa.Table, RangedSignals]:
     if line := signals.slow_in_words():
         LOGGER.warning("%s", line)
     return index.rows.select(_TOLD), signals
+
+
+def require_rate(trials: TrialSet, sampling_rate: float) -> None:
+    """Refuse a dataset of another sampling rate (Hz) than a model reads.
+
+    Raises:
+        ConfigurationError: If it has one.
+    """
+    found = trials.sampling_rate
+    if found != sampling_rate:
+        words = f"dataset {trials.name!r} has {found:g} Hz, the model reads {sampling_rate} Hz"
+        remedy = "Prepare it again with `mdjpt data prepare`"
+        raise ConfigurationError(words, path=trials.folder, value=found, remedy=remedy)
 
 
 def preprocessing_of(folder: Path, rows: np.ndarray) -> tuple[str, ...]:
