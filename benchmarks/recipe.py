@@ -44,7 +44,9 @@ def main() -> None:
     """Pre-train every arm of every seed, compare, and print whether the recipe keeps what is said of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("outputs/recipe"))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[201, 202, 203, 204, 205, 206], help="a simulated world each")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[201, 202, 203, 204, 205, 206], help="a simulated world each"
+    )
     parser.add_argument("--workers", type=int, default=2, help="runs at a time, a thread each")
     parser.add_argument("--network", default="tiny", help="preset of the network")
     parser.add_argument("--steps", type=int, default=STEPS, help="of the arms with all windows")
