@@ -1,6 +1,7 @@
 """Guided steps: what viewers share in band power is found, maps learn to be alike as it is, and it ends in time."""
 
 import json
+import pickle
 import shutil
 from dataclasses import replace
 from types import SimpleNamespace
@@ -159,6 +160,8 @@ def test_guided_batches_are_the_same_batches_and_the_weight_falls(folder):
         batch = guided[step]
         assert all(torch.equal(batch[name], values) for name, values in plain[step].items())
         assert ("guide" in batch) == (step < 4)
+        sent = pickle.loads(pickle.dumps(guided))[step]  # as to a data worker
+        assert batch.keys() == sent.keys() and all(torch.equal(batch[name], sent[name]) for name in batch)
     assert [guided[step]["guide_weight"].item() for step in range(4)] == [1, 0.75, 0.5, 0.25]
     groups, sets = guided[0]["group_ids"], guided[0]["guide_sets"]
     assert torch.equal(sets, groups // 3)
