@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from claims import UNSEEN, run, simulate, take_folder
+from claims import UNGUIDED, UNSEEN, run, simulate, take_folder
 from model import count_flops, take_turns
 
 from mdjpt_hf import MDJPTConfig, MDJPTModel
@@ -81,7 +81,7 @@ def pretrain(world: Path, seed: int, name: str, arguments: argparse.Namespace, t
     settings = {"learning_rate": arguments.learning_rate, "compile": "true", "num_threads": threads, **model}
     options = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     data = [part for path in sorted((world / "data").glob("[!.]*")) if path.name != UNSEEN for part in ("--data", path)]
-    where = ["--config", "demo", "--seed", seed, "--steps", steps, "--output-dir", world / name, "--resume"]
+    where = ["--config", "demo", *UNGUIDED, "--seed", seed, "--steps", steps, "--output-dir", world / name, "--resume"]
     call(["pretrain", *where, *options, *data], world / f"{name}.log", threads)
 
 

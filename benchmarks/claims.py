@@ -1,8 +1,8 @@
 """The paper's claims (arXiv 2510.22197) on simulated corpora, where the truth is known: `python benchmarks/claims.py`.
 
-For every seed one simulated world; on it every arm below is pre-trained by the recipe of the default run, for three
-times as many steps, when held-out pair retrieval has stopped rising (claims.md says by how much it still did), and all
-are judged on the corpus that none of them saw, on the same windows, splits and permutations:
+For every seed one simulated world; on it every arm below is pre-trained as the default run without its guide is, for
+600 steps, when held-out pair retrieval has stopped rising (claims.md says by how much it still did), and all are
+judged on the corpus that none of them saw, on the same windows, splits and permutations:
 
 1. joint over k = 1..4 corpora: with equal steps for every k, and with equal windows of every corpus (k/4 of the steps);
 2. without inter-subject alignment (ISA), without attention (the block of the authors' program, which also lacks the
@@ -48,6 +48,8 @@ from mdjpt_hf.evaluation.scores.statistics import holm, paired_p_value, subject_
 
 UNSEEN = "sim-30"
 FULL, RIVAL = "joint-4", "braindecode:EEGNet"
+#: A guide aligns subjects by itself, also where an arm is to do without; and the epochs of the worlds that were run.
+UNGUIDED = ("--set", "guided_share=0", "--set", "steps_per_epoch=50")
 #: Arms that differ from the joint run in one setting.
 WITHOUT = {
     "no-isa": ("model.isa_weight=0",),
@@ -93,7 +95,7 @@ class Size:
 
 
 SIZES = {
-    "default": Size(("--config", "demo"), 600, 20, 1),
+    "default": Size(("--config", "demo", *UNGUIDED), 600, 20, 1),
     "large": Size(("--config", "viewers"), 5000, 100, 20),
 }
 

@@ -1,7 +1,7 @@
 """What the examples share: small simulated corpora, and an encoder pre-trained on three of them.
 
 It is made when first asked for and kept in `outputs/examples` (remove the folder to make it anew). It is the default
-run with the block of the authors' program, which trains about five times as fast.
+run without its guide, and with the block of the authors' program, which trains about five times as fast.
 """
 
 from pathlib import Path

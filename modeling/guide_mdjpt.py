@@ -13,7 +13,9 @@ _EPS = 1e-6
 _LEAST = 1e-12
 
 
-def guide_loss(pooled: torch.Tensor, guide: torch.Tensor, sets: torch.Tensor, membership: torch.Tensor) -> torch.Tensor:
+def guide_loss(
+    pooled: torch.Tensor, guide: torch.Tensor, sets: torch.Tensor, membership: torch.Tensor | None
+) -> torch.Tensor:
     """One less the centred alignment of two kernels (Cortes et al. 2012; CKA in Kornblith et al. 2019), mean over sets.
 
     Args:

@@ -64,7 +64,8 @@ class MDJPTForPreTrainingOutput(ModelOutput):
 
     Args:
         loss (`torch.Tensor`, scalar): `isa_weight * isa_loss + cda_weight * cda_loss`, and where tokens were hidden
-            `+ masked_weight * mean(masked_losses)`.
+            `+ masked_weight * mean(masked_losses)`. In a guided step the first two have the share `1 - guide_weight`,
+            and `guide_loss` has the rest.
         isa_loss (`torch.Tensor`, scalar): Inter-subject alignment, summed over datasets.
         cda_loss (`torch.Tensor`, scalar): Cross-dataset covariance alignment, over all processes.
         embeddings (`torch.Tensor` of shape `(batch, embedding)`): On the unit sphere.

@@ -18,6 +18,7 @@ from mdjpt_hf.data.pairs import PairSampler
 from mdjpt_hf.data.pools import PooledSampler, pooled_samplers, pools_of
 from mdjpt_hf.errors import CheckpointError, PairingError
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
+from mdjpt_hf.runtime.progress import LOGGER
 from mdjpt_hf.training.config import RunConfig
 from mdjpt_hf.training.figures import draw_losses
 from mdjpt_hf.training.guide import Guide, GuidedSteps, find_guide
@@ -82,7 +83,11 @@ class AlignmentObjective(Objective):
         if guided:
             rate = self.config.model_config().sampling_rate
             guide = find_guide(self.steps, guided, rate, accelerator) if self.guide is None else Guide(self.guide, rate)
-            self.guide, self.steps = guide.matrix, GuidedSteps(guide, guided, **self.plan)
+            self.guide = guide.matrix
+            if guide:
+                self.steps = GuidedSteps(guide, guided, **self.plan)
+            elif accelerator.is_main_process:
+                LOGGER.warning("viewers of the same moments agree in no band power: no step is guided")
         return []
 
     def rehearse(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -202,14 +207,14 @@ def _all_pair(*parts: TrialSet, length: int) -> bool:
 
 
 class AlignmentMeter(Meter):
-    """Means of the losses and the throughput since the last report."""
+    """Means of the losses and the throughput since the last report; of the guide's, over the guided steps."""
 
     def __init__(self, names: list[str]):
         self.names = names
         self._reset()
 
     def _reset(self) -> None:
-        self.sums, self.counts = torch.zeros(2, 2 + len(self.names)).unbind()
+        self.sums, self.counts = torch.zeros(2, 3 + len(self.names)).unbind()
         self.windows, self.since = 0, time.perf_counter()
 
     def add(self, output: Any, batch: dict[str, torch.Tensor]) -> None:
@@ -218,15 +223,18 @@ class AlignmentMeter(Meter):
         datasets = torch.arange(len(self.names), device=dataset_ids.device)
         members = (datasets[:, None] == dataset_ids).float()
         isa = (members @ output.isa_terms.float()) / members.sum(dim=1).clamp_min(1)
-        losses = torch.stack([output.loss.detach(), output.cda_loss.detach()]).float()
-        self.sums = self.sums.to(isa.device) + torch.cat([losses, isa])
-        self.counts = self.counts.to(isa.device) + torch.cat([torch.ones_like(losses), members.amax(dim=1)])
+        losses = [output.loss, output.cda_loss, getattr(output, "guide_loss", None)]
+        there = torch.tensor([float(loss is not None) for loss in losses], device=isa.device)
+        values = torch.stack([isa.new_zeros(()) if loss is None else loss.detach().float() for loss in losses])
+        self.sums = self.sums.to(isa.device) + torch.cat([values, isa])
+        self.counts = self.counts.to(isa.device) + torch.cat([there, members.amax(dim=1)])
         self.windows += len(dataset_ids)
 
     def close(self, accelerator: Accelerator) -> dict[str, float]:
         """Means over steps and processes, datasets that took part only; starts the next stretch."""
         means = accelerator.reduce(self.sums / self.counts, reduction="mean").tolist()
         speed = self.windows * accelerator.num_processes / (time.perf_counter() - self.since)
-        named = {f"isa/{name}": mean for name, mean in zip(self.names, means[2:], strict=True) if not math.isnan(mean)}
+        names = ("loss", "cda", "guide", *(f"isa/{name}" for name in self.names))
+        named = {name: mean for name, mean in zip(names, means, strict=True) if not math.isnan(mean)}
         self._reset()
-        return {"loss": means[0], "cda": means[1], **named, "windows/s": speed}
+        return {**named, "windows/s": speed}

@@ -252,8 +252,8 @@ class RunConfig:
 
     @property
     def guided_steps(self) -> int:
-        """The first steps, those with a guide."""
-        return round(self.guided_share * self.steps)
+        """The first steps, those with a guide: one at least, unless there is none."""
+        return max(round(self.guided_share * self.steps), int(self.guided_share > 0))
 
     def learning_rate_at(self, step: int) -> float:
         """Of optimiser step `step`, from 1; a function of the number alone, so that a resumed run has the same."""

@@ -15,7 +15,7 @@ def draw_losses(history: list[dict[str, Any]], path: Path, title: str, guess: fl
     """
     figure = _empty_figure(10, 4)
     losses, retrieval = figure.subplots(1, 2)
-    for name in _series_names(history, lambda name: name == "loss" or name.startswith("isa/")):
+    for name in _series_names(history, lambda name: name in ("loss", "guide") or name.startswith("isa/")):
         steps, values = _series(history, name)
         losses.plot(steps, values, label=name, linewidth=2.2 if name == "loss" else 1.2)
     losses.axhline(guess, color="0.4", linestyle="--", linewidth=1, label="guessing (isa)")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast
 
 from mdjpt_hf.data.batches import PretrainingSteps, collate_pairs
 from mdjpt_hf.data.spectra import differential_entropy
@@ -36,6 +37,10 @@ class Guide:
 
     matrix: np.ndarray
     sampling_rate: float
+
+    def __bool__(self) -> bool:
+        """Whether they have anything in common; what is always 0 guides nobody."""
+        return bool(self.matrix.any())
 
     def __call__(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """`(batch, COMPONENTS)` float32."""
@@ -80,7 +85,9 @@ def find_guide(steps: PretrainingSteps, guided: int, sampling_rate: float, accel
         spread = np.einsum("ks,st,kt->k", components.directions, seen / windows, components.directions)
         share = components.correlations / components.correlations.sum()
         matrix[:, : len(share)] = components.directions.T * np.sqrt(share / spread)
-    return Guide(matrix, sampling_rate)
+    # Processors of different make round eigenvectors differently.
+    agreed = broadcast(torch.from_numpy(matrix).to(accelerator.device))
+    return Guide(agreed.cpu().numpy(), sampling_rate)
 
 
 def _moments(batch: dict[str, torch.Tensor], sampling_rate: float) -> list[np.ndarray]:

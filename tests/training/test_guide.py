@@ -1,6 +1,10 @@
 """Guided steps: what viewers share in band power is found, maps learn to be alike as it is, and it ends in time."""
 
+import json
+import pickle
 import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +19,7 @@ from mdjpt_hf.data.pairs import PairSampler
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.modeling.guide_mdjpt import guide_loss
 from mdjpt_hf.modeling.layers_mdjpt import group_membership
+from mdjpt_hf.training.clustering.correlated import Components
 from mdjpt_hf.training.config import RunConfig
 from mdjpt_hf.training.departures import departures
 from mdjpt_hf.training.fitting import WAYS, use_way
@@ -68,6 +73,45 @@ def test_noise_guides_to_nothing_that_lasts():
     assert told[CLIPS * 10 :].square().sum() < 0.7 * told[: CLIPS * 10].square().sum()
 
 
+@pytest.mark.parametrize(("viewers", "clips"), [(2, 2), (2, 3), (3, 2), (VIEWERS, CLIPS)])
+def test_components_that_rounding_alone_makes_guide_nobody(viewers, clips):
+    """A step or two have far fewer windows than there are features: most correlations are 0, rounded to a little."""
+    ids = torch.arange(viewers * clips)
+    batch = {"group_ids": ids // clips, "dataset_ids": torch.zeros_like(ids), "stimulus_ids": ids % clips}
+    for seed in range(5):
+        generator = torch.Generator().manual_seed(seed)
+        batch["input_values"] = torch.randn(len(ids), 60, 625, generator=generator)
+        told = find_guide([batch], 1, RATE, Accelerator(cpu=True))(batch)
+        assert torch.isfinite(told).all()
+        assert told.square().mean(dim=0).sum() == pytest.approx(1, abs=1e-4)  # shares of all correlation
+
+
+def test_where_viewers_agree_in_nothing_there_is_no_guide():
+    window = torch.randn(60, 625, generator=torch.Generator().manual_seed(0))
+    one, louder = window, 2 * window
+    ids = torch.arange(4)
+    batch = {"group_ids": ids // 2, "dataset_ids": torch.zeros_like(ids), "stimulus_ids": ids % 2}
+    for shown in ((one, one, one, one), (one, louder, louder, one)):  # nothing changes; the second felt the opposite
+        assert not find_guide([{**batch, "input_values": torch.stack(shown)}], 1, RATE, Accelerator(cpu=True))
+    assert find_guide(
+        [{**batch, "input_values": torch.stack((one, louder, one, louder))}], 1, RATE, Accelerator(cpu=True)
+    )
+
+
+def test_processes_find_together_what_one_finds(folder):
+    (trials,) = open_corpora([folder])
+    plan = {"samplers": [PairSampler(trials, 250, viewers=3)], "num_steps": 6, "steps_per_epoch": 6, "seed": 0}
+    plan |= {"pairs_per_dataset": 2}
+    told = []
+    first = SimpleNamespace(device="cpu", reduce=lambda part: told.append(part) or part)
+    find_guide(PretrainingSteps(**plan, rank=0, world_size=2), 6, RATE, first)
+    second = SimpleNamespace(device="cpu", reduce=lambda part: part + told.pop(0))
+    together = find_guide(PretrainingSteps(**plan, rank=1, world_size=2), 6, RATE, second)
+    alone = find_guide(PretrainingSteps(**plan), 6, RATE, Accelerator(cpu=True))
+    assert not told
+    np.testing.assert_allclose(together.matrix, alone.matrix, atol=1e-6 * np.abs(alone.matrix).max())
+
+
 def test_alike_in_both_is_no_loss_and_unlike_is_one():
     generator = torch.Generator().manual_seed(1)
     groups = torch.arange(4).repeat_interleave(8)
@@ -116,6 +160,8 @@ def test_guided_batches_are_the_same_batches_and_the_weight_falls(folder):
         batch = guided[step]
         assert all(torch.equal(batch[name], values) for name, values in plain[step].items())
         assert ("guide" in batch) == (step < 4)
+        sent = pickle.loads(pickle.dumps(guided))[step]  # as to a data worker
+        assert batch.keys() == sent.keys() and all(torch.equal(batch[name], sent[name]) for name in batch)
     assert [guided[step]["guide_weight"].item() for step in range(4)] == [1, 0.75, 0.5, 0.25]
     groups, sets = guided[0]["group_ids"], guided[0]["guide_sets"]
     assert torch.equal(sets, groups // 3)
@@ -137,6 +183,29 @@ def test_a_guided_run_goes_on_as_it_began(folder, tmp_path):
     assert (pretrain(settings, resume=True) / "model.safetensors").read_bytes() == weights
     assert not any("guide" in name for name in load_file(run / "model.safetensors"))
     assert any("over the first 75% of the steps" in line for line in departures(settings))
+    logged = [entry for entry in json.loads((run / "history.json").read_text()) if "loss" in entry]
+    assert all(0 < entry["guide"] <= 1 for entry in logged[:1])
+
+
+def test_a_run_of_one_step_is_guided_and_one_where_nobody_agrees_is_not(folder, tmp_path, monkeypatch, caplog):
+    settings = RunConfig(
+        data=(str(folder),),
+        output_dir=str(tmp_path / "run"),
+        model={"preset": "tiny", **SIZES},
+        **{"steps": 3, "log_steps": 1, "guided_share": 0.1, "held_out_subjects": 0, "trackers": ()},
+    )
+    assert settings.guided_steps == 1 and RunConfig(steps=1).guided_steps == 0
+    logged = [entry for entry in json.loads((pretrain(settings) / "history.json").read_text()) if "loss" in entry]
+    assert ["guide" in entry for entry in logged] == [True, False, False]
+    assert logged[0]["loss"] == pytest.approx(logged[0]["guide"])
+    nothing = Components(np.zeros((0, 300)), np.zeros(0))
+    monkeypatch.setattr("mdjpt_hf.training.guide.correlated_components", lambda *_: nothing)
+    plain, unguided = (
+        replace(settings, output_dir=str(tmp_path / name), **more)
+        for name, more in (("plain", {"guided_share": 0.0}), ("unguided", {}))
+    )
+    weights = [(pretrain(one) / "model.safetensors").read_bytes() for one in (plain, unguided)]
+    assert weights[0] == weights[1] and "agree in no band power" in caplog.text
 
 
 def test_only_alignment_alone_is_guided():

@@ -14,6 +14,8 @@ from scipy.linalg import eigh
 RIDGE = 0.01
 #: Least variance that this is a part of, as a share of the largest: a map that is always zero has none of its own.
 _LEAST = 1e-6
+#: Correlations smaller than this share of the strongest are what rounding leaves of zero.
+_ROUNDING = 1e-9
 
 
 class Components(NamedTuple):
@@ -37,9 +39,11 @@ def correlated_components(between: np.ndarray, covariance: np.ndarray, count: in
         count (`int`): At most so many.
     """
     variance = covariance.diagonal()
+    if not variance.any():
+        return Components(np.zeros((0, len(variance))), np.zeros(0))
     ridge = RIDGE * np.diag(np.maximum(variance, _LEAST * variance.max()))
     correlations, vectors = eigh(between, covariance + ridge)
-    agreed = correlations[::-1] > 0
+    agreed = correlations[::-1] > _ROUNDING * np.abs(correlations).max()
     return Components(with_signs(vectors.T[::-1][agreed][:count]), correlations[::-1][agreed][:count])
 
 
