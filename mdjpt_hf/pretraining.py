@@ -32,6 +32,7 @@ from mdjpt_hf.training.record import run_record, training_datasets
 from mdjpt_hf.training.stopping import Stopped
 
 CHECKPOINTS, LOGS, SIMULATED_DATA = "checkpoints", "logs", "data"
+_LETTING_GO_SECONDS = 0.2
 
 
 def pretrain(config: RunConfig, resume: bool = False) -> Path:
@@ -57,6 +58,7 @@ def pretrain(config: RunConfig, resume: bool = False) -> Path:
         return _pretrain(config, resume, accelerator, output_dir, given, started)
     except Stopped as stopped:
         accelerator.print(f"\n{stopped.message}")
+        _let_go(accelerator)
         raise
     except OSError as error:
         raise _disk_error(error, output_dir) from error
@@ -90,10 +92,21 @@ def _pretrain(
         accelerator.print(f'  AutoModel.from_pretrained("{output_dir}", trust_remote_code=True)')
         _push(config, output_dir)
     accelerator.wait_for_everyone()
+    _let_go(accelerator)
     accelerator.end_training()  # closes the trackers and the process group
     if accelerator.is_main_process:
         _forget_host(output_dir / LOGS)
     return output_dir
+
+
+def _let_go(accelerator: Accelerator) -> None:
+    """Give threads that exchange tensors the moment they need to drop what was exchanged last.
+
+    In torch 2.13 the end of a gloo group waits for its threads and holds Python's lock; one of them that waits for the
+    lock, to drop the last barrier, then waits for ever. It happens once in some hundred runs on a busy machine.
+    """
+    if accelerator.num_processes > 1:
+        time.sleep(_LETTING_GO_SECONDS)
 
 
 def _forget_host(logs: Path) -> None:
