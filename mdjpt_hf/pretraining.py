@@ -103,7 +103,7 @@ def _let_go(accelerator: Accelerator) -> None:
     """Give threads that exchange tensors the moment they need to drop what was exchanged last.
 
     In torch 2.13 the end of a gloo group waits for its threads and holds Python's lock; one of them that waits for the
-    lock, to drop the last barrier, then waits for ever. It happens once in some hundred runs on a busy machine.
+    lock, to drop the last barrier, then waits for ever. It was seen once, at the end of a run on a busy machine.
     """
     if accelerator.num_processes > 1:
         time.sleep(_LETTING_GO_SECONDS)
