@@ -21,7 +21,7 @@ from mdjpt_hf.data.index import INDEX_FILE, index_of, trial_hash, write_index
 from mdjpt_hf.data.parts import part_in_words
 from mdjpt_hf.data.ranged import Files
 from mdjpt_hf.data.rows import checked_row
-from mdjpt_hf.data.storage import CORPUS_FILE, REPORT_FILE, prepared_record, public_metadata, write_json
+from mdjpt_hf.data.storage import CORPUS_FILE, as_prepared, prepared_records, public_metadata, write_json
 from mdjpt_hf.errors import CorpusError, MDJPTError
 from mdjpt_hf.runtime.ownership import owned_output
 from mdjpt_hf.runtime.progress import LOGGER, Progress
@@ -58,13 +58,15 @@ def write_parquet(folder: str | Path, out: str | Path) -> Path:
         InUseError: If another process writes `out`.
     """
     folder, out = Path(folder), Path(out)
-    corpus, report = prepared_record(folder, CORPUS_FILE, "shards"), prepared_record(folder, REPORT_FILE)
+    with as_prepared(folder):
+        corpus, report = prepared_records(folder)
+        shards = corpus["shards"]
     if line := part_in_words(folder):
         LOGGER.warning("%s", line)
     with owned_output(out):
         if out.exists():
             raise CorpusError("exists already", path=out, remedy="Choose another --out, or move it away")
-        _write(folder, corpus["shards"], public_metadata(corpus, report), out)
+        _write(folder, shards, public_metadata(corpus, report), out)
     return out
 
 

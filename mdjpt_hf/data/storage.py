@@ -7,7 +7,8 @@ exists is complete.
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -194,21 +195,25 @@ def folder_metadata(folder: Path) -> dict[str, Any]:
     return {**found, "recordings": [], STATED_SCALES: found.get("recordings", [])} if found else {}
 
 
-def prepared_record(folder: Path, name: str, *needed: str) -> dict[str, Any]:
-    """What `corpus.json` or `report.json` of a prepared folder says.
+@contextmanager
+def as_prepared(folder: Path) -> Iterator[None]:
+    """What is read within is read of a prepared folder.
 
     Raises:
-        CorpusError: If it cannot be read, or lacks one of the `needed` entries: the folder is not a prepared corpus.
+        CorpusError: If it cannot be read, or lacks what is looked for: the folder is not a prepared corpus.
     """
     try:
-        record = json.loads((folder / name).read_text(encoding="utf-8"))
-        for entry in needed:
-            record[entry]
-        return record
+        yield
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorpusError(
             "is not a prepared corpus", path=folder, remedy="Give a folder made by `mdjpt data prepare`"
         ) from error
+
+
+def prepared_records(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What `corpus.json` and `report.json` of a prepared folder say."""
+    corpus, report = (json.loads((folder / name).read_text(encoding="utf-8")) for name in (CORPUS_FILE, REPORT_FILE))
+    return corpus, report
 
 
 def write_json(path: Path, content: Any) -> None:

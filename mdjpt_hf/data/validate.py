@@ -1,5 +1,6 @@
 """Checking a prepared folder again: its files, every row, and what the rows say about each other."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import Any
 from datasets import load_from_disk
 
 from mdjpt_hf.data.parts import part_in_words
-from mdjpt_hf.data.storage import CORPUS_FILE, file_hash, prepared_record
+from mdjpt_hf.data.storage import CORPUS_FILE, as_prepared, file_hash
 from mdjpt_hf.errors import MDJPTError
 from mdjpt_hf.runtime.progress import LOGGER
 from mdjpt_hf.schema import EMOTIONS, RATINGS, TRIAL_FEATURES, VALENCE_CLASSES, Trial, trial_signal
@@ -40,8 +41,9 @@ def validate(folder: str | Path) -> Validation:
         CorpusError: If it is no prepared folder at all.
     """
     folder = Path(folder)
-    corpus = prepared_record(folder, CORPUS_FILE, "shards", "facts")
-    shards, facts = corpus["shards"], {fact["name"]: fact for fact in corpus["facts"]}
+    with as_prepared(folder):
+        corpus = json.loads((folder / CORPUS_FILE).read_text(encoding="utf-8"))
+        shards, facts = corpus["shards"], {fact["name"]: fact for fact in corpus["facts"]}
     if line := part_in_words(folder):
         LOGGER.warning("%s", line)
     result = Validation(folder, problems=list(_shard_problems(folder, shards)))

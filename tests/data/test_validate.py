@@ -94,3 +94,10 @@ def test_the_picture_is_drawn(folder, tmp_path):
     result = CliRunner().invoke(app, ["data", "inspect", str(folder), "--out", str(tmp_path / "toy.png")])
     assert result.exit_code == 0, result.output
     assert (tmp_path / "toy.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("stated", [{"shards": [], "facts": [{}]}, {"facts": []}, ["neither"]])
+def test_records_that_lack_what_a_corpus_says_are_of_none(tmp_path, stated):
+    (tmp_path / "corpus.json").write_text(json.dumps(stated), encoding="utf-8")
+    with pytest.raises(CorpusError, match="is not a prepared corpus"):
+        validate(tmp_path)

@@ -17,28 +17,8 @@ from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.modeling.electrodes_mdjpt import ELECTRODES
 
 from .test_bids import NAMES, study, table
+from .test_places import CAP
 
-CAP = [
-    "Fp1",
-    "Fp2",
-    "F7",
-    "F3",
-    "Fz",
-    "F4",
-    "F8",
-    "T7",
-    "C3",
-    "Cz",
-    "C4",
-    "T8",
-    "P7",
-    "P3",
-    "Pz",
-    "P4",
-    "P8",
-    "O1",
-    "O2",
-]
 RATE = 125  # Hz: nothing is resampled
 TRIALS = [(2.0, 8.0, "joy"), (14.0, 8.0, "fear"), (26.4, 7.2, "joy")]
 

@@ -12,7 +12,7 @@ from huggingface_hub.utils import yaml_dump
 
 from mdjpt_hf.data.index import INDEX_FILE
 from mdjpt_hf.data.parquet import write_parquet
-from mdjpt_hf.data.storage import CORPUS_FILE, REPORT_FILE, prepared_record, public_metadata
+from mdjpt_hf.data.storage import CORPUS_FILE, as_prepared, prepared_records, public_metadata
 from mdjpt_hf.errors import CardError, CorpusError, LicenceError
 from mdjpt_hf.schema import TRIAL_FEATURES
 from mdjpt_hf.sharing.hub.files import SharedFile, with_checksums
@@ -156,10 +156,10 @@ def corpus_card(corpus: Mapping[str, Any], report: Mapping[str, Any], repo_id: s
 
 
 def _metadata(prepared: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    corpus = prepared_record(prepared, CORPUS_FILE, "facts")
-    report = prepared_record(prepared, REPORT_FILE, "datasets")
-    names = {entry["name"] for entry in corpus["facts"]}
-    unknown = sorted(set(report["datasets"]) - names)
+    with as_prepared(prepared):
+        corpus, report = prepared_records(prepared)
+        names = {entry["name"] for entry in corpus["facts"]}
+        unknown = sorted(set(report["datasets"]) - names)
     if unknown or not names:
         raise CorpusError(
             f"does not say under which terms {unknown or 'its rows'} may be used",
