@@ -10,13 +10,16 @@ if TYPE_CHECKING:
 def draw_losses(history: list[dict[str, Any]], path: Path, title: str, guess: float, chance: float | None) -> None:
     """Losses and held-out pair retrieval over steps, as a PNG.
 
+    What is minimised in guided steps is left out: its weights move from the guide's loss to the others, so that it would
+    rise while each of them falls.
+
     Args:
         guess: What a dataset's contrastive loss is where nothing is known. chance: The same of retrieval.
     """
     figure = _empty_figure(10, 4)
     losses, retrieval = figure.subplots(1, 2)
     for name in _series_names(history, lambda name: name in ("loss", "guide") or name.startswith("isa/")):
-        steps, values = _series(history, name)
+        steps, values = _series([entry for entry in history if name != "loss" or "guide" not in entry], name)
         losses.plot(steps, values, label=name, linewidth=2.2 if name == "loss" else 1.2)
     losses.axhline(guess, color="0.4", linestyle="--", linewidth=1, label="guessing (isa)")
     losses.set(xlabel="step", ylabel="loss", title=title)
