@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 def draw_losses(history: list[dict[str, Any]], path: Path, title: str, guess: float, chance: float | None) -> None:
     """Losses and held-out pair retrieval over steps, as a PNG.
 
-    What is minimised in guided steps is left out: its weights move from the guide's loss to the others, so that it would
-    rise while each of them falls.
+    What is minimised in guided steps is left out: weights move from the guide's loss to the others, so that it rises
+    while each of them falls.
 
     Args:
         guess: What a dataset's contrastive loss is where nothing is known. chance: The same of retrieval.

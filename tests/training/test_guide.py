@@ -22,8 +22,8 @@ from mdjpt_hf.modeling.layers_mdjpt import group_membership
 from mdjpt_hf.training.clustering.correlated import Components
 from mdjpt_hf.training.config import RunConfig
 from mdjpt_hf.training.departures import departures
-from mdjpt_hf.training.fitting import WAYS, use_way
 from mdjpt_hf.training.figures import draw_losses
+from mdjpt_hf.training.fitting import WAYS, use_way
 from mdjpt_hf.training.guide import COMPONENTS, GuidedSteps, find_guide
 
 VIEWERS, CLIPS, RATE = 4, 6, 125.0
@@ -154,8 +154,8 @@ def folder(prepared):
 def test_the_picture_leaves_out_what_shifting_weights_make_rise(tmp_path):
     def drawn(name, minimised, **guide):
         history = [{"step": 10, "loss": minimised, "isa/one": 2.6, **guide}, {"step": 20, "loss": 2.5, "isa/one": 2.4}]
-        draw_losses(history, tmp_path / name, "a run", 2.7, None)
-        return (tmp_path / name).read_bytes()
+        draw_losses(history, tmp_path / f"{name}.png", "a run", 2.7, None)
+        return (tmp_path / f"{name}.png").read_bytes()
 
     assert drawn("first", 0.8, guide=0.8) == drawn("second", 1.2, guide=0.8)
     assert drawn("third", 2.6) != drawn("fourth", 2.7), "a run without a guide shows its loss"
