@@ -1,8 +1,9 @@
 """The paper's claims (arXiv 2510.22197) on simulated corpora, where the truth is known: `python benchmarks/claims.py`.
 
 For every seed one simulated world; on it every arm below is pre-trained as the default run without its guide is, for
-600 steps, when held-out pair retrieval has stopped rising (claims.md says by how much it still did), and all are
-judged on the corpus that none of them saw, on the same windows, splits and permutations:
+800 steps, the last 240 with a falling learning rate: at a constant one, held-out pair retrieval of world 81 rose for
+450 steps and not in the 600 after them (claims.md says by how much it still did in an arm). All are judged on the
+corpus that none of them saw, on the same windows, splits and permutations:
 
 1. joint over k = 1..4 corpora: with equal steps for every k, and with equal windows of every corpus (k/4 of the steps);
 2. without inter-subject alignment (ISA), without attention (the block of the authors' program, which also lacks the
@@ -95,7 +96,7 @@ class Size:
 
 
 SIZES = {
-    "default": Size(("--config", "demo", *UNGUIDED), 600, 20, 1),
+    "default": Size(("--config", "demo", *UNGUIDED), 800, 20, 1),
     "large": Size(("--config", "viewers"), 5000, 100, 20),
 }
 
@@ -105,7 +106,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("outputs/claims"))
     parser.add_argument("--size", choices=SIZES, default="default")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[81, 82, 83], help="a simulated world each")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[82, 83], help="a simulated world each")
     parser.add_argument("--workers", type=int, default=0, help="runs at a time; default one per core, or one GPU")
     parser.add_argument("--scratch", action="store_true", help="train EEGNet too; needs the extra [braindecode]")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of every run")
