@@ -78,7 +78,8 @@ def _left_by_ulimit() -> int:
 def _left_by_control_groups(root: Path = Path("/sys/fs/cgroup"), groups: Path = Path("/proc/self/cgroup")) -> list[int]:
     """What every control group above this process leaves, of version 2 (one tree) and of version 1 (`memory`).
 
-    Files in the page cache count as used and are given back when memory is wanted, so they are free.
+    Files in the page cache count as used and are given back when memory is wanted, so they are free. So are those in
+    active use, which Linux counts as available of the machine: the corpora that a run reads are among them.
     """
     left: list[int] = []
     try:
@@ -96,19 +97,20 @@ def _left_by_control_groups(root: Path = Path("/sys/fs/cgroup"), groups: Path = 
     return left
 
 
-#: Files of a control group: what it may hold, what it holds, and the entry of `memory.stat` for cached files.
-_VERSION_2 = ("memory.max", "memory.current", "inactive_file")
-_VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+#: Files of a control group: what it may hold, what it holds, and what entries of `memory.stat` begin with.
+_VERSION_2 = ("memory.max", "memory.current", "")
+_VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
 
 
-def _left_in(folder: Path, limit: str, usage: str, cached: str) -> list[int]:
+def _left_in(folder: Path, limit: str, usage: str, prefix: str) -> list[int]:
     try:
         allowed = (folder / limit).read_text(encoding="utf-8").strip()
         if allowed == "max":
             return []
         used = int((folder / usage).read_text(encoding="utf-8"))
         statistics = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="utf-8").splitlines())
-        return [max(0, int(allowed) - used + int(statistics.get(cached, 0)))]
+        cached = sum(int(statistics.get(f"{prefix}{kind}_file", 0)) for kind in ("inactive", "active"))
+        return [max(0, int(allowed) - used + cached)]
     except (OSError, ValueError):
         return []
 
