@@ -21,6 +21,7 @@ from mdjpt_hf.data.facts import RECORD_FILE
 from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
+from mdjpt_hf.runtime.cores import usable_cores
 from mdjpt_hf.runtime.ownership import InUseError, Ownership, take
 from mdjpt_hf.runtime.progress import LOGGER
 from mdjpt_hf.training.checkpoint import CheckpointFolder
@@ -255,7 +256,7 @@ def _simulate(config: RunConfig, folder: Path) -> None:
             f"simulation has no settings {unknown}", value=unknown, remedy=f"Use some of {', '.join(sorted(known))}"
         )
     builder = SimulatedCorpora(seed=config.seed, **config.simulation)
-    prepare(builder, folder, workers=os.cpu_count() or 1)
+    prepare(builder, folder, workers=usable_cores())
 
 
 def check_rates(config: RunConfig, trial_sets: list[TrialSet]) -> list[TrialSet]:

@@ -16,10 +16,12 @@ import math
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from transformers import pipeline
 
 # The task's name as the pipeline file has it, which cannot be imported from beside this file.
@@ -63,6 +65,16 @@ class RequestError(ValueError):
         self.value, self.remedy = value, remedy
 
 
+def _keep_to_usable_cores() -> None:
+    """A container may have a quota of processor time, of which torch (2.13) knows nothing: it starts a thread for every
+    core of the machine, and threads that share the time of one wait for each other at the end of every kernel.
+    """
+    with suppress(ImportError):  # joblib is in the requirements that are shared with a model
+        from joblib import cpu_count
+
+        torch.set_num_threads(min(torch.get_num_threads(), cpu_count()))
+
+
 class EndpointHandler:
     """Serves one model.
 
@@ -74,6 +86,7 @@ class EndpointHandler:
     """
 
     def __init__(self, path: str = ""):
+        _keep_to_usable_cores()
         self.pipeline: Any = pipeline(task=TASK, model=path, trust_remote_code=True)  # type: ignore[call-overload]
         self._turn = threading.Lock()
         self.pipeline.warm_up()

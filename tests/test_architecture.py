@@ -22,6 +22,7 @@ _BASE = (
     "mdjpt_hf.runtime.importing",
     "mdjpt_hf.runtime.naming",
     "mdjpt_hf.runtime.threads",
+    "mdjpt_hf.runtime.cores",
     "mdjpt_hf.preprocessing",
 )
 _CORPORA = (*_BASE, "mdjpt_hf.data_scripts", "mdjpt_hf.data")

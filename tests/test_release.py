@@ -65,6 +65,7 @@ def test_the_core_is_small_and_every_bound_ends_at_a_major_version():
 #: Module -> what brings it, where that is not the library of the same name.
 BRINGS = {"matplotlib": "mne", "tqdm": "mne", "pandas": "datasets", "pyarrow": "datasets", "psutil": "accelerate"}
 BRINGS |= {"threadpoolctl": "scikit-learn", "yaml": "huggingface-hub", "fsspec": "datasets", "xxhash": "datasets"}
+BRINGS |= {"joblib": "scikit-learn"}
 DISTRIBUTION = {"yaml": "pyyaml"}
 
 

@@ -30,6 +30,9 @@ def _add(group: typer.Typer, function: _Function, name: str | None = None) -> No
     @functools.wraps(function)
     def run(*arguments: Any, **options: Any) -> Any:
         with collection_paused():
+            from mdjpt_hf.runtime.cores import keep_to_usable_cores
+
+            keep_to_usable_cores()
             from mdjpt_hf.runtime.progress import print_log
             from mdjpt_hf.runtime.registration import register
 
@@ -59,6 +62,9 @@ def options(
 
 def env() -> None:
     """Print versions, devices and limits, for a report of a fault."""
+    from mdjpt_hf.runtime.cores import keep_to_usable_cores
+
+    keep_to_usable_cores()  # as every command does
     from mdjpt_hf.runtime.environment import environment
 
     for name, value in environment().items():

@@ -14,7 +14,8 @@ from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.version import __version__
 
 #: Imported by the page; a Space installs gradio by itself.
-REQUIREMENTS = ("huggingface_hub>=2.4", "matplotlib>=3.10", "mne>=1.13", "numpy>=2.0", "scipy>=1.15", "torch>=2.13")
+REQUIREMENTS = ("huggingface_hub>=2.4", "joblib>=1.4", "matplotlib>=3.10", "mne>=1.13", "numpy>=2.0", "scipy>=1.15")
+REQUIREMENTS += ("torch>=2.13",)
 
 _REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -22,7 +23,11 @@ _APP = '''"""Starts the page; the model is named here alone."""
 
 import os
 
+from joblib import cpu_count
+
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # before the library reads it
+# before torch is loaded, which knows of no quota and starts a thread for every core of the machine
+os.environ.setdefault("OMP_NUM_THREADS", str(cpu_count()))
 
 from demo.app import serve  # noqa: E402
 

@@ -1,7 +1,6 @@
 """A network that `mdjpt export` wrote, without PyTorch: what PyTorch refuses is refused here too."""
 
 import json
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mdjpt_hf.errors import CheckpointError, ConfigurationError, SignalError
+from mdjpt_hf.runtime.cores import usable_cores
 
 
 class OnnxModel:
@@ -19,7 +19,7 @@ class OnnxModel:
 
     Args:
         path: The file.
-        threads: Cores to use; by default all.
+        threads: Cores to use; by default all that this process may use.
 
     Attributes:
         output: What comes out: `"logits"` of a classifier, `"pooler_output"` of an encoder.
@@ -38,7 +38,7 @@ class OnnxModel:
             raise ConfigurationError(
                 f"this needs onnxruntime ({error})", value="onnx", remedy="pip install 'mdjpt-hf[onnx]'"
             ) from error
-        self.threads = threads or os.cpu_count() or 1
+        self.threads = threads or usable_cores()
 
         def opened(threads: int) -> Any:
             options = onnxruntime.SessionOptions()

@@ -4,6 +4,7 @@ import os
 import platform
 from importlib import metadata
 
+from mdjpt_hf.runtime.cores import usable_cores
 from mdjpt_hf.version import __version__
 
 _LIBRARIES = ("torch", "transformers", "datasets", "huggingface_hub", "accelerate", "mne", "numpy", "scipy", "pyarrow")
@@ -19,7 +20,7 @@ def environment() -> dict[str, str]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         **{name: _version(name) for name in (*_LIBRARIES, *_OPTIONAL)},
-        "processor": f"{os.cpu_count()} cores, {torch.get_num_threads()} threads of torch",
+        "processor": f"{os.cpu_count()} cores, {usable_cores()} usable, {torch.get_num_threads()} threads of torch",
     }
     gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     return {**facts, "accelerators": ", ".join(gpus) or "none"}

@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 
 from mdjpt_hf.errors import ConfigurationError, MDJPTError
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
+from mdjpt_hf.runtime.cores import usable_cores
 from mdjpt_hf.runtime.progress import LOGGER, Progress
 from mdjpt_hf.training.checkpoint import Checkpoint, CheckpointFolder
 from mdjpt_hf.training.config import RunConfig
@@ -66,7 +67,7 @@ def make_accelerator(config: RunConfig, logging_dir: str) -> Accelerator:
             value=started,
             remedy="On CPU: ACCELERATE_USE_CPU=true torchrun --nproc_per_node N pretrain.py",
         )
-    threads = config.num_threads or max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    threads = config.num_threads or max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     torch.set_num_threads(threads)
     # NumPy's products here are small, and threads that wait for the next one take the cores from torch's.
     threadpool_limits(1, user_api="blas")

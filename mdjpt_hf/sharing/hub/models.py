@@ -201,7 +201,7 @@ def _requirements(facts: Mapping[str, Any]) -> bytes:
     for name in ("torch", "transformers", "numpy", "scipy"):
         version = str(versions.get(name, "")).partition("+")[0]  # a build's own suffix means nothing elsewhere
         lines.append(f"{name}>={version}" if version else name)
-    return ("\n".join([*lines, "mne"]) + "\n").encode()
+    return ("\n".join([*lines, "joblib", "mne"]) + "\n").encode()
 
 
 def _bytes(source: Path | bytes) -> bytes:
