@@ -1,6 +1,7 @@
 """The loop: one optimiser step per item of an objective's `steps`, on one process or many."""
 
 import importlib.util
+import multiprocessing
 import os
 import random
 import time
@@ -20,6 +21,7 @@ from mdjpt_hf.runtime.cores import usable_cores
 from mdjpt_hf.runtime.progress import LOGGER, Progress
 from mdjpt_hf.training.checkpoint import Checkpoint, CheckpointFolder
 from mdjpt_hf.training.config import RunConfig
+from mdjpt_hf.training.feeding import PATIENCE, feeding_workers
 from mdjpt_hf.training.fitting import (
     Way,
     choose_way,
@@ -143,14 +145,17 @@ class Pretrainer:
         self._saved = done
         if self._is_main:
             remember_way(self.checkpoints.folder, self.way.name)
+        others = set(multiprocessing.active_children())
         try:
             with self._progress(done) as self.progress, StopRequests() as self.requests:
                 self._train(done)
         except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+            if not str(error).startswith("DataLoader"):
                 raise
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.kill()  # one that stands still would outlive the run
             raise MDJPTError(
-                f"a data worker died ({str(error).splitlines()[0]}); checkpoints are whole",
+                f"a data worker died or stands still ({str(error).splitlines()[0]}); checkpoints are whole",
                 remedy="Give it more memory, or fewer --num-workers, and go on with --resume",
             ) from error
         return self.accelerator.unwrap_model(self.model)
@@ -180,11 +185,14 @@ class Pretrainer:
             )
 
     def _loader(self, first: int, last: int) -> DataLoader:
+        steps = self.objective.steps
+        workers = feeding_workers(self.config.num_workers, steps[first]) if self.config.num_workers else 0
         return DataLoader(
-            self.objective.steps,
+            steps,
             batch_size=None,
             sampler=range(first, last),
-            num_workers=self.config.num_workers,
+            num_workers=workers,
+            timeout=PATIENCE if workers else 0,
             pin_memory=self.accelerator.device.type == "cuda",
             worker_init_fn=ignore_stop_signals,
         )
