@@ -302,6 +302,7 @@ class MaskedEEGForSequenceClassification(CarriesPipeline, MaskedEEGPreTrainedMod
 #: For transformers below 5.10, which copies from a local folder what this file names, and not what those files name.
 _TRAVELS_WITH = """
 from .bad_channels_mdjpt import
+from .brainvision_mdjpt import
 from .companions_mdjpt import
 from .confinement_mdjpt import
 from .coverage_mdjpt import

@@ -502,6 +502,7 @@ class MDJPTForSequenceClassification(CarriesPipeline, MDJPTPreTrainedModel):
 _TRAVELS_WITH = """
 from .bad_channels_mdjpt import
 from .block_gradient_mdjpt import
+from .brainvision_mdjpt import
 from .chunks_mdjpt import
 from .companions_mdjpt import
 from .confinement_mdjpt import

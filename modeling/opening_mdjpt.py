@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from .brainvision_mdjpt import refuse_misread
 from .companions_mdjpt import named_files, pointers
 from .elsewhere_mdjpt import refuse_elsewhere, refuse_outside_links
 from .errors_mdjpt import SignalError, is_ours, located
@@ -52,7 +53,8 @@ def open_file(path: Path, reader: Callable[..., Any] | None = None) -> tuple[Any
         reader: The MNE function for its format; found by the file's name by default.
 
     Raises:
-        SignalError: If it is missing, a pointer to data kept elsewhere, truncated, foreign, or cut into epochs.
+        SignalError: If it is missing, a pointer to data kept elsewhere, truncated, foreign, cut into epochs, or
+            misread by MNE.
         ElsewhereError: If it consists of files beyond its folder.
     """
     if path.is_dir() and not path.suffix:  # formats that are folders are told by their suffix
@@ -61,6 +63,7 @@ def open_file(path: Path, reader: Callable[..., Any] | None = None) -> tuple[Any
     if not path.exists():
         raise SignalError("there is no such file", path=path, value=str(path), remedy="Check the path")
     refuse_outside_links(path)
+    refuse_misread(path)
     if reader is None and is_neuroscan(path):
         return neuroscan_raw(path)
     raw, notes = watched(path, lambda: (reader or load_mne().io.read_raw)(path, preload=False, verbose="WARNING"))

@@ -290,6 +290,7 @@ def _stated_recording(inputs: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any
 #: For transformers below 5.10, which copies from a local folder what this file names, and not what those files name.
 _TRAVELS_WITH = """
 from .bad_channels_mdjpt import
+from .brainvision_mdjpt import
 from .companions_mdjpt import
 from .confinement_mdjpt import
 from .coverage_mdjpt import

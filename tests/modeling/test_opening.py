@@ -184,6 +184,38 @@ def test_a_brainvision_signal_shorter_than_its_header_says(tmp_path):
         open_file(header)
 
 
+@pytest.mark.parametrize(
+    "said", ["UseBigEndianOrder=YES", "usebigendianorder = yes", "DataOffset=512", "TrailerSize=4"]
+)
+def test_brainvision_samples_in_a_layout_that_mne_does_not_look_at_are_refused(tmp_path, said):
+    header = write_vhdr(tmp_path)
+    text = header.read_text(encoding="utf-8")
+    header.write_text(text.replace("[Channel Infos]", "UseBigEndianOrder=NO\nDataOffset=0\n\n[Channel Infos]"), "utf-8")
+    assert open_file(header)[0].n_times == 5000
+    header.write_text(text.replace("[Channel Infos]", f"{said}\n\n[Channel Infos]"), "utf-8")
+    with pytest.raises(SignalError, match=re.escape(said)):
+        open_file(header)
+
+
+@pytest.mark.parametrize("text", ["film 2, 3", "film, happy", "7,5", "a, b, 2"])
+def test_a_comma_in_the_text_of_a_brainvision_marker_is_refused_until_it_is_coded(tmp_path, text):
+    raw = raw_of(noise())
+    raw.set_meas_date(0)
+    raw.set_annotations(mne.Annotations([2.0, 8.0], [1.0, 4.0], ["film 1", text], orig_time=raw.info["meas_date"]))
+    header, marks = tmp_path / "x.vhdr", tmp_path / "x.vmrk"
+    mne.export.export_raw(header, raw, verbose="ERROR")
+    coded = text.replace(",", r"\1")
+    written = marks.read_text(encoding="utf-8").replace(coded, text)  # however pybv writes it
+    marks.write_text(written, encoding="utf-8")
+    with pytest.raises(SignalError, match=re.escape(text)) as told:
+        open_file(header)
+    assert "x.vmrk" in told.value.remedy
+    marks.write_text(written.replace(text, coded), encoding="utf-8")
+    found = open_file(header)[0].annotations
+    at = {mark["description"].removeprefix("Comment/"): float(mark["onset"]) for mark in found}
+    assert at["film 1"] == 2.0 and at[text] == 8.0  # beside New Segment, whose line ends in a date
+
+
 def test_neuroscan_is_read_as_the_corpora_read_it(tmp_path):
     counts = np.round(np.cumsum(np.random.default_rng(0).normal(0, 60, (10, 5000)), axis=1)).astype("<i4")
     events = [(1, 0, 0xE0, 900 + 750 + 40 * 1000), (7, 0, 0, 900 + 750 + 40 * 2000)]
