@@ -14,8 +14,10 @@ from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.version import __version__
 
 #: Imported by the page; a Space installs gradio by itself.
-REQUIREMENTS = ("huggingface_hub>=2.4", "joblib>=1.4", "matplotlib>=3.10", "mne>=1.13", "numpy>=2.0", "scipy>=1.15")
-REQUIREMENTS += ("torch>=2.13",)
+REQUIREMENTS = (
+    *("huggingface_hub>=2.4", "joblib>=1.4", "matplotlib>=3.10", "mne>=1.13", "numpy>=2.0", "scipy>=1.15"),
+    "torch>=2.13",
+)
 
 _REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
