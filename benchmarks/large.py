@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where there is room; default: the folder of temporary files")
     arguments = parser.parse_args()
     subjects = round(arguments.gigabytes * 1e9 / (TRIALS * SECONDS * RATE * 60 * 4))
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+    with tempfile.TemporaryDirectory(dir=arguments.folder and arguments.folder.resolve()) as folder:
         corpus = Path(folder) / "corpus"
         for name, command in STEPS.items():
             given = [part.format(subjects=subjects, corpus=corpus, folder=folder) for part in command]
@@ -92,7 +92,7 @@ def _children(root: psutil.Process) -> list[psutil.Process]:
 
 
 def own_memory(process: psutil.Process) -> int:
-    """Bytes that belong to nobody else; 0 of a process that has ended."""
+    """Bytes that are no file's, as Linux tells them; 0 of a process that has ended."""
     try:
         told = process.memory_info()
     except psutil.Error:

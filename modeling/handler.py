@@ -70,7 +70,7 @@ def _keep_to_usable_cores() -> None:
     core of the machine, and threads that share the time of one wait for each other at the end of every kernel.
     """
     with suppress(ImportError):  # joblib is in the requirements that are shared with a model
-        from joblib import cpu_count
+        from joblib.externals.loky import cpu_count
 
         torch.set_num_threads(min(torch.get_num_threads(), cpu_count()))
 

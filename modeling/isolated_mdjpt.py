@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from . import errors_mdjpt
+from .control_groups_mdjpt import memory_limits
 from .errors_mdjpt import MDJPTError, SignalError
 from .exchange_mdjpt import Unpacker, pack
 from .isolated_child_mdjpt import inside
@@ -50,11 +51,13 @@ _REMEDY = "Check that it is complete and of the format its name says, or export 
 
 
 def _half_of_memory() -> int:
+    """Of the machine, 4 GiB at least; never more than half of what a container or batch job may hold."""
+    allowed = [limit.allowed // 2 for limit in memory_limits()]
     try:
         physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):  # not told on this system
-        return 4 * _GIB
-    return max(4 * _GIB, physical // 2)
+        return min(4 * _GIB, *allowed)
+    return min(max(4 * _GIB, physical // 2), *allowed)
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ class Limits:
     """What reading one file may cost.
 
     Attributes:
-        memory: Bytes, on top of the libraries; half of the machine's memory by default, 4 GiB at least.
+        memory: Bytes, on top of the libraries; half of the machine's memory by default, 4 GiB at least, and
+            no more than half of a container's.
         seconds: Of the clock and of the processor.
         file_bytes: Of each array handed back.
         values: Channels x samples of a recording; 0 for any number.

@@ -305,6 +305,7 @@ from .bad_channels_mdjpt import
 from .brainvision_mdjpt import
 from .companions_mdjpt import
 from .confinement_mdjpt import
+from .control_groups_mdjpt import
 from .coverage_mdjpt import
 from .edf_mdjpt import
 from .electrodes_mdjpt import

@@ -506,6 +506,7 @@ from .brainvision_mdjpt import
 from .chunks_mdjpt import
 from .companions_mdjpt import
 from .confinement_mdjpt import
+from .control_groups_mdjpt import
 from .coverage_mdjpt import
 from .edf_mdjpt import
 from .electrodes_mdjpt import

@@ -103,8 +103,10 @@ def main() -> None:
 
 def pretrain_main() -> None:
     """`pretrain.py`: the `pretrain` command on its own."""
+    from mdjpt_hf.runtime.cores import keep_to_usable_cores
     from mdjpt_hf.runtime.progress import print_log
 
+    keep_to_usable_cores()
     print_log()
     _run(lambda: typer.run(train.pretrain))
 

@@ -25,7 +25,7 @@ _APP = '''"""Starts the page; the model is named here alone."""
 
 import os
 
-from joblib import cpu_count
+from joblib.externals.loky import cpu_count
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # before the library reads it
 # before torch is loaded, which knows of no quota and starts a thread for every core of the machine

@@ -2,13 +2,19 @@
 
 import os
 
-import joblib
+from joblib.externals import loky
 from threadpoolctl import threadpool_limits
+
+#: Whoever sets one of these has chosen.
+_CHOSEN = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def usable_cores() -> int:
-    """Cores of the machine, less those that affinity, a control group's quota or `LOKY_MAX_CPU_COUNT` keeps from us."""
-    return int(joblib.cpu_count())
+    """Cores of the machine, less those that affinity, a container's quota or `LOKY_MAX_CPU_COUNT` keeps from us.
+
+    Not `joblib.cpu_count`, which says 1 where there are no semaphores to share between processes.
+    """
+    return int(loky.cpu_count())
 
 
 def keep_to_usable_cores() -> None:
@@ -19,6 +25,6 @@ def keep_to_usable_cores() -> None:
     a training step of the default network took 15 times as long as with one.
     """
     cores = usable_cores()
-    if cores < (os.cpu_count() or 1):
-        os.environ.setdefault("OMP_NUM_THREADS", str(cores))
-        threadpool_limits(cores, user_api="blas")
+    if cores < (os.cpu_count() or 1) and not any(name in os.environ for name in _CHOSEN):
+        os.environ["OMP_NUM_THREADS"] = str(cores)
+        threadpool_limits(cores, user_api="blas")  # NumPy is loaded by now

@@ -1,7 +1,6 @@
 """The loop: one optimiser step per item of an objective's `steps`, on one process or many."""
 
 import importlib.util
-import multiprocessing
 import os
 import random
 import time
@@ -21,7 +20,7 @@ from mdjpt_hf.runtime.cores import usable_cores
 from mdjpt_hf.runtime.progress import LOGGER, Progress
 from mdjpt_hf.training.checkpoint import Checkpoint, CheckpointFolder
 from mdjpt_hf.training.config import RunConfig
-from mdjpt_hf.training.feeding import PATIENCE, feeding_workers
+from mdjpt_hf.training.feeding import ending_with_it, feeding_workers, patience
 from mdjpt_hf.training.fitting import (
     Way,
     choose_way,
@@ -56,6 +55,7 @@ def make_accelerator(config: RunConfig, logging_dir: str) -> Accelerator:
     """
     if config.mixed_precision == "fp16" and not torch.cuda.is_available():
         raise ConfigurationError("mixed_precision 'fp16' needs a GPU", value="fp16", remedy="Use no or bf16")
+    cores = usable_cores()  # asked before processes are bound to some of them
     accelerator = Accelerator(
         cpu=not torch.cuda.is_available(),
         mixed_precision=config.mixed_precision,
@@ -69,7 +69,7 @@ def make_accelerator(config: RunConfig, logging_dir: str) -> Accelerator:
             value=started,
             remedy="On CPU: ACCELERATE_USE_CPU=true torchrun --nproc_per_node N pretrain.py",
         )
-    threads = config.num_threads or max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    threads = config.num_threads or max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     torch.set_num_threads(threads)
     # NumPy's products here are small, and threads that wait for the next one take the cores from torch's.
     threadpool_limits(1, user_api="blas")
@@ -145,18 +145,16 @@ class Pretrainer:
         self._saved = done
         if self._is_main:
             remember_way(self.checkpoints.folder, self.way.name)
-        others = set(multiprocessing.active_children())
         try:
-            with self._progress(done) as self.progress, StopRequests() as self.requests:
+            with ending_with_it(), self._progress(done) as self.progress, StopRequests() as self.requests:
                 self._train(done)
         except RuntimeError as error:
             if not str(error).startswith("DataLoader"):
                 raise
-            for worker in set(multiprocessing.active_children()) - others:
-                worker.kill()  # one that stands still would outlive the run
             raise MDJPTError(
                 f"a data worker died or stands still ({str(error).splitlines()[0]}); checkpoints are whole",
-                remedy="Give it more memory, or fewer --num-workers, and go on with --resume",
+                remedy="Give it more memory, or fewer --num-workers, or for a stream a better connection, and go on "
+                "with --resume",
             ) from error
         return self.accelerator.unwrap_model(self.model)
 
@@ -192,7 +190,7 @@ class Pretrainer:
             batch_size=None,
             sampler=range(first, last),
             num_workers=workers,
-            timeout=PATIENCE if workers else 0,
+            timeout=patience() if workers else 0,
             pin_memory=self.accelerator.device.type == "cuda",
             worker_init_fn=ignore_stop_signals,
         )

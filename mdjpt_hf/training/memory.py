@@ -7,10 +7,11 @@ import ctypes
 import gc
 import os
 import sys
-from pathlib import Path
 
 import psutil
 import torch
+
+from mdjpt_hf.modeling.control_groups_mdjpt import memory_limits
 
 #: Bytes; activations of a whole batch are larger, those of a chunk smaller and used again at once.
 LARGE_BLOCK = 2**22
@@ -60,7 +61,7 @@ def free_memory(device: torch.device) -> int:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    left = [psutil.virtual_memory().available, *_left_by_control_groups()]
+    left = [psutil.virtual_memory().available, *(limit.left for limit in memory_limits())]
     together = min(left) // max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     return max(0, min(together, _left_by_ulimit()))
 
@@ -73,46 +74,6 @@ def _left_by_ulimit() -> int:
         return sys.maxsize
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     return sys.maxsize if limit == resource.RLIM_INFINITY else limit - psutil.Process().memory_info().vms
-
-
-def _left_by_control_groups(root: Path = Path("/sys/fs/cgroup"), groups: Path = Path("/proc/self/cgroup")) -> list[int]:
-    """What every control group above this process leaves, of version 2 (one tree) and of version 1 (`memory`).
-
-    Files in the page cache count as used and are given back when memory is wanted, so they are free. So are those in
-    active use, which Linux counts as available of the machine: the corpora that a run reads are among them.
-    """
-    left: list[int] = []
-    try:
-        lines = groups.read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux
-        return left
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers not in ("", "memory"):
-            continue
-        tree, names = (root, _VERSION_2) if not controllers else (root / "memory", _VERSION_1)
-        folder = tree / path.lstrip("/")
-        for place in [folder, *folder.parents][: len(folder.relative_to(tree).parts) + 1]:
-            left += _left_in(place, *names)
-    return left
-
-
-#: Files of a control group: what it may hold, what it holds, and what entries of `memory.stat` begin with.
-_VERSION_2 = ("memory.max", "memory.current", "")
-_VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
-
-
-def _left_in(folder: Path, limit: str, usage: str, prefix: str) -> list[int]:
-    try:
-        allowed = (folder / limit).read_text(encoding="utf-8").strip()
-        if allowed == "max":
-            return []
-        used = int((folder / usage).read_text(encoding="utf-8"))
-        statistics = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="utf-8").splitlines())
-        cached = sum(int(statistics.get(f"{prefix}{kind}_file", 0)) for kind in ("inactive", "active"))
-        return [max(0, int(allowed) - used + cached)]
-    except (OSError, ValueError):
-        return []
 
 
 def peak_memory() -> int:

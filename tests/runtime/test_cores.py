@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from mdjpt_hf.runtime.cores import keep_to_usable_cores, usable_cores
 from mdjpt_hf.training.config import RunConfig
@@ -44,22 +45,40 @@ def test_training_takes_a_thread_for_each_of_its_cores(monkeypatch, threads, tmp
     assert torch.get_num_threads() == 2, "what a run asks for is its own affair"
 
 
-@pytest.mark.parametrize("own, expected", [(None, "1"), ("3", "3")])
-def test_threads_are_as_many_as_cores_unless_the_user_says_so(monkeypatch, own, expected):
+def algebra():
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+
+@pytest.fixture
+def undecided(monkeypatch):
+    """Nobody has said how many threads there shall be, and NumPy has two."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(name, "")  # as it was, afterwards
+        monkeypatch.delenv(name)
+    with threadpool_limits(2, user_api="blas"):
+        yield
+
+
+def test_threads_are_as_many_as_usable_cores(monkeypatch, undecided):
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
     monkeypatch.setenv(QUOTA, "1")
-    monkeypatch.setenv("OMP_NUM_THREADS", own or "")
-    if own is None:
-        monkeypatch.delenv("OMP_NUM_THREADS")
     keep_to_usable_cores()
-    assert os.environ["OMP_NUM_THREADS"] == expected
+    assert os.environ["OMP_NUM_THREADS"] == "1" and set(algebra()) == {1}
 
 
-def test_where_all_cores_are_usable_nothing_is_set(monkeypatch):
+@pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"])
+def test_who_chose_a_number_keeps_it(monkeypatch, undecided, name):
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setenv(QUOTA, "1")
+    monkeypatch.setenv(name, "2")
+    keep_to_usable_cores()
+    assert os.environ[name] == "2" and set(algebra()) == {2}
+
+
+def test_where_all_cores_are_usable_nothing_is_set(monkeypatch, undecided):
     monkeypatch.setattr(os, "cpu_count", usable_cores().__int__)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     keep_to_usable_cores()
-    assert "OMP_NUM_THREADS" not in os.environ
+    assert "OMP_NUM_THREADS" not in os.environ and set(algebra()) == {2}
 
 
 def test_every_command_is_kept_to_its_cores():

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import time
 from types import SimpleNamespace
 
@@ -9,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mdjpt_hf import pretraining
 from mdjpt_hf.data.batches import PretrainingSteps
 from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.errors import MDJPTError
-from mdjpt_hf.pretraining import pretrain
 from mdjpt_hf.training import feeding
 from mdjpt_hf.training.config import RunConfig
 
@@ -27,14 +28,14 @@ def folder(toy_corpus, tmp_path):
 
 def weights(folder, out, workers):
     given = {"data": (str(folder),), "held_out_subjects": 0, "model": {"preset": "tiny"}}
-    run = pretrain(RunConfig(output_dir=str(out), num_workers=workers, **given, **SETTINGS))
+    run = pretraining.pretrain(RunConfig(output_dir=str(out), num_workers=workers, **given, **SETTINGS))
     return load_file(run / "model.safetensors")
 
 
 def with_free(monkeypatch, tmp_path, size):
     """As if shared memory had so many bytes free."""
     monkeypatch.setattr(feeding, "SHARED", tmp_path)
-    monkeypatch.setattr(feeding.shutil, "disk_usage", lambda place: SimpleNamespace(free=size))
+    monkeypatch.setattr(feeding.shutil, "disk_usage", lambda place: SimpleNamespace(free=size, total=10**9))
 
 
 def test_where_shared_memory_is_small_the_run_reads_its_batches(folder, tmp_path, monkeypatch, caplog):
@@ -57,26 +58,43 @@ def test_room_is_needed_for_all_batches_under_way(monkeypatch, tmp_path, free, w
     assert feeding.feeding_workers(2, batch) == 0, "processes of one machine share it"
     monkeypatch.setattr(feeding, "SHARED", tmp_path / "none")
     assert feeding.feeding_workers(2, batch) == 2, "a system without such a place has no such limit"
+    monkeypatch.setattr(feeding, "SHARED", tmp_path)
+    monkeypatch.setattr(feeding.shutil, "disk_usage", lambda place: SimpleNamespace(free=0, total=0))
+    assert feeding.feeding_workers(2, batch) == 2, "nor has one that was made without a size"
 
 
-def test_a_worker_that_dies_or_stands_still_ends_the_run_with_whole_checkpoints(folder, tmp_path, monkeypatch):
-    first = os.getpid()
-    read = PretrainingSteps.__getitem__
+@pytest.fixture
+def slow_to_end(monkeypatch):
+    """A run takes its time to end, in which torch may hear of workers that were killed."""
+    give_back = pretraining._give_back
 
-    def die(self, step):
-        if os.getpid() != first:
-            os._exit(1)
-        return read(self, step)
+    def slow(place):
+        for _ in range(30):
+            time.sleep(0.01)
+        give_back(place)
 
-    monkeypatch.setattr(PretrainingSteps, "__getitem__", die)
+    monkeypatch.setattr(pretraining, "_give_back", slow)
+
+
+def in_workers(monkeypatch, what):
+    first, read = os.getpid(), PretrainingSteps.__getitem__
+    monkeypatch.setattr(
+        PretrainingSteps, "__getitem__", lambda self, step: read(self, step) if os.getpid() == first else what()
+    )
+
+
+def test_a_worker_that_dies_ends_the_run_with_whole_checkpoints(folder, tmp_path, monkeypatch, slow_to_end):
+    in_workers(monkeypatch, lambda: os._exit(1))
     with pytest.raises(MDJPTError, match="a data worker died or stands still .DataLoader worker"):
         weights(folder, tmp_path / "dead", workers=1)
+    assert not multiprocessing.active_children()
 
-    def wait(self, step):
-        return read(self, step) if os.getpid() == first else time.sleep(60)
 
-    monkeypatch.setattr(PretrainingSteps, "__getitem__", wait)
-    monkeypatch.setattr("mdjpt_hf.training.loop.PATIENCE", 2.0)
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
+def test_workers_that_stand_still_end_with_the_run(folder, tmp_path, monkeypatch, slow_to_end):
+    in_workers(monkeypatch, lambda: time.sleep(60))
+    monkeypatch.setattr(feeding, "PATIENCE", 2.0)
     with pytest.raises(MDJPTError, match="stands still .DataLoader timed out after 2"):
-        weights(folder, tmp_path / "still", workers=1)
-    assert not multiprocessing.active_children(), "it would outlive the run"
+        weights(folder, tmp_path / "still", workers=4)
+    assert not multiprocessing.active_children(), "they would outlive the run"
+    assert callable(signal.getsignal(signal.SIGCHLD)), "torch hears of other workers as before"

@@ -16,6 +16,8 @@ from torch.multiprocessing.reductions import StorageWeakRef
 
 from mdjpt_hf import MaskedEEGConfig, MaskedEEGForPreTraining, MDJPTConfig, MDJPTForPreTraining, pretrain
 from mdjpt_hf.errors import ConfigurationError
+from mdjpt_hf.modeling import control_groups_mdjpt
+from mdjpt_hf.modeling.control_groups_mdjpt import MemoryLimit, memory_limits
 from mdjpt_hf.training import fitting, memory
 from mdjpt_hf.training.config import WAYS, RunConfig
 from mdjpt_hf.training.fitting import choose_way, remember_way, remembered_way, use_way, ways_for
@@ -254,39 +256,43 @@ def test_lack_of_memory_is_told_from_other_errors(error, told):
 
 def control_group(folder: Path, limit: str, used: int, cached: int, version: int, hot: int = 0) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    names = memory._VERSION_2 if version == 2 else memory._VERSION_1
+    names = control_groups_mdjpt.VERSION_2 if version == 2 else control_groups_mdjpt.VERSION_1
     (folder / names[0]).write_text(f"{limit}\n", encoding="utf-8")
     (folder / names[1]).write_text(f"{used}\n", encoding="utf-8")
     files = f"{names[2]}inactive_file {cached}\n{names[2]}active_file {hot}\n"
     (folder / "memory.stat").write_text(f"anon 5\n{files}", encoding="utf-8")
 
 
+def left(*places: Path) -> list[int]:
+    return [limit.left for limit in memory_limits(*places)]
+
+
 def test_every_control_group_above_a_process_is_a_limit(tmp_path):
     control_group(tmp_path / "job", "1000", 400, 100, version=2)
     control_group(tmp_path / "job" / "step", "max", 300, 0, version=2)
     (tmp_path / "cgroup").write_text("0::/job/step\n", encoding="utf-8")
-    assert memory._left_by_control_groups(tmp_path, tmp_path / "cgroup") == [700]
+    assert left(tmp_path, tmp_path / "cgroup") == [700]
 
 
 def test_control_groups_of_the_first_version_are_limits_as_well(tmp_path):
     control_group(tmp_path / "memory" / "docker" / "a", "5000", 1000, 200, version=1)
     (tmp_path / "cgroup").write_text("9:cpu:/docker/a\n4:memory:/docker/a\n", encoding="utf-8")
-    assert memory._left_by_control_groups(tmp_path, tmp_path / "cgroup") == [4200]
+    assert left(tmp_path, tmp_path / "cgroup") == [4200]
 
 
 @pytest.mark.parametrize("version, line", [(2, "0::/job\n"), (1, "4:memory:/job\n")])
 def test_pages_of_corpora_that_are_read_again_and_again_are_free(tmp_path, version, line):
     control_group(tmp_path / ("memory" if version == 1 else "") / "job", "2000", 1800, 100, version, hot=900)
     (tmp_path / "cgroup").write_text(line, encoding="utf-8")
-    assert memory._left_by_control_groups(tmp_path, tmp_path / "cgroup") == [1200]
+    assert left(tmp_path, tmp_path / "cgroup") == [1200]
 
 
 def test_a_system_without_control_groups_has_no_such_limit(tmp_path):
-    assert memory._left_by_control_groups(tmp_path, tmp_path / "none") == []
+    assert left(tmp_path, tmp_path / "none") == []
 
 
 def test_processes_started_together_share_what_is_free(monkeypatch):
-    monkeypatch.setattr(memory, "_left_by_control_groups", lambda: [8000])
+    monkeypatch.setattr(memory, "memory_limits", lambda: [MemoryLimit(9000, 8000)])
     monkeypatch.setattr(memory, "_left_by_ulimit", lambda: sys.maxsize)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     assert memory.free_memory(CPU) == 2000
