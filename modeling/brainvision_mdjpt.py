@@ -4,7 +4,13 @@
 |---|---|
 | `UseBigEndianOrder=YES` | bytes in the wrong order: noise over the amplifier's whole range |
 | `DataOffset`, `ChannelOffset`, `SegmentHeaderSize`, `TrailerSize` | headers within the signal file, read as samples |
+| `DataType=FREQUENCYDOMAIN` | a spectrum, read as samples in time |
 | a comma in a marker's text, not coded as `\\1` | what follows it as the place, and the place as the duration |
+
+A marker has type, text, place, size and channel, and after them may have a date and more. A comma in its text makes one
+more, and where writers differ in what they write at the end, that is told by the other markers of the file. It cannot
+be told of a marker that leaves its channel out, nor in a file whose every marker ends in a short number and that has no
+`New Segment`.
 """
 
 import re
@@ -14,43 +20,62 @@ from .companions_mdjpt import named_files
 from .errors_mdjpt import SignalError
 
 _LAYOUT = re.compile(
-    rb"^[ \t]*(UseBigEndianOrder[ \t]*=[ \t]*YES|"
+    rb"^[ \t]*(UseBigEndianOrder[ \t]*=[ \t]*YES|DataType[ \t]*=[ \t]*FREQUENCYDOMAIN|"
     rb"(?:DataOffset|ChannelOffset|SegmentHeaderSize|TrailerSize)[ \t]*=[ \t]*0*[1-9]\d*)",
     re.IGNORECASE | re.MULTILINE,
 )
+_MARKER_FILE = re.compile(rb"^[ \t]*MarkerFile[ \t]*=[ \t]*(.+?)[ \t\r]*$", re.IGNORECASE | re.MULTILINE)
 _MARKER = re.compile(rb"^(Mk\d+)=(.*?)\r?$", re.MULTILINE)
-_DATE = 14  # digits of a date at least; 20 with the fraction of a second
+_NUMBER = re.compile(rb"-?\d+")
+_DATE = re.compile(rb"\d{14,}|\d{4}-\d\d-\d\d.*")
+_TEXT, _PLACE, _CHANNEL, _AFTER = 1, 2, 4, 5  # which part of a marker
 
 
 def refuse_misread(path: Path) -> None:
     """Refuse a BrainVision recording that MNE would read, or place in time, wrongly and in silence.
 
     Args:
-        path: Of a recording in any format; `.vhdr` and `.ahdr` headers are looked at, and the marker files they name.
+        path: Of a recording in any format; `.vhdr` and `.ahdr` headers are looked at, and the marker files beside them.
 
     Raises:
         SignalError: With the file, and the line that says so.
     """
     if path.suffix.lower() not in (".vhdr", ".ahdr") or not path.is_file():
         return
-    said = _LAYOUT.search(path.read_bytes())
+    header = path.read_bytes()
+    said = _LAYOUT.search(header)
     if said:
         line = said[1].decode("ascii")
         raise SignalError(
             f"its samples are stored in a layout that MNE does not read ({line})",
             path=path,
             value=line,
-            remedy="Export it again: little-endian, without offsets",
+            remedy="Export it again: little-endian, in time, without offsets",
         )
-    for marks in named_files(path):
-        if marks.suffix.lower() in (".vmrk", ".amrk") and marks.is_file():
-            _refuse_commas(path, marks)
+    for marks in _marker_files(path, header):
+        _refuse_commas(path, marks)
+
+
+def _marker_files(path: Path, header: bytes) -> list[Path]:
+    """Those beside a header that MNE may take: named, in a folder or not, or of the header's own name."""
+    named = [name.decode("utf-8", "replace").replace("$b", path.stem) for name in _MARKER_FILE.findall(header)]
+    within = [place for place in (path.parent / name for name in named) if ".." not in place.parts]
+    found = {*named_files(path), *within, path.with_suffix(".vmrk"), path.with_suffix(".amrk")}
+    beside = path.parent.resolve()
+    return sorted(
+        place
+        for place in found
+        if place.suffix.lower() in (".vmrk", ".amrk") and place.is_file() and place.resolve().is_relative_to(beside)
+    )
 
 
 def _refuse_commas(path: Path, marks: Path) -> None:
     """pybv 0.8 writes descriptions as they are, so that MNE's own exports have such markers."""
-    for name, entry in _MARKER.findall(marks.read_bytes()):
-        if _is_shifted([part.strip() for part in entry.split(b",")]):
+    lines = [(name, _parts(entry), entry) for name, entry in _MARKER.findall(marks.read_bytes())]
+    segments = [parts for _, parts, _ in lines if _begins_a_segment(parts)]
+    others = [parts for _, parts, _ in lines if not _begins_a_segment(parts)]
+    for name, parts, entry in lines:
+        if not _begins_a_segment(parts) and _is_shifted(parts, segments, others):
             line = f"{name.decode()}={entry.decode('utf-8', 'replace')}"
             raise SignalError(
                 f"a marker of {marks.name} has a comma in its text, which shifts its place in time: {line[:100]}",
@@ -60,7 +85,27 @@ def _refuse_commas(path: Path, marks: Path) -> None:
             )
 
 
-def _is_shifted(parts: list[bytes]) -> bool:
-    """Whether an entry has more parts than type, text, place, size, channel and date."""
-    date = parts[5] if len(parts) == 6 else b""
-    return len(parts) > 6 or bool(date and not (date.isdigit() and len(date) >= _DATE))
+def _parts(entry: bytes) -> list[bytes]:
+    """What stands between commas, without what is empty at the end."""
+    parts = [part.strip() for part in entry.split(b",")]
+    while len(parts) > _AFTER and not parts[-1]:
+        parts.pop()
+    return parts
+
+
+def _begins_a_segment(parts: list[bytes]) -> bool:
+    return parts[0].lower() == b"new segment" and len(parts) > _TEXT and not parts[_TEXT]
+
+
+def _is_shifted(parts: list[bytes], segments: list[list[bytes]], others: list[list[bytes]]) -> bool:
+    numbers = parts[_PLACE : _CHANNEL + 1]
+    if not all(_NUMBER.fullmatch(part) for part in numbers if part):
+        return True
+    if len(parts) <= _AFTER or _DATE.fullmatch(parts[_AFTER]):
+        return False
+    # a short number where a date may stand: a writer that has no date, or the channel behind a comma
+    undated = [segment for segment in segments if len(segment) > _AFTER and not _DATE.fullmatch(segment[_AFTER])]
+    shortest = min(map(len, others))
+    if undated and shortest > _AFTER:
+        return len(parts) > max(map(len, undated))
+    return len(parts) > shortest or (bool(segments) and not undated)

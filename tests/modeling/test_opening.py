@@ -185,7 +185,8 @@ def test_a_brainvision_signal_shorter_than_its_header_says(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "said", ["UseBigEndianOrder=YES", "usebigendianorder = yes", "DataOffset=512", "TrailerSize=4"]
+    "said",
+    ["UseBigEndianOrder=YES", "usebigendianorder = yes", "DataOffset=512", "TrailerSize=4", "DataType=FrequencyDomain"],
 )
 def test_brainvision_samples_in_a_layout_that_mne_does_not_look_at_are_refused(tmp_path, said):
     header = write_vhdr(tmp_path)
@@ -214,6 +215,58 @@ def test_a_comma_in_the_text_of_a_brainvision_marker_is_refused_until_it_is_code
     found = open_file(header)[0].annotations
     at = {mark["description"].removeprefix("Comment/"): float(mark["onset"]) for mark in found}
     assert at["film 1"] == 2.0 and at[text] == 8.0  # beside New Segment, whose line ends in a date
+
+
+DATE = "20260102030405000000"
+#: Marker lines of writers that differ in what stands behind the channel, each with its places in samples.
+WRITERS = {
+    "Recorder": [f"New Segment,,1,1,0,{DATE}", "Stimulus,S  1,501,1,0", "Comment,film,1001,1,0"],
+    "Analyzer": [f"New Segment,,1,1,0,{DATE}", f"Stimulus,S  1,501,1,0,{DATE},1", f"Comment,film,1001,1,0,{DATE}"],
+    "EEGLAB": ["New Segment,,1,0,0,0", "Stimulus,S  1,501,0,0,0", "Comment,film,1001,0,0,0"],
+    "pybv 0.0": ["New Segment,,1,1,0,0", "Stimulus,S  1,501,1,0", "Comment,film,1001,1,0"],
+    "short": ["Stimulus,S  1,501,1,0", "Comment,film,1001,1,0"],
+    "zero dates alone": ["Stimulus,S  1,501,1,0,0", "Comment,film,1001,1,0,0"],
+    "empty ends": [f"New Segment,,1,1,0,{DATE}", "Stimulus,S  1,501,1,0,,", "Comment,film,1001,1,,"],
+    "dates in words": ["New Segment,,1,1,0,2026-01-02T03:04:05", "Comment,film,1001,1,0,2026-01-02T03:04:07"],
+}
+
+
+def with_markers(tmp_path, lines, name="x.vmrk"):
+    header = write_vhdr(tmp_path)
+    text = re.sub(r"(?m)^MarkerFile=.*$", f"MarkerFile={name}", header.read_text(encoding="utf-8"))
+    header.write_text(text, encoding="utf-8")
+    marks = "".join(f"Mk{number}={line}\n" for number, line in enumerate(lines, 1))
+    beginning = "Brain Vision Data Exchange Marker File, Version 1.0\n[Common Infos]\nCodepage=UTF-8\n[Marker Infos]\n"
+    place = header.parent / name
+    place.parent.mkdir(exist_ok=True)
+    place.write_text(beginning + "; a comment, with commas, 1, 2, 3, 4\n" + marks, encoding="utf-8")
+    return header
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_marker_lines_of_every_writer_are_read(tmp_path, writer):
+    found = open_file(with_markers(tmp_path, WRITERS[writer]))[0]
+    at = {mark["description"]: round(float(mark["onset"]) * found.info["sfreq"]) for mark in found.annotations}
+    assert at["Comment/film"] == 1000
+
+
+@pytest.mark.parametrize("writer", set(WRITERS) - {"zero dates alone"})
+def test_a_comma_among_the_lines_of_every_writer_is_seen(tmp_path, writer):
+    lines = [line.replace("film", "film 2, 3") for line in WRITERS[writer]]
+    if writer == "empty ends":
+        lines[-1] = lines[-1].replace("1,,", "1,0,,")  # without its channel such a marker cannot be told
+    with pytest.raises(SignalError, match="film 2, 3"):
+        open_file(with_markers(tmp_path, lines))
+
+
+@pytest.mark.parametrize("name", ["sub/x.vmrk", "gone"])
+def test_the_marker_file_that_mne_takes_is_the_one_looked_at(tmp_path, name):
+    lines = ["Stimulus,S  1,501,1,0", "Comment,film 2, 3,1001,1,0"]
+    header = with_markers(tmp_path, lines, name if name != "gone" else "other.vmrk")
+    if name == "gone":  # a recording that was renamed, whose header was not told
+        (header.parent / "other.vmrk").rename(header.with_suffix(".vmrk"))
+    with pytest.raises(SignalError, match="film 2, 3"):
+        open_file(header)
 
 
 def test_neuroscan_is_read_as_the_corpora_read_it(tmp_path):
