@@ -13,7 +13,9 @@ import pytest
 
 from mdjpt_hf.data_scripts.matlab import load_matlab
 from mdjpt_hf.errors import CorpusError, SignalError
+from mdjpt_hf.modeling import isolated_mdjpt
 from mdjpt_hf.modeling.confinement_mdjpt import Watch
+from mdjpt_hf.modeling.control_groups_mdjpt import MemoryLimit
 from mdjpt_hf.modeling.exchange_mdjpt import Unpacker, pack
 from mdjpt_hf.modeling.isolated_mdjpt import IsolatedReader, Limits
 from mdjpt_hf.modeling.reading_mdjpt import open_recording, read_file
@@ -274,3 +276,10 @@ def test_a_look_for_fonts_is_refused_and_held_against_nobody(tmp_path):
         with pytest.raises(PermissionError):
             watch("subprocess.Popen", (program, [program], None, None))
         assert len(watch.refused) == counted
+
+
+def test_a_reader_takes_no_more_than_half_of_a_container(monkeypatch):
+    machine = Limits().memory_bytes
+    monkeypatch.setattr(isolated_mdjpt, "memory_limits", lambda: [MemoryLimit(2**62, 2**61), MemoryLimit(2**32, 5)])
+    assert Limits().memory_bytes == min(machine, 2**31)
+    assert Limits(memory=7).memory_bytes == 7, "who asks for a number gets it"
