@@ -250,7 +250,7 @@ def test_marker_lines_of_every_writer_are_read(tmp_path, writer):
     assert at["Comment/film"] == 1000
 
 
-@pytest.mark.parametrize("writer", set(WRITERS) - {"zero dates alone"})
+@pytest.mark.parametrize("writer", [writer for writer in WRITERS if writer != "zero dates alone"])
 def test_a_comma_among_the_lines_of_every_writer_is_seen(tmp_path, writer):
     lines = [line.replace("film", "film 2, 3") for line in WRITERS[writer]]
     if writer == "empty ends":
