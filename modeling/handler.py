@@ -16,7 +16,6 @@ import math
 import tempfile
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +68,11 @@ def _keep_to_usable_cores() -> None:
     """A container may have a quota of processor time, of which torch (2.13) knows nothing: it starts a thread for every
     core of the machine, and threads that share the time of one wait for each other at the end of every kernel.
     """
-    with suppress(ImportError):  # joblib is in the requirements that are shared with a model
+    try:
         from joblib.externals.loky import cpu_count
-
-        torch.set_num_threads(min(torch.get_num_threads(), cpu_count()))
+    except ImportError:  # it is in the requirements that are shared with a model
+        return
+    torch.set_num_threads(min(torch.get_num_threads(), cpu_count()))
 
 
 class EndpointHandler:
