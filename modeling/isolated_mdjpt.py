@@ -56,8 +56,8 @@ def _half_of_memory() -> int:
     try:
         physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):  # not told on this system
-        return min(4 * _GIB, *allowed)
-    return min(max(4 * _GIB, physical // 2), *allowed)
+        physical = 0
+    return min([max(4 * _GIB, physical // 2), *allowed])
 
 
 @dataclass(frozen=True)
