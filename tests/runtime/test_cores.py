@@ -9,6 +9,7 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from mdjpt_hf.runtime.cores import keep_to_usable_cores, usable_cores
+from mdjpt_hf.runtime.threads import Threads, computing_with
 from mdjpt_hf.training.config import RunConfig
 from mdjpt_hf.training.loop import make_accelerator
 
@@ -31,10 +32,8 @@ def test_cores_that_a_job_is_bound_to_are_those_it_uses():
 
 @pytest.fixture
 def threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+    with computing_with(Threads(torch=2, algebra=1)):
+        yield
 
 
 def test_training_takes_a_thread_for_each_of_its_cores(monkeypatch, threads, tmp_path):
