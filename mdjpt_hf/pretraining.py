@@ -292,7 +292,7 @@ def _announce(config: RunConfig, trial_sets: list[TrialSet], trainer: Pretrainer
     say(
         f"  {parameters:,} parameters, {windows:.0f} windows a step, about {seconds:.2f} s a step, "
         f"{seconds * config.steps_per_epoch / 60:.1f} min an epoch, {seconds * config.steps / 60:.1f} min in all; "
-        f"memory {peak / 2**30:.1f} GiB (measured on one step)"
+        f"memory {peak / 2**30:.1f} GiB of its own (measured on one step)"
     )
 
 

@@ -130,7 +130,7 @@ with locked(Path(sys.argv[1])) as lock:
             pass
     except ConfigurationError as error:
         print("in use by process" in str(error))
-with patch("psutil.Process") as process:  # as on Windows
+with patch("psutil.Process") as process, patch("pathlib.Path.read_text", side_effect=OSError):  # as on Windows
     process.return_value.memory_info.return_value.peak_wset = 7
     print(peak_memory())
 """

@@ -1,4 +1,4 @@
-"""Freed memory leaves the process, or stays for the next step."""
+"""Freed memory leaves the process, or stays for the next step; what a process held of its own is told apart."""
 
 import platform
 import subprocess
@@ -59,6 +59,19 @@ del kept
 print((full - sbrk(0)) // 2**20)
 """
 
+#: Prints the MiB by which the peak grows when as many of a mapped file, then of the process's own, are read.
+PEAK = """
+import sys
+import numpy as np
+from mdjpt_hf.training.memory import peak_memory
+before = peak_memory()
+mapped = np.memmap(sys.argv[1], np.uint8, "r")
+mapped.sum()
+of_the_file = peak_memory() - before
+own = np.ones(len(mapped), np.uint8)
+print(of_the_file // 2**20, (peak_memory() - before) // 2**20)
+"""
+
 
 def printed(program: str, call: str) -> int:
     """What a program says in a process of its own, after a call of ours or none."""
@@ -79,3 +92,13 @@ def test_kept_memory_is_not_asked_for_again():
 
 def test_the_heap_does_not_shrink_however_much_is_free():
     assert printed(HEAP, "keep_freed_memory()") == 0
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="only Linux tells pages of files apart")
+def test_corpora_in_the_page_cache_are_no_memory_of_the_process(tmp_path):
+    corpus = tmp_path / "corpus"
+    corpus.write_bytes(bytes(200 * 2**20))
+    command = [sys.executable, "-c", PEAK, str(corpus)]
+    of_the_file, of_both = map(int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+    assert of_the_file < 20
+    assert 190 < of_both < 240
