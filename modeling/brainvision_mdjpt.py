@@ -24,7 +24,6 @@ _LAYOUT = re.compile(
     rb"(?:DataOffset|ChannelOffset|SegmentHeaderSize|TrailerSize)[ \t]*=[ \t]*0*[1-9]\d*)",
     re.IGNORECASE | re.MULTILINE,
 )
-_MARKER_FILE = re.compile(rb"^[ \t]*MarkerFile[ \t]*=[ \t]*(.+?)[ \t\r]*$", re.IGNORECASE | re.MULTILINE)
 _MARKER = re.compile(rb"^(Mk\d+)=(.*?)\r?$", re.MULTILINE)
 _NUMBER = re.compile(rb"-?\d+")
 _DATE = re.compile(rb"\d{14,}|\d{4}-\d\d-\d\d.*")
@@ -52,15 +51,13 @@ def refuse_misread(path: Path) -> None:
             value=line,
             remedy="Export it again: little-endian, in time, without offsets",
         )
-    for marks in _marker_files(path, header):
+    for marks in _marker_files(path):
         _refuse_commas(path, marks)
 
 
-def _marker_files(path: Path, header: bytes) -> list[Path]:
-    """Those beside a header that MNE may take: named, in a folder or not, or of the header's own name."""
-    named = [name.decode("utf-8", "replace").replace("$b", path.stem) for name in _MARKER_FILE.findall(header)]
-    within = [place for place in (path.parent / name for name in named) if ".." not in place.parts]
-    found = {*named_files(path), *within, path.with_suffix(".vmrk"), path.with_suffix(".amrk")}
+def _marker_files(path: Path) -> list[Path]:
+    """Those that MNE may take: named by the header, or of its own name."""
+    found = {*named_files(path), path.with_suffix(".vmrk"), path.with_suffix(".amrk")}
     beside = path.parent.resolve()
     return sorted(
         place

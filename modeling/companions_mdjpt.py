@@ -46,8 +46,18 @@ def companions(path: Path) -> list[Path]:
 
 
 def named_files(header: Path) -> list[Path]:
-    """The files that a BrainVision header names, beside it."""
-    return [header.parent / _base(name.replace("$b", header.stem)) for name in _BRAINVISION.findall(_text(header))]
+    """The files that a BrainVision header names: in a folder below it, where there is such a one, or beside it.
+
+    MNE 1.13 follows a name into folders; names with folders of the machine that wrote them are met more often.
+    """
+    names = [name.strip().replace("$b", header.stem) for name in _BRAINVISION.findall(_text(header))]
+    return [_below(header.parent, name) or header.parent / _base(name) for name in names]
+
+
+def _below(folder: Path, name: str) -> Path | None:
+    place = folder / name
+    inside = not Path(name).is_absolute() and ".." not in place.parts
+    return place if inside and place.is_file() else None
 
 
 def pointers(path: Path) -> list[Path]:
@@ -65,7 +75,7 @@ def _is_pointer(path: Path) -> bool:
 
 
 def _base(name: str) -> str:
-    """The name without folders, as MNE takes it."""
+    """The name without folders, of whichever system."""
     return re.split(r"[/\\]", name.strip())[-1]
 
 

@@ -60,6 +60,11 @@ def test_what_a_brainvision_header_names_belongs_to_it(tmp_path):
     text = header.read_text(encoding="utf-8").replace("MarkerFile=old.vmrk", "markerfile = sub\\marks.vmrk ")
     header.rename(tmp_path / "new.vhdr").write_text(text, encoding="utf-8")
     assert names(tmp_path / "new.vhdr") == ["marks.vmrk", "new.vhdr", "old.eeg"]
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "marks.vmrk").write_bytes((tmp_path / "marks.vmrk").read_bytes())
+    below = tmp_path / "below.vhdr"
+    below.write_text(text.replace("sub\\", "sub/"), encoding="utf-8")
+    assert companions(below) == [below, tmp_path / "old.eeg", tmp_path / "sub" / "marks.vmrk"]
     (tmp_path / "old.eeg").unlink()  # named, so that it is noticed when it is gone
     assert "old.eeg" in names(tmp_path / "new.vhdr")
 
