@@ -1,20 +1,24 @@
 """How many cores this process may use: containers, batch jobs and `taskset` leave it fewer than the machine has."""
 
+import math
 import os
 
 from joblib.externals import loky
 from threadpoolctl import threadpool_limits
+
+from mdjpt_hf.modeling.control_groups_mdjpt import core_quotas
 
 #: Whoever sets one of these has chosen.
 _CHOSEN = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def usable_cores() -> int:
-    """Cores of the machine, less those that affinity, a container's quota or `LOKY_MAX_CPU_COUNT` keeps from us.
+    """Cores of the machine, less those that affinity, a quota of time or `LOKY_MAX_CPU_COUNT` keeps from us.
 
-    Not `joblib.cpu_count`, which says 1 where there are no semaphores to share between processes.
+    loky knows the quota of a container, not those of the groups within (systemd's `CPUQuota`, batch systems). Not
+    `joblib.cpu_count`, which says 1 where there are no semaphores to share between processes.
     """
-    return int(loky.cpu_count())
+    return min([int(loky.cpu_count()), *(max(1, math.ceil(quota)) for quota in core_quotas())])
 
 
 def keep_to_usable_cores() -> None:

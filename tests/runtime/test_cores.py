@@ -8,6 +8,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from mdjpt_hf.modeling.control_groups_mdjpt import core_quotas
 from mdjpt_hf.runtime.cores import keep_to_usable_cores, usable_cores
 from mdjpt_hf.runtime.threads import Threads, computing_with
 from mdjpt_hf.training.config import RunConfig
@@ -28,6 +29,30 @@ def test_cores_that_a_job_is_bound_to_are_those_it_uses():
         check=True,
     )
     assert told.stdout.strip() == "1"
+
+
+@pytest.mark.parametrize(
+    ("group", "file", "quota"),
+    [
+        ("0::/job.slice/step", "job.slice/cpu.max", "150000 100000"),
+        ("3:cpu,cpuacct:/job/step", "cpu,cpuacct/job/cpu.cfs_quota_us", "150000"),
+    ],
+)
+def test_a_quota_of_any_group_above_a_process_is_seen(tmp_path, monkeypatch, group, file, quota):
+    (groups := tmp_path / "groups").write_text(f"9:name=systemd:/\n{group}\n")
+    (limit := tmp_path / file).parent.mkdir(parents=True)
+    limit.write_text(quota)
+    limit.with_name("cpu.cfs_period_us").write_text("100000")
+    (step := limit.parent / "step").mkdir()
+    (step / limit.name).write_text("max 100000" if limit.name == "cpu.max" else "-1")  # of its own it has none
+    (step / "cpu.cfs_period_us").write_text("100000")
+    assert core_quotas(tmp_path, groups) == [1.5]
+    monkeypatch.setattr("mdjpt_hf.runtime.cores.core_quotas", lambda: [1.5, 0.2])
+    assert usable_cores() == 1
+
+
+def test_a_system_without_control_groups_has_no_quota(tmp_path):
+    assert core_quotas(tmp_path, tmp_path / "none") == []
 
 
 @pytest.fixture
