@@ -31,6 +31,7 @@ from mdjpt_hf import MDJPTConfig, MDJPTForPreTraining, MDJPTModel
 from mdjpt_hf.modeling.mne_mdjpt import template_montage
 from mdjpt_hf.training.config import WAYS
 from mdjpt_hf.training.fitting import use_way
+from mdjpt_hf.training.memory import peak_memory
 
 GEMM_SIZE = 2048
 SECONDS = 5
@@ -178,8 +179,11 @@ def training(threads: int, repeats: int) -> None:
     """Print the ways to make a training step of the paper's network."""
     windows = 2 * sum(PAIRS)
     print(f"\ntraining step of the paper's network, {windows} windows, three forwards counted")
-    print("| step | seconds | windows/s | of the matrix-product rate | that rate | peak memory of the process |")
-    print("|---|---|---|---|---|---|")
+    print(
+        "| step | seconds | windows/s | of the matrix-product rate | that rate | peak memory of the process | "
+        "of its own |"
+    )
+    print("|---|---|---|---|---|---|---|")
     for name, options in STEPS.items():
         command = [sys.executable, __file__, "--step", "--threads", str(threads), "--repeats", str(repeats)]
         done = subprocess.run([*command, *options], check=True, capture_output=True, text=True)
@@ -187,7 +191,8 @@ def training(threads: int, repeats: int) -> None:
         seconds = found["seconds"]
         print(
             f"| {name} | {seconds:.1f} | {windows / seconds:.1f} | {found['share']:.0%} ({found['low']:.0%} to "
-            f"{found['high']:.0%}) | {found['gemm'] / 1e9:.0f} GFLOP/s | {found['peak'] / 1e9:.2f} GB |"
+            f"{found['high']:.0%}) | {found['gemm'] / 1e9:.0f} GFLOP/s | {found['peak'] / 1e9:.2f} GB | "
+            f"{found['own'] / 1e9:.2f} GB |"
         )
 
 
@@ -223,7 +228,7 @@ def measure_step(compiled: bool, recompute: str, repeats: int) -> dict[str, floa
     beside = [(before + after) / 2 for before, after in pairwise(products)]
     shares = [flops / spent / rate for spent, rate in zip(seconds, beside, strict=True)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    found = {"seconds": median(seconds), "gemm": median(beside), "peak": peak}
+    found = {"seconds": median(seconds), "gemm": median(beside), "peak": peak, "own": peak_memory()}
     return found | {"share": median(shares), "low": min(shares), "high": max(shares)}
 
 
