@@ -3,8 +3,10 @@
 For every seed a world in which two laboratories show the same clips to six people each, one with the amplifier of
 `sim-62` and one with that of `sim-32`. The default network learns from both by the default recipe,
 
-- with pairs within a laboratory alone (`pairs_across: no`),
-- with pairs across them that share a clip (`clips`),
+- with pairs within a laboratory alone (`pairs_across: no`): of the six people two are held out, so that a step has four
+  viewers and half of the recipe's windows,
+- the same with twice the steps, so that it takes as many windows as those that follow,
+- with pairs across them that share a clip (`clips`): eight viewers,
 - with pairs across them that share a moment (`moments`), which is known here: their trials begin together;
 
 and all are judged on `sim-30`, which none of them saw, by the table of the default run: the same windows, splits and
@@ -37,7 +39,14 @@ from mdjpt_hf.schema import Trial
 
 SHOWN = "sim-62"
 LABORATORIES = {"lab-a": ("sim-62", range(6)), "lab-b": ("sim-32", range(6, 12))}  # amplifier, people
-ARMS = ("no", "clips", "moments")
+STEPS = 160  # of the recipe
+ARMS = {
+    "no": ("no", STEPS),
+    "no, as many windows": ("no", 2 * STEPS),
+    "clips": ("clips", STEPS),
+    "moments": ("moments", STEPS),
+}
+CLAIMS = (("clips", "no, as many windows"), ("moments", "no, as many windows"), ("clips", "no"), ("clips", "DE"))
 
 
 class Laboratory(SimulatedCorpora):
@@ -93,12 +102,17 @@ def _simulate(folder: Path, seed: int) -> None:
 
 
 def _pretrain(world: Path, seed: int, arm: str) -> None:
-    if (world / arm / "run_record.json").exists():
+    folder, (across, steps) = _folder(world, arm), ARMS[arm]
+    if (folder / "run_record.json").exists():
         return
     data = [part for name in LABORATORIES for part in ("--data", str(world / "data" / name))]
-    where = ["--output-dir", str(world / arm), "--resume", "--seed", str(seed)]
-    settings = ["--set", "num_threads=1", "--set", f"pairs_across={arm}"]
-    run(["mdjpt", "pretrain", *data, *where, *settings], world / f"{arm}.log", threads=1)
+    where = ["--output-dir", str(folder), "--resume", "--seed", str(seed), "--steps", str(steps)]
+    settings = ["--set", "num_threads=1", "--set", f"pairs_across={across}"]
+    run(["mdjpt", "pretrain", *data, *where, *settings], world / f"{folder.name}.log", threads=1)
+
+
+def _folder(world: Path, arm: str) -> Path:
+    return world / arm.replace(",", "").replace(" ", "-")
 
 
 def _scores(world: Path) -> dict:
@@ -106,7 +120,7 @@ def _scores(world: Path) -> dict:
     path = world / "comparison.json"
     if not path.exists():
         (unseen,) = open_corpora([world / "data" / UNSEEN])
-        models = [model_encoder(arm, AutoModel.from_pretrained(world / arm)) for arm in ARMS]
+        models = [model_encoder(arm, AutoModel.from_pretrained(_folder(world, arm))) for arm in ARMS]
         write_json(path, quick_table(unseen, models, 5.0, Effort(permutations=2, zero_shot_permutations=20)))
     return json.loads(path.read_text())
 
@@ -121,7 +135,7 @@ def render(scores: dict[int, dict]) -> str:
         means = {seed: [row[name]["score"]["mean"] for name in names] for seed, row in rows.items()}
         lines += [f"| {seed} | " + " | ".join(f"{mean:.3f}" for mean in row) + " |" for seed, row in means.items()]
         lines += ["| mean | " + " | ".join(f"{mean:.3f}" for mean in np.mean(list(means.values()), axis=0)) + " |", ""]
-        for name, against in (("clips", "no"), ("moments", "no"), ("no", "DE")):
+        for name, against in CLAIMS:
             gain = [_of(row, name) - _of(row, against) for row in rows.values()]
             interval = subject_bootstrap(np.concatenate(gain))
             verdict = "holds" if interval.low > 0 else "does not hold"
