@@ -209,8 +209,9 @@ def open_corpora(paths: Sequence[str | Path | Dataset], montage: str = "position
     """Open corpora: prepared folders, each of which may hold one dataset, several, or be a folder of prepared folders;
     Parquet folders, `user/corpus` of the Hub and a `datasets.Dataset`, see [`mdjpt_hf.data.sources.prepared_folder`].
     Parts of one corpus (`mdjpt data prepare --subjects`) are opened as the corpus.
-    Every file is read once, to compare it with its hash: a second for a gigabyte. Of `stream:` corpora nothing is read
-    but the index; damage is noticed when a trial is read.
+    Every file is read, to compare it with its hash: a second for a gigabyte. What was found whole in a corpus of more
+    than that is not read again while its files stay as they are ([`mdjpt_hf.data.checksums`]). Of `stream:` corpora
+    nothing is read but the index; damage is noticed when a trial is read.
 
     Raises:
         CorpusError: If a path is not a prepared corpus, a file of it is damaged or holds NaN, or two folders hold a

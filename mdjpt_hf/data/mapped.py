@@ -6,19 +6,16 @@ opened one after the other, and of each stay the signals, as views, and the colu
 
 import json
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from mdjpt_hf.data.checksums import AGAIN, Checksums
 from mdjpt_hf.data.rows import GatheredRows
-from mdjpt_hf.data.storage import file_hash, folder_metadata
 from mdjpt_hf.errors import CorpusError
 from mdjpt_hf.schema import TRIAL_FEATURES
-
-_AGAIN = "Restore it from a copy, or delete the folder and prepare it again with `mdjpt data prepare`"
 
 
 class MappedSignals:
@@ -45,22 +42,32 @@ class MappedSignals:
 
 
 def mapped(folder: Path, columns: Sequence[str]) -> tuple[pa.Table, MappedSignals]:
-    """Some columns of a prepared folder, and its signals; every file is compared with its hash.
+    """Some columns of a prepared folder, and its signals, from files that are as they were written.
 
     Raises:
         CorpusError: If it cannot be opened, a file is damaged, a column is missing, or a signal holds NaN.
     """
-    _check_shards(folder)
-    signals, told = MappedSignals(), GatheredRows()
-    for shard in _shards(folder):
+    names = _shard_names(folder)
+    checksums = Checksums(folder, names)
+    signals, told, rows = MappedSignals(), GatheredRows(), 0
+    for name in names:
+        # One file after the other: of a corpus larger than memory each is still in the page cache when it is summed.
+        is_known = checksums.is_known(name)
+        if name in checksums.stated and not is_known:
+            checksums.compare(name)
+        shard = _shard(folder, name)
         if missing := sorted(set(TRIAL_FEATURES) - set(shard.column_names)):
             remedy = "Prepare it with `mdjpt data prepare`"
             raise CorpusError(f"lacks the columns {missing}", path=folder, value=missing, remedy=remedy)
         signals.add(shard.column("signal"))
         told.add(shard.select(columns))
-    table = told.table()
-    _check_finite(folder, signals, len(table))
-    return table, signals
+        if not is_known:
+            _check_finite(folder / name, signals, range(rows, rows + len(shard)))
+        rows += len(shard)
+    for name in checksums.stated.keys() - set(names):
+        checksums.compare(name)
+    checksums.remember()
+    return told.table(), signals
 
 
 def mapped_signals(folder: Path) -> MappedSignals:
@@ -70,8 +77,8 @@ def mapped_signals(folder: Path) -> MappedSignals:
         CorpusError: If it cannot be opened.
     """
     signals = MappedSignals()
-    for shard in _shards(folder):
-        signals.add(shard.column("signal"))
+    for name in _shard_names(folder):
+        signals.add(_shard(folder, name).column("signal"))
     return signals
 
 
@@ -82,66 +89,42 @@ def mapped_columns(folder: Path, columns: Sequence[str]) -> pa.Table:
         CorpusError: If it cannot be opened.
     """
     told = GatheredRows()
-    for shard in _shards(folder):
-        told.add(shard.select(columns))
+    for name in _shard_names(folder):
+        told.add(_shard(folder, name).select(columns))
     return told.table()
 
 
-def _shards(folder: Path) -> Iterator[pa.Table]:
-    """The tables of a folder, in order, mapped into memory as `datasets.load_from_disk` maps them."""
+def _shard_names(folder: Path) -> list[str]:
+    """Files of a folder's rows, in order."""
     try:
         names = [entry["filename"] for entry in json.loads((folder / "state.json").read_text("utf-8"))["_data_files"]]
         if not names:
             raise ValueError("it names no files of rows")
-        for name in names:
-            with pa.memory_map(str(folder / name)) as source, pa.ipc.open_stream(source) as reader:
-                table = reader.read_all()
-            yield table
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        again = "Delete the folder and prepare it again with `mdjpt data prepare`"
-        raise CorpusError(f"cannot be opened: {error}", path=folder, remedy=again) from error
+        return names
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _not_openable(folder, error) from error
 
 
-def _check_shards(folder: Path) -> None:
-    """Compare every shard with the hash it was written with: an EEG with a flipped bit still looks like one.
-
-    Raises:
-        CorpusError: If one is missing or has changed; it names the file.
-    """
-    for shard in folder_metadata(folder).get("shards", []):
-        path = folder / shard["file"]
-        try:
-            status = path.stat()
-            is_whole = _hash_of(path, status.st_size, status.st_mtime_ns) == shard["sha256"]
-        except OSError as error:
-            raise CorpusError(
-                f"cannot be opened ({error.strerror}); it holds {shard['unit']!r}", path=path, remedy=_AGAIN
-            ) from error
-        if not is_whole:
-            raise CorpusError(
-                f"cannot be opened: it has changed since it was written; it holds {shard['unit']!r}",
-                path=path,
-                value=shard["unit"],
-                remedy=_AGAIN,
-            )
+def _shard(folder: Path, name: str) -> pa.Table:
+    """The table of a file, mapped into memory as `datasets.load_from_disk` maps it."""
+    try:
+        with pa.memory_map(str(folder / name)) as source, pa.ipc.open_stream(source) as reader:
+            return reader.read_all()
+    except (OSError, ValueError, TypeError, pa.ArrowException) as error:
+        raise _not_openable(folder, error) from error
 
 
-def _check_finite(folder: Path, signals: "MappedSignals", rows: int) -> None:
+def _not_openable(folder: Path, error: Exception) -> CorpusError:
+    again = "Delete the folder and prepare it again with `mdjpt data prepare`"
+    return CorpusError(f"cannot be opened: {error}", path=folder, remedy=again)
+
+
+def _check_finite(path: Path, signals: MappedSignals, rows: range) -> None:
     """Refuse signals with NaN or infinity, which no hash shows if they were written so.
 
     Raises:
         CorpusError: If there is one; it names the file.
     """
-    shards = folder_metadata(folder).get("shards", [])
-    ends = np.cumsum([shard["rows"] for shard in shards])
-    for row in range(rows):
+    for row in rows:
         if not np.isfinite(signals.view(row, 1).sum()):  # one of them makes the sum one
-            index = int(np.searchsorted(ends, row, side="right"))
-            path = folder / shards[index]["file"] if index < len(shards) else folder
-            raise CorpusError(f"row {row} of the corpus holds NaN or infinity", path=path, value=row, remedy=_AGAIN)
-
-
-@lru_cache(maxsize=100_000)
-def _hash_of(path: Path, size: int, changed: int) -> str:
-    """Of a file in this state; evaluations open the same corpora many times."""
-    return file_hash(path)
+            raise CorpusError(f"row {row} of the corpus holds NaN or infinity", path=path, value=row, remedy=AGAIN)

@@ -57,8 +57,8 @@ def test_a_pickled_trial_set_opens_its_files_itself(prepared):
 
 def test_a_folder_is_opened_once_for_all_its_trials_and_selections(prepared, monkeypatch):
     opened = []
-    shards = mapped._shards
-    monkeypatch.setattr(mapped, "_shards", lambda path: opened.append(path) or shards(path))
+    names = mapped._shard_names
+    monkeypatch.setattr(mapped, "_shard_names", lambda path: opened.append(path) or names(path))
     folder = prepared()
     trials = open_corpora([folder])[0]
     trials.select(trials.session == 1).window(0, 5, 200)
