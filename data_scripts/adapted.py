@@ -22,6 +22,7 @@ from mdjpt_hf.data_scripts.own_recordings import (
     prepared_recording,
     problem_of,
     session_numbers,
+    short_notes,
 )
 from mdjpt_hf.data_scripts.showings import Presentation, rule_of
 from mdjpt_hf.data_scripts.signatures import signature
@@ -34,7 +35,6 @@ from mdjpt_hf.schema import RATINGS, Trial
 
 #: Why a corpus without ids of its stimuli has no pairs.
 UNKNOWN_STIMULI = "nothing says which stimulus was shown"
-_WINDOW_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -151,9 +151,7 @@ class AdaptedCorpus(CorpusBuilder):
     def notes(self) -> list[str]:
         """What is not known, and trials that give no window of the usual length."""
         remarks = [] if self._known.stimuli else [f"{UNKNOWN_STIMULI}: there are no pairs for inter-subject alignment"]
-        if short := self._known.short:
-            remarks.append(f"{short} trials are shorter than a window of {_WINDOW_SECONDS:g} s, and give none")
-        return remarks
+        return remarks + short_notes(self._known.durations)
 
     def options(self) -> dict[str, Any]:
         """A hash of signals and trials, and the settings the rows depend on."""
@@ -215,7 +213,7 @@ class _Known:
     sessions: dict[str, int]
     rated: tuple[str, ...]
     stimuli: bool
-    short: int
+    durations: list[float | None]
     rules: dict[str, Any]
 
 
@@ -225,6 +223,7 @@ def _survey(subjects: Mapping[str, Reader]) -> _Known:
     rated: set[str] = set()
     sessions: dict[str, set[str]] = defaultdict(set)
     shown: list[tuple[Any, str]] = []
+    durations: list[float | None] = []
     for subject, read in subjects.items():
         _check_subject(subject)
         for part in read():
@@ -235,7 +234,7 @@ def _survey(subjects: Mapping[str, Reader]) -> _Known:
             labels |= {trial.label for trial in part.trials if trial.label}
             rated |= {name for trial in part.trials for name, value in trial.ratings.items() if not np.isnan(value)}
             trials["known"] += sum(bool(trial.stimulus) for trial in part.trials)
-            trials["short"] += sum((t.duration or _WINDOW_SECONDS) < _WINDOW_SECONDS for t in part.trials)
+            durations += [trial.duration for trial in part.trials]
     numbers, numbering = session_numbers(sessions)
     return _Known(
         content.hexdigest(),
@@ -243,7 +242,7 @@ def _survey(subjects: Mapping[str, Reader]) -> _Known:
         numbers,
         tuple(name for name in RATINGS if name in rated),
         bool(trials["known"]),
-        trials["short"],
+        durations,
         numbering | rule_of(shown),
     )
 

@@ -13,7 +13,7 @@ from mdjpt_hf.errors import CorpusError, located
 from mdjpt_hf.modeling.errors_mdjpt import MDJPTError
 from mdjpt_hf.modeling.filtering_mdjpt import check_rate
 from mdjpt_hf.modeling.montage_mdjpt import select_channels
-from mdjpt_hf.modeling.raw_mdjpt import read_raw, stated_bads, without_marked_gaps
+from mdjpt_hf.modeling.raw_mdjpt import event_rate, read_raw, stated_bads, without_marked_gaps
 from mdjpt_hf.modeling.signal_mdjpt import microvolts_per
 
 #: In the place of a column: the names of events.
@@ -168,7 +168,7 @@ def _check_epochs_apart(epochs: Any, chosen: np.ndarray, where: str) -> None:
     """Refuse epochs that share samples, as far as their events tell: a mere numbering of epochs tells no times."""
     events = np.sort(epochs.events[chosen, 0])
     begin = max(0.0, epochs.tmin) if epochs.tmax > 0 else epochs.tmin
-    samples = round((epochs.tmax - begin) * epochs.info["sfreq"])
+    samples = round((epochs.tmax - begin) * event_rate(epochs))
     steps = np.diff(events)
     if not len(steps) or (steps == 1).all() or steps.min() >= samples:
         return

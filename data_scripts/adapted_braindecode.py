@@ -139,6 +139,9 @@ def _of_raw(part: Any, where: str, description: dict[str, Any], columns: TrialCo
     trials = []
     for rows in _trials(part):
         starts, stops = _samples(rows)
+        if max(stops) > part.raw.n_times:
+            found = f"a window ends at sample {max(stops)} of a recording of {part.raw.n_times}"
+            raise _resampled(found, max(stops), where)
         onset, end = clock.time_of(min(starts)), clock.time_of(max(stops) - 1) + 1 / clock.rate
         problem = _gaps(rows, starts, stops)
         told = columns.read({**description, **_told(part, rows[0])}, where)
@@ -154,6 +157,7 @@ def _of_epochs(part: Any, where: str, description: dict[str, Any], columns: Tria
     signals, trials, position = [], [], 0
     for rows in _trials(part):
         starts, stops = _samples(rows)
+        _check_length(starts, stops, windows[position], where)
         signal, problem = joined(starts, windows[position : position + len(rows)], where)
         position += len(rows)
         told = columns.read({**description, **_told(part, rows[0])}, where)
@@ -162,6 +166,22 @@ def _of_epochs(part: Any, where: str, description: dict[str, Any], columns: Tria
         signals.append(signal)
     return laid_apart(
         signals, trials, recording.selection, recording.sampling_rate, recording.bads, recording.unit, recording.notes
+    )
+
+
+def _check_length(starts: Sequence[int], stops: Sequence[int], window: np.ndarray, where: str) -> None:
+    if window.shape[1] != stops[0] - starts[0]:
+        found = f"windows of {window.shape[1]} samples say that they begin at {starts[0]} and end at {stops[0]}"
+        raise _resampled(found, (starts[0], stops[0]), where)
+
+
+def _resampled(found: str, value: Any, where: str) -> CorpusError:
+    """Of windows that were resampled after they were cut: their places count samples of the rate before."""
+    return CorpusError(
+        found,
+        path=where,
+        value=value,
+        remedy="Resample recordings before windows are cut, not the windows; or leave it out: it is done here",
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
 from mdjpt_hf.data_scripts.bids_behaviour import behaviour_table, with_behaviour
 from mdjpt_hf.data_scripts.bids_layout import Sidecars, bids_recordings, entities, read_json, read_tsv
-from mdjpt_hf.data_scripts.bids_rules import BIDSTrial, completed, read_rules, told, trials_of, unused_ends
+from mdjpt_hf.data_scripts.bids_rules import BIDSTrial, completed, endless, read_rules, told, trials_of, unused_ends
 from mdjpt_hf.data_scripts.files import fingerprint, fingerprints, read_recording
 from mdjpt_hf.data_scripts.own_recordings import (
     LabelSource,
@@ -93,7 +93,7 @@ class BIDS(OwnCorpus):
         self._sessions, self._numbering = self._number_sessions()
 
     def _find_trials(self) -> dict[Path, list[BIDSTrial]]:
-        found, rules = {}, self.rules
+        found, rules, lost = {}, self.rules, dict[Path, list[tuple[int, str]]]()
         for recording in self.recordings:
             events = self.sidecars.nearest(recording, "events.tsv")
             if events is None:
@@ -104,11 +104,13 @@ class BIDS(OwnCorpus):
             if lines:
                 rules = completed(self.rules, list(lines[0]), events)
                 found[recording] = trials_of(lines, rules, events, self._rate(recording))
+                lost[events] = endless(lines, rules)
                 self._notes += [f"{events.name}: {note}" for note in unused_ends(lines, rules, found[recording])]
                 if rules.behaviour:
                     found[recording], more = with_behaviour(found[recording], rules, recording, self.source)
                     self._notes += more
         self._notes.append(told(rules, [trial for trials in found.values() for trial in trials]))
+        self._notes += _endless_note({path: lines for path, lines in lost.items() if lines})
         return found
 
     def _rate(self, recording: Path) -> float | None:
@@ -260,6 +262,18 @@ class BIDS(OwnCorpus):
             label_name=trial.label,
             **prepared.cut(span) | _all_ratings(trial),
         )
+
+
+def _endless_note(lost: Mapping[Path, list[tuple[int, str]]]) -> list[str]:
+    """A line on those that are no trials only because nothing says how long they last."""
+    if not lost:
+        return []
+    path, (line, stimulus) = next((path, lines[0]) for path, lines in lost.items())
+    count = sum(map(len, lost.values()))
+    what = "1 line gives" if count == 1 else f"{count} lines give"
+    return [
+        f"{what} no trial, since nothing says how long it lasts; the first is {stimulus!r}, line {line} of {path.name}"
+    ]
 
 
 def _check_split(recording: Path, events: Path) -> None:

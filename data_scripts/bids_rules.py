@@ -213,9 +213,9 @@ def trials_of(
         )
     found, clock = [], _Clock(rules, path, {"s": 1.0, "ms": 1e-3}.get(rules.onset_unit, 1 / (rate or 1.0)))
     for number, line in enumerate(lines):
-        stimulus = line[rules.stimulus]
-        if stimulus.lower() in _NOTHING or not _kept(line, rules) or _ends(stimulus, rules):
+        if not _may_be_trial(line, rules):
             continue
+        stimulus = line[rules.stimulus]
         onset = clock.onset(line, number)
         duration = _duration(lines, number, onset, rules, clock)
         if duration >= LEAST_SECONDS:
@@ -245,6 +245,32 @@ def unused_ends(lines: Sequence[Mapping[str, str]], rules: BIDSRules, trials: Se
     more = len(ends) - len(trials)
     what = "1 line such as {!r} ends no trial" if more == 1 else f"{more} lines such as {{!r}} end no trial"
     return [what.format(ends[0]) + f" of {LEAST_SECONDS:g} s or more that is kept"] if more > 0 else []
+
+
+def endless(lines: Sequence[Mapping[str, str]], rules: BIDSRules) -> list[tuple[int, str]]:
+    """Line and stimulus of those that would be trials, if anything said how long they last."""
+    return [
+        (number + 2, line[rules.stimulus])
+        for number, line in enumerate(lines)
+        if _may_be_trial(line, rules) and _is_endless(lines, number, rules)
+    ]
+
+
+def _may_be_trial(line: Mapping[str, str], rules: BIDSRules) -> bool:
+    stimulus = line[rules.stimulus]
+    return stimulus.lower() not in _NOTHING and _kept(line, rules) and not _ends(stimulus, rules)
+
+
+def _is_endless(lines: Sequence[Mapping[str, str]], number: int, rules: BIDSRules) -> bool:
+    if rules.until:
+        return _end_of(lines, number, rules) is None
+    return not rules.duration and lines[number].get("duration", "").lower() in _NOTHING
+
+
+def _end_of(lines: Sequence[Mapping[str, str]], number: int, rules: BIDSRules) -> int | None:
+    """The place of the line that ends the trial of another."""
+    following = range(number + 1, len(lines))
+    return next((later for later in following if _ends(lines[later][rules.stimulus], rules)), None)
 
 
 def told(rules: BIDSRules, trials: Sequence[BIDSTrial]) -> str:
@@ -299,14 +325,11 @@ def _named_nearby(
 
 
 def _duration(lines, number: int, onset: float, rules: BIDSRules, clock: "_Clock") -> float:
-    if rules.until:
-        following = range(number + 1, len(lines))
-        end = next((later for later in following if _ends(lines[later][rules.stimulus], rules)), None)
-        return 0.0 if end is None else clock.onset(lines[end], end) - onset
-    if rules.duration:
-        return rules.duration
-    text = lines[number].get("duration", "")
-    return 0.0 if text.lower() in _NOTHING else clock.seconds(text, number)
+    if _is_endless(lines, number, rules):
+        return 0.0
+    if (end := _end_of(lines, number, rules) if rules.until else None) is not None:
+        return clock.onset(lines[end], end) - onset
+    return rules.duration or clock.seconds(lines[number]["duration"], number)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from mdjpt_hf.modeling.stretches_mdjpt import Span
 from mdjpt_hf.preprocessing import Preprocessed, check_preset, preprocess
 from mdjpt_hf.schema import RATINGS
 
+#: Of a window, by default.
+WINDOW_SECONDS = 5.0
 #: Whether labels say what the stimulus was meant to evoke or what the subject reported.
 LabelSource = Literal["stimulus", "self-report"]
 
@@ -143,6 +145,13 @@ def first_overlap(trials: Iterable[Any]) -> tuple[Any, Any] | None:
         if trial.duration is None or trial.onset + trial.duration > following.onset + 1e-6:
             return trial, following
     return None
+
+
+def short_notes(durations: Iterable[float | None]) -> list[str]:
+    """A line on trials (s, or None for the rest of a recording) that give no window of the usual length."""
+    short = sum(duration is not None and duration < WINDOW_SECONDS for duration in durations)
+    what, verb = ("1 trial is", "gives") if short == 1 else (f"{short} trials are", "give")
+    return [f"{what} shorter than a window of {WINDOW_SECONDS:g} s, and {verb} none"] if short else []
 
 
 def add_notes(report: UnitReport, file: str, notes: Iterable[str]) -> None:

@@ -27,7 +27,14 @@ import numpy as np
 
 from mdjpt_hf.data_scripts.base import CorpusFacts, UnitReport
 from mdjpt_hf.data_scripts.files import fingerprints, read_recording
-from mdjpt_hf.data_scripts.own_recordings import LabelSource, OwnCorpus, add_notes, prepared_recording, problem_of
+from mdjpt_hf.data_scripts.own_recordings import (
+    LabelSource,
+    OwnCorpus,
+    add_notes,
+    prepared_recording,
+    problem_of,
+    short_notes,
+)
 from mdjpt_hf.data_scripts.recordings_table import TableRow, check_overlaps, read_table, spelling_notes
 from mdjpt_hf.data_scripts.showings import TABLE_TITLE
 from mdjpt_hf.data_scripts.signatures import signature
@@ -99,7 +106,7 @@ class Recordings(OwnCorpus):
         return list(dict.fromkeys(row.subject for row in self.rows))
 
     def notes(self) -> list[str]:
-        """Ids that may mean the same, and files that are listed under several people."""
+        """Ids that may mean the same, files that are listed under several people, and trials too short for a window."""
         people: dict[str, set[str]] = {}
         for row in self.rows:
             people.setdefault(row.file, set()).add(row.subject)
@@ -108,7 +115,7 @@ class Recordings(OwnCorpus):
             for file, subjects in people.items()
             if len(subjects) > 1
         ]
-        return [*spelling_notes(self.rows), *shared]
+        return [*spelling_notes(self.rows), *shared, *short_notes(row.duration for row in self.rows)]
 
     def read_unit(self, unit: str, report: UnitReport) -> Iterator[Trial]:
         """Yield the trials of one subject, session by session and file by file.

@@ -136,6 +136,20 @@ def trial_signal(row: dict[str, Any]) -> np.ndarray:
     return np.asarray(row["signal"], dtype=np.float32).reshape(len(row["ch_names"]), row["n_samples"])
 
 
+def check_dataset_name(name: str) -> None:
+    """Refuse a name of a dataset that cannot be part of the name of a file, nor stand before that of a subject.
+
+    Raises:
+        SchemaError: With the name.
+    """
+    if "/" in name or "\\" in name:
+        raise SchemaError(
+            f"a dataset is called {name!r}: records are named after it, and people {'dataset/subject'!r}",
+            value=name,
+            remedy=f"Call it {name.replace('/', '-').replace(chr(92), '-')!r}, with --name or name=",
+        )
+
+
 def _check_identity(trial: Trial) -> None:
     for name in ("dataset", "subject", "stimulus"):
         if not isinstance(getattr(trial, name), str) or not getattr(trial, name):
@@ -144,6 +158,7 @@ def _check_identity(trial: Trial) -> None:
                 value=getattr(trial, name),
                 remedy=f"Give every trial a {name} id",
             )
+    check_dataset_name(trial.dataset)
     if trial.trial < -1:
         raise SchemaError(
             f"{trial.where}: trial must be a position from 0, or -1 where unknown, found {trial.trial}",

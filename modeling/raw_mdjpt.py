@@ -137,6 +137,12 @@ def is_cut(raw: Any) -> bool:
     return hasattr(raw, "drop_log") or not hasattr(raw, "n_times")
 
 
+def event_rate(epochs: Any) -> float:
+    """Hz in which the events of epochs count: of the recording they were cut from, though their signals may have been
+    resampled or decimated since."""
+    return float(np.ravel(getattr(epochs, "_raw_sfreq", None) or epochs.info["sfreq"])[0])
+
+
 def _read_epochs(epochs: Any, unit: str | None, bads: Iterable[str]) -> Recording:
     """Epochs side by side; the time of each is that of its event in the recording it was cut from."""
     if not hasattr(epochs, "events"):
@@ -151,7 +157,7 @@ def _read_epochs(epochs: Any, unit: str | None, bads: Iterable[str]) -> Recordin
     rate = check_rate(epochs.info["sfreq"])
     scales, more = microvolt_scales(epochs, [epochs.ch_names[index] for index in selection.indices], unit)
     signal = epochs.get_data(picks=selection.indices, verbose="ERROR") * scales[:, None]
-    onsets = epochs.events[:, 0] / rate + epochs.tmin
+    onsets = epochs.events[:, 0] / event_rate(epochs) + epochs.tmin
     marked = stated_bads([*epochs.info["bads"], *bads], epochs.ch_names, selection)
     joined, stretches = side_by_side(signal.astype(np.float32), onsets.tolist())
     kept = [*notes, *more, *remaining_notes(epochs)]

@@ -134,6 +134,9 @@ def test_the_pipeline_takes_the_same(model, folder, tmp_path):
         ({"stride": -1.0}, SignalError, "stride_seconds must be a positive number"),
         ({"smoothing": "much"}, ConfigurationError, "smoothing must be one of"),
         ({"csv_path": Path("/nowhere/at/all.csv")}, ConfigurationError, "does not exist"),
+        ({"picture": Path("/nowhere/at/all.png")}, ConfigurationError, "does not exist"),
+        ({"picture": Path("emotions.foo")}, ConfigurationError, "of no format that pictures have"),
+        ({"picture": Path("emotions")}, ConfigurationError, "of no format that pictures have"),
     ],
 )
 def test_what_cannot_work_is_refused(model, folder, options, error, message):

@@ -40,6 +40,7 @@ def test_unknown_labels_are_minus_one():
         ({"sampling_rate": 0.0}, "sampling_rate must be positive"),
         ({"subject": ""}, "subject must be a non-empty string"),
         ({"stimulus": None}, "stimulus must be a non-empty string"),
+        ({"dataset": "toy/one"}, r"a dataset is called 'toy/one'"),
         ({"trial": -2}, "found -2"),
         ({"emotion": "hunger"}, "'hunger' is not in the common vocabulary"),
         ({"valence_class": "good"}, "'good' is not in the common vocabulary"),

@@ -168,7 +168,8 @@ def inspect(
     """Draw a prepared corpus: spectra by region, electrodes, durations of trials."""
     from mdjpt_hf.data.figures import draw_corpus
 
-    picture = out or folder.with_suffix(".png")
+    named = folder if folder.name not in ("", "..") else folder.resolve()
+    picture = out or named.with_name(f"{named.name}.png")
     draw_corpus(folder, picture)
     typer.echo(f"{picture} is ready")
 

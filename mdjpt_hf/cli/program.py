@@ -1,6 +1,8 @@
 """The program behind `mdjpt`: its commands in order, and how its errors are told."""
 
+import errno
 import functools
+import os
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
@@ -111,6 +113,15 @@ def pretrain_main() -> None:
     _run(lambda: typer.run(train.pretrain))
 
 
+#: What a machine may lack at any moment, and what to do about it.
+_REMEDIES = {
+    errno.ENOSPC: "Free some space, or write elsewhere; then run the same command again",
+    errno.EDQUOT: "Free some space, or write elsewhere; then run the same command again",
+    errno.EROFS: "Make the place writable, or choose another",
+    errno.EACCES: "Make the place accessible, or choose another",
+}
+
+
 def _run(program: Any) -> None:
     from mdjpt_hf.modeling.errors_mdjpt import is_ours
     from mdjpt_hf.runtime.telemetry import switch_off_telemetry
@@ -122,4 +133,10 @@ def _run(program: Any) -> None:
         if not is_ours(error):
             raise
         typer.echo(f"{type(error).__name__}: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in _REMEDIES:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        typer.echo(f"{where}{os.strerror(error.errno)}. {_REMEDIES[error.errno]}", err=True)
         sys.exit(1)

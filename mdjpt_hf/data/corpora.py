@@ -24,7 +24,7 @@ from mdjpt_hf.errors import ConfigurationError, CorpusError
 from mdjpt_hf.modeling.montage_mdjpt import channel_projection
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
 from mdjpt_hf.runtime.progress import LOGGER
-from mdjpt_hf.schema import RATINGS
+from mdjpt_hf.schema import RATINGS, check_dataset_name
 
 _IDENTITY = (
     "subject",
@@ -216,10 +216,13 @@ def open_corpora(paths: Sequence[str | Path | Dataset], montage: str = "position
     Raises:
         CorpusError: If a path is not a prepared corpus, a file of it is damaged or holds NaN, or two folders hold a
             dataset of the same name.
+        SchemaError: If a dataset has a name that none can have.
     """
     folders = parts_joined([folder for source in paths for folder in _folders_of(source)])
     trial_sets = [trial_set for folder in folders for trial_set in _open(folder, montage)]
     names = [trial_set.name for trial_set in trial_sets]
+    for name in names:
+        check_dataset_name(name)
     for name in sorted({name for name in names if names.count(name) > 1}):
         several = [str(trial_set.folder) for trial_set in trial_sets if trial_set.name == name]
         raise CorpusError(

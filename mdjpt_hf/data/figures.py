@@ -10,6 +10,7 @@ from scipy.signal import welch
 
 from mdjpt_hf.data.corpora import TrialSet, open_corpora
 from mdjpt_hf.modeling.electrodes_mdjpt import ELECTRODES
+from mdjpt_hf.runtime.writing import check_picture, write_picture
 
 #: Region -> first letters of its electrodes' names.
 REGIONS = {
@@ -24,11 +25,13 @@ SPECTRUM_TRIALS = 200
 
 
 def draw_corpus(folder: str | Path, path: str | Path) -> None:
-    """One row of pictures for every dataset in a prepared folder, as a PNG.
+    """One row of pictures for every dataset in a prepared folder, of the format that the name says.
 
     Raises:
         CorpusError: If the folder is not a prepared corpus.
+        ConfigurationError: If the name is none of a picture, or nothing can be written there.
     """
+    check_picture(Path(path))
     sets = open_corpora([folder])
     figure = Figure(figsize=(13, 3.8 * len(sets)), layout="constrained")
     FigureCanvasAgg(figure)
@@ -36,7 +39,7 @@ def draw_corpus(folder: str | Path, path: str | Path) -> None:
         _draw_spectra(row[0], trials)
         _draw_electrodes(row[1], trials)
         _draw_durations(row[2], trials)
-    figure.savefig(path, dpi=90)
+    write_picture(figure, Path(path), dpi=90)
 
 
 def region_of(name: str) -> str | None:

@@ -1,12 +1,54 @@
 """Recordings that stand in two corpora: a copy under another name, or the same people's recordings given away twice."""
 
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+
 from mdjpt_hf.data.corpora import TrialSet
+from mdjpt_hf.data.streams import is_index_folder
+from mdjpt_hf.errors import CorpusError
+
+#: Samples that a trial is known by.
+_SAMPLES = 16
 
 
 def recordings_in_common(one: TrialSet, other: TrialSet) -> int:
-    """How many recordings two corpora share, by mean and standard deviation to the last bit: those of two never agree.
+    """How many recordings (subject and session) of a corpus stand in another as well.
 
-    What was cleaned otherwise is not known again.
+    A recording is known again by its mean and standard deviation to the last bit, which those of two never share, and
+    by samples of any of its trials, where other trials were left out of it. Trials that stay where they are
+    (`stream:`) are not read for that. What was cleaned or cut otherwise is not known again.
     """
-    first, second = (set(map(tuple, trials.scales.tolist())) for trials in (one, other))
-    return len(first & second)
+    scales = set(map(tuple, other.scales.tolist()))
+    by_scale = [tuple(scale) in scales for scale in one.scales.tolist()]
+    pieces = {_piece(other, index) for index in range(len(other))} - {b""}
+    by_trial = [bool(pieces) and _piece(one, index) in pieces for index in range(len(one))]
+    named = zip(one.subject.tolist(), one.session.tolist(), by_scale, by_trial, strict=True)
+    return len({(subject, session) for subject, session, *known in named if any(known)})
+
+
+def _piece(trials: TrialSet, index: int) -> bytes:
+    """Samples from the middle of a trial, empty where nothing varies or the trial lies elsewhere."""
+    if is_index_folder(trials.folder):
+        return b""
+    middle = int(trials.n_samples[index]) // 2
+    piece = trials.signal(index)[:, middle : middle + _SAMPLES]
+    return piece.tobytes() if np.ptp(piece) > 0 else b""
+
+
+def check_apart(trial_sets: Sequence[TrialSet]) -> None:
+    """Refuse corpora whose people are to be shared out to two sides, where a recording would stand on both.
+
+    Raises:
+        CorpusError: With two corpora that share recordings.
+    """
+    for one, other in combinations(trial_sets, 2):
+        if same := recordings_in_common(one, other):
+            raise CorpusError(
+                f"{one.name} and {other.name} have {same} recordings in common: who validates under one name would be "
+                "trained on under the other",
+                path=other.folder,
+                value=same,
+                remedy="Give one of them",
+            )

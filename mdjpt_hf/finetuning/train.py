@@ -27,6 +27,7 @@ from transformers import (
 
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.facts import RECORD_FILE
+from mdjpt_hf.data.overlap import check_apart
 from mdjpt_hf.data.sources import as_sources
 from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.data.targets import Target, find_target
@@ -153,7 +154,7 @@ def finetune(config: FinetuneConfig) -> Path:
 
     Raises:
         ConfigurationError: If settings, model and data do not go together.
-        CorpusError: If the data has no such labels, or too few subjects.
+        CorpusError: If the data has no such labels, or too few subjects, or two corpora hold the same recordings.
         CheckpointError: If the output folder holds a model already.
         InUseError: If another process writes the output folder.
     """
@@ -167,6 +168,7 @@ def _finetune(config: FinetuneConfig, output: Path) -> Path:
     started = time.perf_counter()
     set_seed(config.seed)
     trial_sets = open_corpora(config.data, checkpoint_montage(config.model) or "positions")
+    check_apart(trial_sets)
     target = find_target(trial_sets, config.target)
     model = _load(config, target)
     windows = LabelledDataset(trial_sets, target, model.config.window_seconds, config.stride_seconds)

@@ -17,7 +17,7 @@ from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.inference.embedding_elsewhere import Work, check_sendable, corpora_features, recordings_features
 from mdjpt_hf.inference.features import features_of, open_encoder, open_extractor, recording_features
 from mdjpt_hf.modeling.folders_mdjpt import is_folder_of_recordings, recordings_in
-from mdjpt_hf.runtime.writing import whole_file, writable
+from mdjpt_hf.runtime.writing import check_folder_of, whole_file, writable
 
 #: What a file of features may be called.
 FORMATS = (".parquet", ".csv", ".npz")
@@ -72,9 +72,10 @@ def check_format(path: str | Path) -> Path:
     """The path, if features can be written under this name.
 
     Raises:
-        ConfigurationError: If not.
+        ConfigurationError: If not, or its folder does not exist.
     """
     path = Path(path)
+    check_folder_of(path)
     if path.suffix not in FORMATS:
         raise ConfigurationError(
             f"{path.name} is of no format that features have", value=path.suffix, remedy=f"Use {', '.join(FORMATS)}"

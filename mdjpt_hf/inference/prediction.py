@@ -18,7 +18,7 @@ from mdjpt_hf.errors import ConfigurationError, SignalError
 from mdjpt_hf.modeling.errors_mdjpt import is_ours
 from mdjpt_hf.modeling.folders_mdjpt import is_folder_of_recordings, recordings_in
 from mdjpt_hf.modeling.pipeline_mdjpt import EEGEmotionPipeline
-from mdjpt_hf.runtime.writing import whole_file, writable
+from mdjpt_hf.runtime.writing import check_folder_of, check_picture, whole_file, writable, write_picture
 
 
 def open_recogniser(model: str, trust_remote_code: bool = False, device: str | None = None) -> EEGEmotionPipeline:
@@ -154,11 +154,10 @@ def _check_outputs(paths: list[Path], json_path: Path | None, csv_path: Path | N
             value=len(paths),
             remedy="Use --csv or --json for several",
         )
-    for out in filter(None, (json_path, csv_path, picture)):
-        if not out.absolute().parent.is_dir():
-            raise ConfigurationError(
-                f"the folder of {out} does not exist", value=str(out), remedy="Make it, or write elsewhere"
-            )
+    for out in filter(None, (json_path, csv_path)):
+        check_folder_of(out)
+    if picture is not None:
+        check_picture(picture)
 
 
 def _normalisation(recogniser: EEGEmotionPipeline) -> str:
@@ -182,7 +181,7 @@ def _write(
     if csv_path is not None:
         _put(csv_path, _as_csv(predictions.found))
     if picture is not None:
-        draw_timeline(predictions.found[0]).savefig(picture)
+        write_picture(draw_timeline(predictions.found[0]), picture)
 
 
 def _put(path: Path, text: str) -> None:

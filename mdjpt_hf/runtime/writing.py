@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mdjpt_hf.errors import ConfigurationError
 
@@ -41,3 +42,42 @@ def writable(path: Path) -> Iterator[None]:
             value=str(path),
             remedy="Make the place writable, or choose another",
         ) from error
+
+
+def check_picture(path: Path) -> None:
+    """Refuse a name that no picture can have, before there is one to draw.
+
+    Raises:
+        ConfigurationError: If it ends in no format of pictures, or its folder does not exist.
+    """
+    from matplotlib.backend_bases import FigureCanvasBase  # loaded only where something is drawn
+
+    check_folder_of(path)
+    if path.suffix.lower().removeprefix(".") not in FigureCanvasBase.filetypes:
+        raise ConfigurationError(
+            f"{path.name} is of no format that pictures have",
+            value=path.suffix,
+            remedy="Give it a name that ends in .png, .svg or .pdf",
+        )
+
+
+def check_folder_of(path: Path) -> None:
+    """Refuse a file in a folder that is not there, before there is something to write.
+
+    Raises:
+        ConfigurationError: With the file.
+    """
+    if not path.absolute().parent.is_dir():
+        raise ConfigurationError(
+            f"the folder of {path} does not exist", value=str(path), remedy="Make it, or write elsewhere"
+        )
+
+
+def write_picture(figure: Any, path: Path, **settings: Any) -> None:
+    """Draw a figure of matplotlib into a file, of the format its name says, whole or not at all.
+
+    Raises:
+        ConfigurationError: If nothing can be written there.
+    """
+    with writable(path), whole_file(path) as partial:
+        figure.savefig(partial, format=path.suffix.lower().removeprefix("."), **settings)

@@ -268,6 +268,18 @@ def test_epochs_that_share_samples_are_refused():
     assert len(from_epochs(mne.make_fixed_length_epochs(raw, 8, verbose="error"), name="a")) == 3
 
 
+@pytest.mark.parametrize("change", [lambda e: e.decimate(2, verbose="error"), lambda e: e.resample(125)])
+def test_events_count_samples_of_the_rate_that_epochs_were_cut_at(change):
+    raw = mne.io.RawArray(np.hstack(trials_in_volts(1)), mne.create_info(NAMES, RATE, "eeg"), verbose="error")
+    raw.filter(None, 40, verbose="error")
+    sliding = mne.make_fixed_length_epochs(raw, 8, overlap=3, preload=True, verbose="error")
+    with pytest.raises(CorpusError, match="epochs overlap"):
+        from_epochs(change(sliding), name="a")
+    apart = mne.make_fixed_length_epochs(raw, 8, preload=True, verbose="error")
+    assert len(from_epochs(change(apart), name="a")) == 3
+    assert len(from_epochs(apart.resample(500), name="a")) == 3
+
+
 def test_nothing_is_prepared_twice_and_changed_data_is(monkeypatch):
     first = from_epochs(epochs_of(1), name="mine")
     again = from_epochs(epochs_of(1), name="mine")

@@ -82,6 +82,15 @@ def test_windows_become_the_trials_of_the_files(by_files, stride, first_samp):
     assert "nothing says" in corpus_metadata(rows)["facts"][0]["unaligned"]
 
 
+@pytest.mark.parametrize("use_mne_epochs", [False, True])
+def test_windows_that_were_resampled_are_refused(use_mne_epochs):
+    cut = windows(recordings(), use_mne_epochs=use_mne_epochs, window_stride_samples=625)
+    for part in cut.datasets:
+        (part.windows if use_mne_epochs else part.raw).resample(125, verbose="error")
+    with pytest.raises(CorpusError, match="Resample recordings before windows are cut"):
+        from_braindecode(cut, name="mine")
+
+
 def test_windows_made_of_epochs_become_trials_of_the_same_length(by_files):
     rows = from_braindecode(
         windows(recordings(700), use_mne_epochs=True, window_stride_samples=500), name="mine", preprocessing="none"

@@ -13,7 +13,7 @@ from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.storage import CORPUS_FILE, file_hash, write_json
 from mdjpt_hf.data.validate import validate
 from mdjpt_hf.data.windows import index_windows, read_windows
-from mdjpt_hf.errors import CorpusError
+from mdjpt_hf.errors import CorpusError, SchemaError
 from mdjpt_hf.modeling.montage_mdjpt import STANDARD_CHANNELS, channel_projection
 from mdjpt_hf.modeling.signal_mdjpt import robust_scale
 
@@ -75,6 +75,12 @@ def test_folders_of_folders_and_selections(prepared, tmp_path):
     assert set(part.subject) == {"s2"} and len(part) == 4
     assert len({id(names) for names in trial_sets[0].ch_names}) == 1  # memory does not grow with the trials
     np.testing.assert_array_equal(part.signal(0), trial_sets[1].signal(8))
+
+
+def test_a_name_that_no_record_can_have_is_refused(prepared):
+    rows = load_from_disk(str(prepared()))
+    with pytest.raises(SchemaError, match="is called 'user/toy'.*Call it 'user-toy'"):
+        open_corpora([rows.map(lambda row: {**row, "dataset": "user/toy"})])
 
 
 def test_the_same_dataset_twice_is_refused(prepared, tmp_path):

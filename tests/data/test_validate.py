@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 
 from mdjpt_hf.cli import app
 from mdjpt_hf.data.corpora import open_corpora
-from mdjpt_hf.data.figures import region_of, region_spectra
+from mdjpt_hf.data.figures import draw_corpus, region_of, region_spectra
 from mdjpt_hf.data.storage import CORPUS_FILE
 from mdjpt_hf.data.validate import validate
-from mdjpt_hf.errors import CorpusError
+from mdjpt_hf.errors import ConfigurationError, CorpusError
 
 
 @pytest.fixture
@@ -94,6 +94,22 @@ def test_the_picture_is_drawn(folder, tmp_path):
     result = CliRunner().invoke(app, ["data", "inspect", str(folder), "--out", str(tmp_path / "toy.png")])
     assert result.exit_code == 0, result.output
     assert (tmp_path / "toy.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_that_cannot_be_is_refused(folder, tmp_path):
+    with pytest.raises(ConfigurationError, match="of no format that pictures have"):
+        draw_corpus(folder, tmp_path / "toy.foo")
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        draw_corpus(folder, tmp_path / "nowhere" / "toy.png")
+
+
+def test_pictures_of_versions_of_a_corpus_are_two(folder, tmp_path, monkeypatch):
+    for name in ("toy.v1", "toy.v2"):
+        shutil.copytree(folder, tmp_path / name)
+        assert CliRunner().invoke(app, ["data", "inspect", str(tmp_path / name)]).exit_code == 0
+        assert (tmp_path / f"{name}.png").exists()
+    monkeypatch.chdir(tmp_path / "toy.v1")
+    assert CliRunner().invoke(app, ["data", "inspect", "."]).exit_code == 0
 
 
 @pytest.mark.parametrize("stated", [{"shards": [], "facts": [{}]}, {"facts": []}, ["neither"]])

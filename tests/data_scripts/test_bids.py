@@ -127,6 +127,22 @@ def test_wrong_times_are_never_cut_in_silence(tmp_path):
         BIDS(root)
 
 
+def test_a_trial_whose_length_nothing_says_is_not_lost_in_silence(tmp_path):
+    root = study(tmp_path / "ds")
+    events = root / "task-watch_events.tsv"
+    table(events, "onset duration stim_file", [(2, 8, "a"), (12, "n/a", "b"), (22, "", "c"), (30, 0.1, "key")])
+    corpus = BIDS(root)
+    assert all([trial.stimulus for trial in trials] == ["a"] for trials in corpus.trials.values())
+    wanted = "2 lines give no trial, since nothing says how long it lasts; the first is 'b', line 3 of task-watch"
+    assert any(note.startswith(wanted) for note in corpus.notes())
+    (tmp_path / "until.yaml").write_text("stimulus: stim_file\nuntil: exit")
+    table(events, "onset stim_file", [(2, "a"), (12, "exit"), (22, "b")])
+    (note,) = [note for note in BIDS(root, rules=tmp_path / "until.yaml").notes() if "how long" in note]
+    assert note.startswith("1 line gives no trial") and "'b', line 4" in note
+    table(events, "onset duration stim_file", [(2, 8, "a"), (14, 8, "b")])
+    assert not any("how long" in note for note in BIDS(root).notes())
+
+
 def test_what_cannot_be_found_is_asked_for(tmp_path):
     root = study(tmp_path / "ds", people=("01",))
     table(root / "task-watch_events.tsv", "onset duration kind", [(2, 8, "a")])

@@ -491,6 +491,12 @@ def test_ids_that_only_spelling_tells_apart_are_named(folder):
     assert Recordings(write_table(folder / "t.csv", [row(subject="s1", stimulus="a10")])).notes() == []
 
 
+def test_trials_that_give_no_window_are_counted(folder):
+    rows = [row(stimulus=f"clip{k}", onset=6 * k, duration=duration) for k, duration in enumerate((4.9, 5, "rest"))]
+    (note,) = Recordings(write_table(folder / "t.csv", rows)).notes()
+    assert note == "1 trial is shorter than a window of 5 s, and gives none"
+
+
 @pytest.mark.parametrize("format", ["copy", "fif", "edf"])
 def test_one_signal_under_two_names_is_refused(tmp_path, format):
     """However it is stored: the samples are compared, not the names."""

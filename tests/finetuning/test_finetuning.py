@@ -10,6 +10,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from mdjpt_hf import MDJPTConfig, MDJPTFeatureExtractor, MDJPTForPreTraining
+from mdjpt_hf.data import load_corpus
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.data.targets import Target, find_target
@@ -277,6 +278,16 @@ def test_what_cannot_work_is_refused(encoder, data, tmp_path):
             config(encoder, data, tmp_path, **changes)
     with pytest.raises(CheckpointError, match="already holds a model"):
         finetune(config(encoder, data, encoder))
+
+
+@pytest.mark.parametrize("share", [1, 2])
+def test_a_copy_of_a_corpus_under_another_name_is_refused(encoder, data, tmp_path, share):
+    """Also of every other trial alone, whose recordings have other scales."""
+    rows = load_corpus(str(data / "sim-62"))
+    rows = rows.select(range(0, len(rows), share))
+    copy = rows.map(lambda row: {**row, "dataset": "copy"}, features=rows.features)
+    with pytest.raises(CorpusError, match="sim-62 and copy have 8 recordings in common"):
+        finetune(config(encoder, data, tmp_path / "out", data=(str(data / "sim-62"), copy)))
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])

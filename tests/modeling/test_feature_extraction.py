@@ -291,6 +291,15 @@ def test_trials_are_filtered_and_cut_each_by_itself(extractor, kind):
         np.testing.assert_allclose(found, wanted, atol=2e-3)
 
 
+def test_resampled_epochs_keep_their_times(extractor):
+    raw = as_raw(eeg(seconds=30.0), NAMES)
+    epochs = mne.make_fixed_length_epochs(raw, 10, preload=True, verbose="ERROR")
+    times = extractor(epochs)["window_onsets"].tolist()
+    assert times[0] == 0 and times[-1] == 24
+    assert extractor(epochs.copy().resample(500))["window_onsets"].tolist() == times
+    assert extractor(epochs.resample(125))["window_onsets"].tolist() == times
+
+
 def test_trials_that_cannot_be_used(extractor):
     epochs = mne.EpochsArray(eeg(seconds=3.0)[None] * 1e-6, mne.create_info(NAMES, 250.0, "eeg"), verbose="ERROR")
     with pytest.raises(SignalError, match="lasts 3 s, one window 5 s"):
