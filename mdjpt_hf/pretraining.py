@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 
 from mdjpt_hf.data.corpora import TrialSet, open_corpora, require_rate
 from mdjpt_hf.data.facts import RECORD_FILE
+from mdjpt_hf.data.overlap import check_no_copies
 from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.modeling.feature_extraction_mdjpt import MDJPTFeatureExtractor
@@ -222,7 +223,9 @@ def _given_data(config: RunConfig) -> list[TrialSet]:
             value=list(config.leave_out),
             remedy=f"The data hold {', '.join(names)}: name some of them",
         )
-    return check_rates(config, [trials for trials in trial_sets if trials.name not in config.leave_out])
+    chosen = [trials for trials in trial_sets if trials.name not in config.leave_out]
+    check_no_copies(chosen)
+    return check_rates(config, chosen)
 
 
 def _simulated_data(

@@ -34,31 +34,40 @@ def training_sets(datasets: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return {str(entry["name"]): stimulus_set_of(str(entry["name"]), entry) for entry in datasets}
 
 
-def exposure(corpus: str, stimulus_set: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+def exposure(corpus: str, stimulus_set: str, facts: Mapping[str, Any], known_by: str = "") -> dict[str, Any]:
     """What an encoder met of a corpus, for its facts in a record.
 
     Args:
         corpus, stimulus_set: Of those tested.
-        facts: Of the encoder: `pretrained_on` (names; None where not on record), `trained_with_labels_of` (names), and
-            `stimulus_sets` (name -> set).
+        facts: Of the encoder: `pretrained_on` (names; None where not on record), `trained_with_labels_of` (names),
+            `stimulus_sets` (name -> set), and `known_by` (name -> what [`mdjpt_hf.data.overlap.known_by`] says of it).
+        known_by: The same of the corpus that is tested.
 
     Returns:
-        `saw_this_corpus`, the worst of what is known; and `saw_stimuli_in`, names of other corpora with the same
-        stimuli, where there are any.
+        `saw_this_corpus`, the worst of what is known; `saw_stimuli_in`, names of other corpora with the same stimuli,
+        and `saw_it_as`, names under which its recordings were trained on, where there are any.
     """
     known, labelled = facts.get("pretrained_on", []), facts.get("trained_with_labels_of", [])
-    sets = facts.get("stimulus_sets", {})
-    same = sorted(name for name in known or [] if name != corpus and sets.get(name, name) == stimulus_set)
-    where = {"saw_stimuli_in": same} if same else {}
-    return {"saw_this_corpus": _worst(corpus, known, labelled, same), **where}
+    sets, prints = facts.get("stimulus_sets", {}), facts.get("known_by", {})
+    copies = sorted(
+        name for name in known or [] if name != corpus and set(prints.get(name, "").split()) & set(known_by.split())
+    )
+    own = {corpus, *copies}
+    same = sorted(name for name in known or [] if name not in own and sets.get(name, name) == stimulus_set)
+    told = {"saw_stimuli_in": same, "saw_it_as": copies}
+    return {"saw_this_corpus": _worst(own, known, labelled, same)} | {
+        key: names for key, names in told.items() if names
+    }
 
 
-def _worst(corpus: str, known: Collection[str] | None, labelled: Collection[str], same: Collection[str]) -> str:
-    if corpus in labelled:
+def _worst(
+    own: Collection[str], known: Collection[str] | None, labelled: Collection[str], same: Collection[str]
+) -> str:
+    if set(own) & set(labelled):
         return SAW_LABELS
     if set(same) & set(labelled):
         return SAW_STIMULI_LABELS
-    if known is not None and corpus in known:
+    if known is not None and own & set(known):
         return SAW_CORPUS
     if same:
         return SAW_STIMULI
@@ -68,7 +77,9 @@ def _worst(corpus: str, known: Collection[str] | None, labelled: Collection[str]
 def exposure_note(facts: Mapping[str, Any]) -> str:
     """What [`exposure`] found, in words; empty where there is nothing to say."""
     where = " and ".join(facts.get("saw_stimuli_in", [])) or "another corpus"
-    return _NOTES.get(str(facts.get("saw_this_corpus")), "").format(where=where)
+    note = _NOTES.get(str(facts.get("saw_this_corpus")), "").format(where=where)
+    copies = " and ".join(facts.get("saw_it_as", []))
+    return f"{note}; its recordings are in {copies}" if note and copies else note
 
 
 def is_marked(facts: Mapping[str, Any]) -> bool:

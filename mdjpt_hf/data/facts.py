@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +14,8 @@ from transformers.utils import cached_file
 
 from mdjpt_hf.data.corpora import TrialSet, preprocessing_of
 from mdjpt_hf.data.exposure import UNKNOWN_DATASET as UNKNOWN_DATASET
+from mdjpt_hf.data.exposure import training_sets
+from mdjpt_hf.data.overlap import known_by
 from mdjpt_hf.data.storage import folder_metadata
 from mdjpt_hf.version import __version__
 
@@ -48,6 +51,7 @@ def dataset_facts(trials: TrialSet, held_out_subjects: int = 0) -> dict[str, Any
         "preprocessing": _preprocessing(trials),
         "preprocessing_settings": corpus.get("options", {}).get("preprocessing", {}),
         "fingerprint": trials.fingerprint,
+        "known_by": known_by(trials),
     }
 
 
@@ -84,6 +88,17 @@ def labelled_datasets(record: dict[str, Any]) -> list[str]:
         return list(record["labelled_datasets"])
     fine_tuned = str(record.get("objective", "")).startswith(FINE_TUNING)
     return [entry["name"] for entry in record["datasets"]] if fine_tuned else []
+
+
+def met_in_training(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What [`mdjpt_hf.data.exposure.exposure`] asks of an encoder, from the record of its training."""
+    datasets: Sequence[Mapping[str, Any]] = record["datasets"]
+    return {
+        "pretrained_on": [entry["name"] for entry in datasets],
+        "trained_with_labels_of": labelled_datasets(dict(record)),
+        "stimulus_sets": training_sets(datasets),
+        "known_by": {entry["name"]: entry.get("known_by", "") for entry in datasets},
+    }
 
 
 def machine_facts(device: str, processes: int = 1) -> dict[str, Any]:

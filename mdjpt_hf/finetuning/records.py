@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mdjpt_hf.data.exposure import exposure, exposure_note, training_sets
+from mdjpt_hf.data.exposure import exposure, exposure_note
 from mdjpt_hf.data.facts import (
     FINE_TUNING,
     RECORD_FILE,
@@ -15,9 +15,11 @@ from mdjpt_hf.data.facts import (
     energy,
     labelled_datasets,
     machine_facts,
+    met_in_training,
     software_facts,
     training_record,
 )
+from mdjpt_hf.data.overlap import known_by
 from mdjpt_hf.finetuning.scores import ONE_STIMULUS, verdict
 from mdjpt_hf.finetuning.windows import LabelledDataset
 from mdjpt_hf.runtime.naming import model_name
@@ -99,12 +101,11 @@ def _stimuli(windows: LabelledDataset, parts) -> str:
 
 def _encoder(windows: LabelledDataset, before: dict[str, Any]) -> dict[str, str]:
     """What the encoder met of these corpora before it was fine-tuned."""
-    facts = {
-        "pretrained_on": [entry["name"] for entry in before["datasets"]],
-        "trained_with_labels_of": labelled_datasets(before),
-        "stimulus_sets": training_sets(before["datasets"]),
+    facts = met_in_training(before)
+    found = {
+        trials.name: exposure(trials.name, trials.stimulus_set, facts, known_by(trials))
+        for trials in windows.trial_sets
     }
-    found = {trials.name: exposure(trials.name, trials.stimulus_set, facts) for trials in windows.trial_sets}
     notes = [f"{name}: {note}" for name, met in found.items() if (note := exposure_note(met))]
     return {"encoder": "; ".join(notes)} if notes else {}
 

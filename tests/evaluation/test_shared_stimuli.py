@@ -275,14 +275,46 @@ def test_the_audit_adds_shared_clips_last_where_there_are_some(folders, tmp_path
         ({"pretrained_on": ["here", "there"]}, "yes", "pre-trained on this corpus"),
         ({"pretrained_on": ["here"], "trained_with_labels_of": ["here"]}, "with labels", "LABELS of this corpus"),
         ({"pretrained_on": ["alone"]}, "no", ""),
+        ({"pretrained_on": ["alone"], "known_by": {"alone": "c0 d1 e2"}}, "no", ""),
+        (
+            {"pretrained_on": ["alone"], "known_by": {"alone": "a0 d1 e2"}},
+            "yes",
+            "pre-trained on this corpus, without labels; its recordings are in alone",
+        ),
+        (
+            {"pretrained_on": ["alone"], "trained_with_labels_of": ["alone"], "known_by": {"alone": "b1"}},
+            "with labels",
+            "fine-tuned with LABELS of this corpus; its recordings are in alone",
+        ),
         ({"pretrained_on": None}, "not on record", ""),
         ({}, "no", ""),
     ],
 )
 def test_the_worst_of_what_an_encoder_met_is_told(facts, saw, words):
     sets = {"stimulus_sets": {"here": SET, "there": SET, "alone": "alone"}}
-    found = exposure("here", SET, {**facts, **sets})
+    found = exposure("here", SET, {**facts, **sets}, "a0 b1")
     assert found["saw_this_corpus"] == saw and words in exposure_note(found)
+
+
+def test_an_encoder_trained_on_a_copy_under_another_name_has_seen_the_corpus(folders, sets, tmp_path):
+    class Copy(NoiseCorpus):
+        """The signals of "alone", whose name they are drawn from."""
+
+        def read_unit(self, unit, report):
+            for trial in NoiseCorpus("alone", 4).read_unit(unit, report):
+                yield replace(trial, dataset=self.name)
+
+    (copy,) = open_corpora([prepare(Copy("copy", 4), tmp_path / "copy", progress=False).folder])
+    MDJPTModel(MDJPTConfig.preset("tiny")).save_pretrained(tmp_path / "met")
+    MDJPTFeatureExtractor().save_pretrained(tmp_path / "met")
+    record = {"objective": "mdjpt", "datasets": [dataset_facts(copy), dataset_facts(sets["here"])]}
+    (tmp_path / "met" / "run_record.json").write_text(json.dumps(record))
+    said = []
+    settings = {"models": (str(tmp_path / "met"), "de"), "protocols": ("few-shot",)}
+    (found,) = evaluate(task([folders["alone"]], tmp_path / "out", **settings), said.append)
+    met = found["encoders"]["met"]
+    assert (met["saw_this_corpus"], met["saw_it_as"]) == ("yes", ["copy"]) and "known_by" not in met
+    assert any("met (pre-trained on this corpus, without labels; its recordings are in copy)" in line for line in said)
 
 
 def test_an_encoder_trained_on_the_clips_is_marked_wherever_its_score_is_told(folders, sets, tmp_path):

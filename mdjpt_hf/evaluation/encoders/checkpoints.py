@@ -1,7 +1,7 @@
 """Checkpoints as encoders: opened once, their facts, their features by groups of windows."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,7 @@ import torch
 from transformers import AutoModel, PreTrainedModel
 from transformers.utils import FEATURE_EXTRACTOR_NAME, cached_file
 
-from mdjpt_hf.data.exposure import training_sets
-from mdjpt_hf.data.facts import labelled_datasets, training_record
+from mdjpt_hf.data.facts import met_in_training, training_record
 from mdjpt_hf.errors import CheckpointError
 from mdjpt_hf.evaluation.encoders.encoder import Encoder, first_windows, read_pool
 from mdjpt_hf.evaluation.encoders.transformers_models import encode_any
@@ -88,7 +87,7 @@ def model_encoder(
         name: In tables. weights: "pre-trained" or "random", for records.
         record: Of its training, of which `datasets` counts; by default it was trained on nothing that is tested.
     """
-    trained = {} if record is None else _of_training(record)
+    trained = {} if record is None else met_in_training(record)
     return _encoder(name, {**_facts(model.eval(), weights, ""), **trained}, model)
 
 
@@ -134,16 +133,7 @@ def _training_facts(name: str) -> dict[str, Any]:
     record = training_record(name)
     if record is None:
         return {"pretrained_on": None}
-    return {"objective": record.get("objective", ""), **_of_training(record)}
-
-
-def _of_training(record: Mapping[str, Any]) -> dict[str, Any]:
-    datasets: Sequence[Mapping[str, Any]] = record["datasets"]
-    return {
-        "pretrained_on": [entry["name"] for entry in datasets],
-        "trained_with_labels_of": labelled_datasets(dict(record)),
-        "stimulus_sets": training_sets(datasets),
-    }
+    return {"objective": record.get("objective", ""), **met_in_training(record)}
 
 
 def _encoding(model: PreTrainedModel) -> Callable[[Pool, str], np.ndarray]:

@@ -9,6 +9,7 @@ import numpy as np
 from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.data.exposure import exposure
 from mdjpt_hf.data.facts import dataset_facts, machine_facts, software_facts
+from mdjpt_hf.data.overlap import known_by
 from mdjpt_hf.evaluation.encoders import Encoder
 from mdjpt_hf.evaluation.protocols import (
     Pool,
@@ -36,7 +37,7 @@ def record(
     tested &= kept_windows(pool, protocol, effort.seed)
     datasets = [dataset_facts(trials) for trials in trial_sets]
     corpus = manifest.plan.target
-    stimulus_set = next(trials.stimulus_set for trials in trial_sets if trials.name == corpus)
+    target = next(trials for trials in trial_sets if trials.name == corpus)
     return {
         "format": FORMAT,
         "data": next(_origin(entry) for entry in datasets if entry["name"] == corpus),
@@ -59,10 +60,16 @@ def record(
         "machine": machine_facts(_device(encoders)),
         "datasets": datasets,
         "encoders": {
-            encoder.name: {**encoder.facts, **exposure(corpus, stimulus_set, encoder.facts)} for encoder in encoders
+            encoder.name: _told(encoder.facts) | exposure(corpus, target.stimulus_set, encoder.facts, known_by(target))
+            for encoder in encoders
         },
         "results": {protocol.title: rows},
     }
+
+
+def _told(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Of an encoder, without the hashes that its training is known by: they stand in its own record."""
+    return {name: fact for name, fact in facts.items() if name != "known_by"}
 
 
 def _origin(dataset: Mapping[str, Any]) -> str:
