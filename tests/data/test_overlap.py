@@ -45,6 +45,15 @@ def test_of_many_trials_the_smallest_hashes_are_kept(rows, monkeypatch):
     assert few == few_of_the_copy == set(sorted(all_of_them)[:5])
 
 
+def test_of_a_large_corpus_a_trial_of_each_recording_is_looked_at(rows, monkeypatch):
+    monkeypatch.setattr("mdjpt_hf.data.overlap._KNOWN", {})
+    (all_of_them,) = hashes(rows)
+    monkeypatch.setattr("mdjpt_hf.data.overlap._KNOWN", {})
+    monkeypatch.setattr("mdjpt_hf.data.overlap._FEW", 11)
+    large, first = hashes(rows, named(rows.filter(lambda row: row["trial"] == 0), "first"))
+    assert large == first < all_of_them and len(first) == len(set(rows["subject"]))
+
+
 def test_trials_in_which_nothing_varies_tell_nothing(rows):
     def flat(row):
         signal = np.array(row["signal"], np.float32)
