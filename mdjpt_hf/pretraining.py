@@ -53,6 +53,7 @@ def pretrain(config: RunConfig, resume: bool = False) -> Path:
     started = time.perf_counter()
     config.model_config()  # refuses bad settings before a folder is taken
     _check_push(config)
+    _check_folder(config, resume)
     given = _given_data(config) if config.data else []  # and bad data
     accelerator = make_accelerator(config, config.output_dir or "outputs")
     output_dir = _output_dir(config, resume, accelerator)
@@ -150,6 +151,16 @@ _ENDING = 30.0
 def _give_back(folder: Path) -> None:
     if ownership := _owned.pop(str(folder), None):
         ownership.give_back()
+
+
+def _check_folder(config: RunConfig, resume: bool) -> None:
+    """Say at once that a folder holds a run, on the main process: to read a large corpus first takes minutes."""
+    is_main = os.environ.get("RANK", "0") == "0"
+    if is_main and config.output_dir and not resume and _holds_run(Path(config.output_dir)):
+        found = _choose_output_dir(config, resume)
+        if isinstance(found, ConfigurationError):
+            raise found
+        _give_back(Path(found))  # it was deleted in this moment
 
 
 def _choose_output_dir(config: RunConfig, resume: bool) -> str | ConfigurationError:

@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.parquet import write_parquet
 from mdjpt_hf.errors import ConfigurationError, CorpusError
-from mdjpt_hf.pretraining import _given_data, _simulated_data
+from mdjpt_hf.pretraining import _given_data, _simulated_data, pretrain
 from mdjpt_hf.training import loop, stopping
 from mdjpt_hf.training.alignment import pair_samplers
 from mdjpt_hf.training.config import RunConfig, load_run_config
@@ -246,6 +246,19 @@ def test_resuming_copes_with_nothing_and_with_a_truncated_checkpoint(run, tmp_pa
     assert again.returncode == 0, again.stdout
     assert "is damaged" in again.stdout and "resumed after step 10" in again.stdout
     assert weights(tmp_path / "run") == expected
+
+
+def test_an_occupied_folder_is_refused_before_data_are_read(tmp_path):
+    config = RunConfig(data=(str(tmp_path / "a corpus that takes long to read"),), output_dir=str(tmp_path / "run"))
+    with pytest.raises(CorpusError):
+        pretrain(config)
+    (tmp_path / "run").mkdir()
+    config.save(tmp_path / "run")
+    for _ in range(2):  # nobody owns the folder afterwards
+        with pytest.raises(ConfigurationError, match="already holds a run"):
+            pretrain(config)
+    with pytest.raises(CorpusError):
+        pretrain(config, resume=True)
 
 
 @pytest.mark.slow
