@@ -31,7 +31,7 @@ from mdjpt_hf import MDJPTConfig, MDJPTForPreTraining, MDJPTModel
 from mdjpt_hf.modeling.mne_mdjpt import template_montage
 from mdjpt_hf.training.config import WAYS
 from mdjpt_hf.training.fitting import use_way
-from mdjpt_hf.training.memory import peak_memory
+from mdjpt_hf.training.memory import PeakMemory
 
 GEMM_SIZE = 2048
 SECONDS = 5
@@ -223,12 +223,13 @@ def measure_step(compiled: bool, recompute: str, repeats: int) -> dict[str, floa
         step()
     products, seconds = [gemm_rate(PRODUCTS)], []
     for _ in range(repeats):
-        seconds.append(seconds_of(step))
+        with PeakMemory() as own:
+            seconds.append(seconds_of(step))
         products.append(gemm_rate(PRODUCTS))
     beside = [(before + after) / 2 for before, after in pairwise(products)]
     shares = [flops / spent / rate for spent, rate in zip(seconds, beside, strict=True)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    found = {"seconds": median(seconds), "gemm": median(beside), "peak": peak, "own": peak_memory()}
+    found = {"seconds": median(seconds), "gemm": median(beside), "peak": peak, "own": own.bytes}
     return found | {"share": median(shares), "low": min(shares), "high": max(shares)}
 
 

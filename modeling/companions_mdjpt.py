@@ -56,8 +56,11 @@ def named_files(header: Path) -> list[Path]:
 
 def _below(folder: Path, name: str) -> Path | None:
     place = folder / name
-    inside = not Path(name).is_absolute() and ".." not in place.parts
-    return place if inside and place.is_file() else None
+    try:
+        inside = not Path(name).is_absolute() and ".." not in place.parts
+        return place if inside and place.is_file() else None
+    except (OSError, ValueError):  # no file can have such a name
+        return None
 
 
 def pointers(path: Path) -> list[Path]:

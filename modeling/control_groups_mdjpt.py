@@ -50,7 +50,8 @@ def _above(
         _, controllers, path = line.split(":", 2)
         if controllers and controller not in controllers.split(","):
             continue
-        tree, names = (root / controllers, version_1) if controllers else (root, version_2)
+        # Of two controllers in one tree either order may be written here, and each has a link of its own name.
+        tree, names = (root / controller, version_1) if controllers else (root, version_2)
         folder = tree / path.lstrip("/")
         for place in [folder, *folder.parents][: len(folder.relative_to(tree).parts) + 1]:
             yield place, names

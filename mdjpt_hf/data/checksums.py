@@ -60,8 +60,7 @@ class Checksums:
         shard, path = self.stated[name], self.folder / name
         looked, looks = time.time_ns(), self._looks(name)
         try:
-            status = path.stat()
-            is_whole = _hash_of(path, status.st_size, status.st_mtime_ns) == shard["sha256"]
+            is_whole = _hash_of(path.resolve(), tuple(looks[1:])) == shard["sha256"]
         except OSError as error:
             raise CorpusError(
                 f"cannot be opened ({error.strerror}); it holds {shard['unit']!r}", path=path, remedy=AGAIN
@@ -73,7 +72,7 @@ class Checksums:
                 value=shard["unit"],
                 remedy=AGAIN,
             )
-        if looks and looked - max(status.st_mtime_ns, status.st_ctime_ns) > _SETTLED:
+        if looks and looked - max(looks[2:4]) > _SETTLED:
             self._news[name] = looks
 
     def remember(self) -> None:
@@ -105,6 +104,6 @@ def _read(record: Path) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=100_000)
-def _hash_of(path: Path, size: int, changed: int) -> str:
-    """Of a file in this state; evaluations open the same corpora many times."""
+def _hash_of(path: Path, looks: tuple[int, ...]) -> str:
+    """Of a file that looks like this; evaluations open the same corpora many times."""
     return file_hash(path)

@@ -129,6 +129,11 @@ class TrialSet:
     def _stated_scales(self) -> dict[tuple[str, int], tuple[float, float]]:
         return _stored_scales(self.folder, self.name, STATED_SCALES)
 
+    @property
+    def stored_scales(self) -> dict[tuple[str, int], tuple[float, float]]:
+        """(subject, session) -> mean and standard deviation of a recording in µV, where stored; no signal is read."""
+        return self._stated_scales | _stored_scales(self.folder, self.name, "recordings")
+
     def _measured_scale(self, subject: str, session: int) -> tuple[float, float]:
         members = np.flatnonzero((self.subject == subject) & (self.session == session))
         return robust_scale(np.concatenate([self.signal(int(index)).ravel() for index in members])[None])

@@ -50,7 +50,7 @@ def exposure(corpus: str, stimulus_set: str, facts: Mapping[str, Any], known_by:
     known, labelled = facts.get("pretrained_on", []), facts.get("trained_with_labels_of", [])
     sets, prints = facts.get("stimulus_sets", {}), facts.get("known_by", {})
     copies = sorted(
-        name for name in known or [] if name != corpus and set(prints.get(name, "").split()) & set(known_by.split())
+        name for name in known or [] if name != corpus and set((prints.get(name) or "").split()) & set(known_by.split())
     )
     own = {corpus, *copies}
     same = sorted(name for name in known or [] if name not in own and sets.get(name, name) == stimulus_set)

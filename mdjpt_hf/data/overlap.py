@@ -1,6 +1,7 @@
 """Recordings that stand in two corpora: a copy under another name, or the same people's recordings given away twice."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import combinations
 
@@ -10,11 +11,12 @@ from mdjpt_hf.data.corpora import TrialSet
 from mdjpt_hf.data.streams import is_index_folder
 from mdjpt_hf.errors import CorpusError
 
-#: Samples of its first channel that a trial is known by.
-_SAMPLES = 64
-#: Trials of a corpus whose hashes go on record, and hexadecimal digits of each.
-_KNOWN_BY, _DIGITS = 128, 12
-#: Of a corpus of more trials the first of each recording is looked at: each is a place of its own on the disk.
+#: Samples of its first channel that a trial is known by, and how many values they have at least: a converter at its
+#: limit, or the square wave of a calibration, has fewer, and is the same in everybody's recordings.
+_SAMPLES, _VALUES = 64, 16
+#: Trials of a recording whose hashes go on record, hashes of a whole corpus, and hexadecimal digits of each.
+_TRIALS, _HASHES, _DIGITS = 4, 4096, 12
+#: In a corpus of more trials none is looked at where scales are stored: each is a place of its own on the disk.
 _FEW = 5000
 
 
@@ -22,49 +24,57 @@ def recordings_in_common(one: TrialSet, other: TrialSet) -> int:
     """How many recordings (subject and session) of a corpus stand in another as well.
 
     A recording is known again by its mean and standard deviation to the last bit, which those of two never share, and
-    by samples of any of its trials, where other trials were left out of it. Trials that stay where they are
+    by samples of any of its trials, where other trials were left out of it. Signals that stay where they are
     (`stream:`) are not read for that. What was cleaned or cut otherwise is not known again.
     """
-    scales = set(map(tuple, other.scales.tolist()))
-    by_scale = [tuple(scale) in scales for scale in one.scales.tolist()]
+    scales = set(_scales(other)) - {None}
+    by_scale = [scale in scales for scale in _scales(one)]
     pieces = {_piece(other, index) for index in range(len(other))} - {b""}
     by_trial = [bool(pieces) and _piece(one, index) in pieces for index in range(len(one))]
     named = zip(one.subject.tolist(), one.session.tolist(), by_scale, by_trial, strict=True)
     return len({(subject, session) for subject, session, *known in named if any(known)})
 
 
-def _piece(trials: TrialSet, index: int) -> bytes:
-    """Samples from the middle of a trial, empty where nothing varies or the trial lies elsewhere.
+def _scales(trials: TrialSet) -> list[tuple[float, float] | None]:
+    """Mean and standard deviation of each trial's recording; of a stream as far as they are stored."""
+    if not is_index_folder(trials.folder):
+        return [(float(mean), float(deviation)) for mean, deviation in trials.scales]
+    stored = trials.stored_scales
+    return [stored.get((str(who), int(when))) for who, when in zip(trials.subject, trials.session, strict=True)]
 
-    Of one channel: of a corpus larger than memory every piece is a page of its own to read.
-    """
+
+def _piece(trials: TrialSet, index: int) -> bytes:
+    """Samples from the middle of a trial, empty where little varies or the trial lies elsewhere."""
     if is_index_folder(trials.folder):
         return b""
     middle = int(trials.n_samples[index]) // 2
     piece = trials.signal(index)[0, middle : middle + _SAMPLES]
-    return piece.tobytes() if np.ptp(piece) > 0 else b""
+    return piece.tobytes() if len(np.unique(piece)) >= _VALUES else b""
 
 
 def known_by(trials: TrialSet) -> str:
-    """What a corpus is known by under another name: the smallest hashes of its trials, between spaces.
+    """What a corpus is known by under another name: hashes of its recordings, between spaces.
 
-    Two corpora with trials in common have some of these in common too: those of the smallest hashes (a bottom-k sketch,
-    Cohen and Kaplan 2007). Of a copy all are; of one whose every tenth trial is the other's, a dozen. Empty where the
-    trials lie elsewhere (`stream:`).
+    Of every recording those of its mean and standard deviation, where they are stored, and of the few of its trials
+    whose hashes are smallest, so that a part of a recording is mostly known as well.
     """
     rows = str(trials.folder), trials.fingerprint, trials.rows.tobytes()
     if rows not in _KNOWN:
-        pieces = {_piece(trials, index) for index in _looked_at(trials)} - {b""}
-        hashes = sorted(hashlib.sha256(piece).hexdigest()[:_DIGITS] for piece in pieces)
-        _KNOWN[rows] = " ".join(hashes[:_KNOWN_BY])
+        stored = trials.stored_scales
+        recordings: dict[tuple[str, int], list[int]] = defaultdict(list)
+        for index, (who, when) in enumerate(zip(trials.subject.tolist(), trials.session.tolist(), strict=True)):
+            recordings[str(who), int(when)].append(index)
+        hashes = {_hash(repr(stored[recording]).encode()) for recording in recordings if recording in stored}
+        for recording, members in recordings.items():
+            looked_at = members if len(trials) <= _FEW else members[: recording not in stored]
+            pieces = {_piece(trials, index) for index in looked_at} - {b""}
+            hashes.update(sorted(map(_hash, pieces))[:_TRIALS])
+        _KNOWN[rows] = " ".join(sorted(hashes)[:_HASHES])
     return _KNOWN[rows]
 
 
-def _looked_at(trials: TrialSet) -> Sequence[int]:
-    if len(trials) <= _FEW:
-        return range(len(trials))
-    recordings = zip(trials.subject.tolist(), trials.session.tolist(), strict=True)
-    return list({recording: index for index, recording in reversed(list(enumerate(recordings)))}.values())
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:_DIGITS]
 
 
 #: Folder, fingerprint and rows -> what they are known by: computed once, however many records are written about them.

@@ -225,7 +225,7 @@ def _check_recordings(together: Sequence[TrialSet]) -> None:
                 "person with himself or herself",
                 path=other.folder,
                 value=same,
-                remedy="Give one of them, or set pairs_across: no",
+                remedy="Give one of them",
             )
 
 

@@ -32,7 +32,7 @@ from mdjpt_hf.training.fitting import (
     use_way,
     ways_for,
 )
-from mdjpt_hf.training.memory import peak_memory
+from mdjpt_hf.training.memory import PeakMemory
 from mdjpt_hf.training.objective import Meter, Objective, ObjectiveState
 from mdjpt_hf.training.stopping import Stopped, StopRequests, ignore_stop_signals
 
@@ -229,14 +229,15 @@ class Pretrainer:
         model, batch = self.accelerator.unwrap_model(self.model), self.objective.steps[0]
         batch = {name: tensor.to(self.accelerator.device) for name, tensor in batch.items()}
         started = time.perf_counter()
-        with self.accelerator.autocast():
-            loss = self.objective.rehearse(model, batch)
-        loss.backward()
-        self.optimizer.zero_grad()
+        with PeakMemory() as peak:
+            with self.accelerator.autocast():
+                loss = self.objective.rehearse(model, batch)
+            loss.backward()
+            self.optimizer.zero_grad()
         if self.accelerator.device.type == "cuda":
             torch.cuda.synchronize()  # until here the work was only queued
             return time.perf_counter() - started, torch.cuda.max_memory_allocated()
-        return time.perf_counter() - started, peak_memory()
+        return time.perf_counter() - started, peak.bytes
 
     def _step_that_fits(self, step: int, batch: dict[str, torch.Tensor]):
         """The gradient of a step; where memory does not suffice after all, it is made again in the next way.

@@ -8,12 +8,16 @@ import gc
 import os
 import sys
 from pathlib import Path
+from threading import Event, Thread
+from types import TracebackType
 
 import psutil
 import torch
 
 from mdjpt_hf.modeling.control_groups_mdjpt import memory_limits
 
+#: s between two looks at what is held.
+_PAUSE = 0.005
 #: Bytes; activations of a whole batch are larger, those of a chunk smaller and used again at once.
 LARGE_BLOCK = 2**22
 
@@ -77,34 +81,51 @@ def _left_by_ulimit() -> int:
     return sys.maxsize if limit == resource.RLIM_INFINITY else limit - psutil.Process().memory_info().vms
 
 
-def peak_memory() -> int:
-    """Bytes that this process held at most, or holds now where the system knows no more.
+class PeakMemory:
+    """The most bytes of its own that this process holds within a `with` block, looked at every few milliseconds.
 
-    On Linux of its own: without the pages of mapped files that it holds now (corpora and libraries), which the system
-    takes back when memory is wanted. psutil 7.2 knows the most on Windows alone, `resource` on every POSIX system, but
-    on Linux as the most of this process or of the one that started it.
+    The system's own peak (`ru_maxrss`, `VmHWM`) counts pages of mapped files, which it takes back when memory is
+    wanted; those of a corpus may be many times what a step needs. On Linux `ru_maxrss` also counts what the program that
+    started this one held.
+
+    Attributes:
+        bytes: So far; whole once the block has ended.
     """
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._ended = Event()
+        self._watch = Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> "PeakMemory":
+        self._watch.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._ended.set()
+        self._watch.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(_PAUSE):
+            self.bytes = max(self.bytes, own_memory())
+        self.bytes = max(self.bytes, own_memory())
+
+
+def own_memory() -> int:
+    """Bytes that this process holds: on Linux without pages of files, elsewhere all that is in memory."""
     told = _status()
-    if "VmHWM" in told:
-        return _kilobytes(told["VmHWM"]) - _kilobytes(told.get("RssFile", "0 kB"))
-    try:
-        import resource
-    except ImportError:
-        held = psutil.Process().memory_info()
-        return int(getattr(held, "peak_wset", held.rss))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    if "RssAnon" in told:
+        return sum(int(told[name].split()[0]) * 1024 for name in ("RssAnon", "RssShmem") if name in told)
+    return int(psutil.Process().memory_info().rss)
 
 
 def _status(path: Path = Path("/proc/self/status")) -> dict[str, str]:
     """What Linux tells of this process, by name; nothing elsewhere."""
     try:
-        return dict(line.split(":", 1) for line in path.read_text(encoding="utf-8").splitlines())
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()  # a long name is cut within a letter
     except OSError:
         return {}
-
-
-def _kilobytes(text: str) -> int:
-    return int(text.split()[0]) * 1024
+    return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
 def _set(parameter: int, value: int) -> None:

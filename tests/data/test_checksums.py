@@ -21,12 +21,19 @@ def read(monkeypatch):
     names = []
     monkeypatch.setattr(checksums, "REMEMBERED", 0)
     monkeypatch.setattr(checksums, "_SETTLED", 0)
-    monkeypatch.setattr(checksums, "_hash_of", lambda path, size, changed: names.append(path.name) or file_hash(path))
-    return names
+    monkeypatch.setattr(checksums, "file_hash", lambda path: names.append(path.name) or file_hash(path))
+    yield names
+    checksums._hash_of.cache_clear()
 
 
 def shards(folder):
     return sorted(folder.glob("*.arrow"))
+
+
+def open_anew(folder):
+    """As another process does, which has read nothing yet."""
+    checksums._hash_of.cache_clear()
+    return open_corpora([folder])
 
 
 def flip(path, seconds=None):
@@ -44,7 +51,7 @@ def test_files_that_stay_as_they_are_are_read_once(prepared, read):
     folder = prepared()
     (first,) = open_corpora([folder])
     assert read == [path.name for path in shards(folder)]
-    (again,) = open_corpora([folder])
+    (again,) = open_anew(folder)
     assert len(read) == len(shards(folder))
     np.testing.assert_array_equal(again.signal(3), first.signal(3))
 
@@ -57,6 +64,17 @@ def test_a_change_is_noticed_whatever_its_time_says(prepared, read):
     with pytest.raises(CorpusError, match=f"{path.name}: .*changed"):
         open_corpora([folder])
     assert set(read[len(shards(folder)) :]) == {path.name}, "the others are as they were"
+
+
+def test_another_folder_by_the_same_words_is_read_for_itself(prepared, read, tmp_path, monkeypatch):
+    shutil.copytree(prepared(), tmp_path / "other" / "toy")
+    damaged = shards(tmp_path / "other" / "toy")[0]
+    flip(damaged, (tmp_path / "toy" / damaged.name).stat().st_mtime_ns)
+    monkeypatch.chdir(tmp_path)
+    open_corpora(["toy"])
+    monkeypatch.chdir(tmp_path / "other")
+    with pytest.raises(CorpusError, match="changed"):
+        open_corpora(["toy"])
 
 
 def test_a_copy_is_read_for_itself(prepared, read, tmp_path):
@@ -100,10 +118,10 @@ def test_a_corpus_with_nan_is_never_remembered(prepared, read, cache):
 def test_small_corpora_and_young_files_are_read_each_time(prepared, read, cache, monkeypatch):
     folder = prepared()
     monkeypatch.setattr(checksums, "_SETTLED", 10**12)
-    open_corpora([folder])
+    open_anew(folder)
     monkeypatch.setattr(checksums, "_SETTLED", 0)
     monkeypatch.setattr(checksums, "REMEMBERED", 10**9)
-    open_corpora([folder])
+    open_anew(folder)
     assert len(read) == 2 * len(shards(folder)) and not list(cache.rglob("whole-*"))
 
 
@@ -113,14 +131,14 @@ def test_a_damaged_record_is_none(prepared, read, cache, content):
     open_corpora([folder])
     (record,) = cache.rglob("whole-*")
     record.write_text(content)
-    open_corpora([folder])
+    open_anew(folder)
     assert len(read) == 2 * len(shards(folder))
 
 
 def test_where_nothing_can_be_remembered_it_opens_all_the_same(prepared, read, cache):
     cache.write_text("a file where a folder should be")
     folder = prepared()
-    assert len(open_corpora([folder])) == len(open_corpora([folder])) == 1
+    assert len(open_anew(folder)) == len(open_anew(folder)) == 1
     assert len(read) == 2 * len(shards(folder))
 
 

@@ -35,7 +35,7 @@ def test_cores_that_a_job_is_bound_to_are_those_it_uses():
     ("group", "file", "quota"),
     [
         ("0::/job.slice/step", "job.slice/cpu.max", "150000 100000"),
-        ("3:cpu,cpuacct:/job/step", "cpu,cpuacct/job/cpu.cfs_quota_us", "150000"),
+        ("3:cpuacct,cpu:/job/step", "cpu/job/cpu.cfs_quota_us", "150000"),
     ],
 )
 def test_a_quota_of_any_group_above_a_process_is_seen(tmp_path, monkeypatch, group, file, quota):

@@ -122,7 +122,7 @@ from pathlib import Path
 from unittest.mock import patch
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.reproduction.processes import locked
-from mdjpt_hf.training.memory import peak_memory
+from mdjpt_hf.training.memory import own_memory
 with locked(Path(sys.argv[1])) as lock:
     assert lock is None
     try:
@@ -131,8 +131,8 @@ with locked(Path(sys.argv[1])) as lock:
     except ConfigurationError as error:
         print("in use by process" in str(error))
 with patch("psutil.Process") as process, patch("pathlib.Path.read_text", side_effect=OSError):  # as on Windows
-    process.return_value.memory_info.return_value.peak_wset = 7
-    print(peak_memory())
+    process.return_value.memory_info.return_value.rss = 7
+    print(own_memory())
 """
 
 

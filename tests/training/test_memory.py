@@ -59,17 +59,20 @@ del kept
 print((full - sbrk(0)) // 2**20)
 """
 
-#: Prints the MiB by which the peak grows when as many of a mapped file, then of the process's own, are read.
+#: Prints the MiB of a mapped file, then of the process's own that are freed again, that count as held.
 PEAK = """
 import sys
 import numpy as np
-from mdjpt_hf.training.memory import peak_memory
-before = peak_memory()
-mapped = np.memmap(sys.argv[1], np.uint8, "r")
-mapped.sum()
-of_the_file = peak_memory() - before
-own = np.ones(len(mapped), np.uint8)
-print(of_the_file // 2**20, (peak_memory() - before) // 2**20)
+from mdjpt_hf.training.memory import PeakMemory, own_memory
+before = own_memory()
+with PeakMemory() as of_the_file:
+    mapped = np.memmap(sys.argv[1], np.uint8, "r")
+    mapped.sum()
+with PeakMemory() as of_both:
+    own = np.ones(len(mapped), np.uint8)
+    own[::4096].sum()
+    del own
+print((of_the_file.bytes - before) // 2**20, (of_both.bytes - before) // 2**20)
 """
 
 
@@ -101,4 +104,4 @@ def test_corpora_in_the_page_cache_are_no_memory_of_the_process(tmp_path):
     command = [sys.executable, "-c", PEAK, str(corpus)]
     of_the_file, of_both = map(int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
     assert of_the_file < 20
-    assert 190 < of_both < 240
+    assert 150 < of_both < 240, "looked at every few milliseconds, of which the machine may leave some out"
