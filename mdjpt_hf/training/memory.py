@@ -85,8 +85,8 @@ class PeakMemory:
     """The most bytes of its own that this process holds within a `with` block, looked at every few milliseconds.
 
     The system's own peak (`ru_maxrss`, `VmHWM`) counts pages of mapped files, which it takes back when memory is
-    wanted; those of a corpus may be many times what a step needs. On Linux `ru_maxrss` also counts what the program that
-    started this one held.
+    wanted; those of a corpus may be many times what a step needs. On Linux `ru_maxrss` also counts what the program
+    that started this one held.
 
     Attributes:
         bytes: So far; whole once the block has ended.
