@@ -54,16 +54,13 @@ def exposure(corpus: str, stimulus_set: str, facts: Mapping[str, Any], known_by:
     )
     own = {corpus, *copies}
     same = sorted(name for name in known or [] if name not in own and sets.get(name, name) == stimulus_set)
-    told = {"saw_stimuli_in": same, "saw_it_as": copies}
-    return {"saw_this_corpus": _worst(own, known, labelled, same)} | {
-        key: names for key, names in told.items() if names
-    }
+    where = {"saw_stimuli_in": same, "saw_it_as": copies}
+    told = {key: names for key, names in where.items() if names}
+    return {"saw_this_corpus": _worst(own, known, labelled, same), **told}
 
 
-def _worst(
-    own: Collection[str], known: Collection[str] | None, labelled: Collection[str], same: Collection[str]
-) -> str:
-    if set(own) & set(labelled):
+def _worst(own: set[str], known: Collection[str] | None, labelled: Collection[str], same: Collection[str]) -> str:
+    if own & set(labelled):
         return SAW_LABELS
     if set(same) & set(labelled):
         return SAW_STIMULI_LABELS
