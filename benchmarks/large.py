@@ -1,8 +1,8 @@
 """Whether a corpus may be larger than memory: `python benchmarks/large.py --gigabytes 200 --folder DIR`.
 
 A corpus of so many GB (60 channels at 125 Hz, trials of a minute, the same four seconds over and over, of every trial
-others) is prepared by two workers, inspected, and trained on for twenty steps, each in a fresh process as a user would
-start it. Prints seconds, and the peak of the memory that the process and its children held of their own at one time;
+others) is prepared by two workers, inspected, inspected again, when its files are known to be whole, and trained on for
+twenty steps, each in a fresh process as a user would start it. Prints seconds, and the peak of the memory that the process and its children held of their own at one time;
 mapped files do not count, since the system takes them back.
 
 All bytes are written. Where the disk is smaller, a file system that compresses holds them: a signal that repeats takes
@@ -35,6 +35,7 @@ STEPS = {
         "{corpus}",
     ],
     "list": ["-m", "mdjpt_hf", "data", "inspect", "{corpus}"],
+    "list again": ["-m", "mdjpt_hf", "data", "inspect", "{corpus}"],
     "train": [
         *("-m", "mdjpt_hf", "pretrain", "--config", "demo", "--data", "{corpus}", "--output-dir", "{folder}/run"),
         *("--steps", "20", "--set", "guided_share=0", "--set", "num_threads=2"),
