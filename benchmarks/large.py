@@ -2,8 +2,8 @@
 
 A corpus of so many GB (60 channels at 125 Hz, trials of a minute, the same four seconds over and over, of every trial
 others) is prepared by two workers, inspected, inspected again, when its files are known to be whole, and trained on for
-twenty steps, each in a fresh process as a user would start it. Prints seconds, and the peak of the memory that the process and its children held of their own at one time;
-mapped files do not count, since the system takes them back.
+twenty steps, each in a fresh process as a user would start it. Prints seconds, and the peak of the memory that the
+process and its children held of their own at one time; mapped files do not count, since the system takes them back.
 
 All bytes are written. Where the disk is smaller, a file system that compresses holds them: a signal that repeats takes
 a twelfth of its size in btrfs with `compress-force=zstd:1`.
