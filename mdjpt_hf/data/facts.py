@@ -51,8 +51,12 @@ def dataset_facts(trials: TrialSet, held_out_subjects: int = 0) -> dict[str, Any
         "preprocessing": _preprocessing(trials),
         "preprocessing_settings": corpus.get("options", {}).get("preprocessing", {}),
         "fingerprint": trials.fingerprint,
-        "known_by": known_by(trials),
     }
+
+
+def training_facts(trials: TrialSet, held_out_subjects: int = 0) -> dict[str, Any]:
+    """The same for the record of a training, and what the corpus is known by under another name."""
+    return {**dataset_facts(trials, held_out_subjects), "known_by": known_by(trials)}
 
 
 def _shared_set(trials: TrialSet) -> str:

@@ -11,12 +11,12 @@ from mdjpt_hf.data.facts import (
     FINE_TUNING,
     RECORD_FILE,
     UNKNOWN_DATASET,
-    dataset_facts,
     energy,
     labelled_datasets,
     machine_facts,
     met_in_training,
     software_facts,
+    training_facts,
     training_record,
 )
 from mdjpt_hf.data.overlap import known_by
@@ -36,7 +36,7 @@ def records(
         chosen_by: How the checkpoint was chosen, in words.
     """
     names, target = [trials.name for trials in windows.trial_sets], windows.target
-    datasets = [dataset_facts(trials) for trials in windows.trial_sets]
+    datasets = [training_facts(trials) for trials in windows.trial_sets]
     validation = np.unique(windows.subject[parts[1]]).tolist()
     is_local = Path(config.model).is_dir()
     name = Path(config.model).name if is_local else config.model  # no place of this machine is told

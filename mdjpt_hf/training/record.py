@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from mdjpt_hf.data.corpora import TrialSet
-from mdjpt_hf.data.facts import dataset_facts, energy, machine_facts, software_facts
+from mdjpt_hf.data.facts import energy, machine_facts, software_facts, training_facts
 from mdjpt_hf.training.config import RunConfig
 from mdjpt_hf.training.departures import departures
 from mdjpt_hf.training.loop import Pretrainer
@@ -14,7 +14,7 @@ from mdjpt_hf.training.loop import Pretrainer
 def training_datasets(config: RunConfig, trial_sets: list[TrialSet], trainer: Pretrainer) -> list[dict[str, Any]]:
     """What is told of the datasets trained on; read before training, when the corpora are known to be there."""
     held_out = trainer.objective.held_out
-    return [dataset_facts(trials, config.held_out_subjects if trials.name in held_out else 0) for trials in trial_sets]
+    return [training_facts(trials, config.held_out_subjects if trials.name in held_out else 0) for trials in trial_sets]
 
 
 def run_record(

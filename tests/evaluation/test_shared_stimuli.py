@@ -10,7 +10,7 @@ from noise_corpora import NoiseCorpus, knowing
 from mdjpt_hf import MDJPTConfig, MDJPTFeatureExtractor, MDJPTModel
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.exposure import exposure, exposure_note
-from mdjpt_hf.data.facts import dataset_facts
+from mdjpt_hf.data.facts import training_facts
 from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.data.stimuli import stimulus_set_of
 from mdjpt_hf.data.targets import find_target
@@ -307,7 +307,7 @@ def test_an_encoder_trained_on_a_copy_under_another_name_has_seen_the_corpus(fol
     (copy,) = open_corpora([prepare(Copy("copy", 4), tmp_path / "copy", progress=False).folder])
     MDJPTModel(MDJPTConfig.preset("tiny")).save_pretrained(tmp_path / "met")
     MDJPTFeatureExtractor().save_pretrained(tmp_path / "met")
-    record = {"objective": "mdjpt", "datasets": [dataset_facts(copy), dataset_facts(sets["here"])]}
+    record = {"objective": "mdjpt", "datasets": [training_facts(copy), training_facts(sets["here"])]}
     (tmp_path / "met" / "run_record.json").write_text(json.dumps(record))
     said = []
     settings = {"models": (str(tmp_path / "met"), "de"), "protocols": ("few-shot",)}
@@ -321,7 +321,7 @@ def test_an_encoder_trained_on_the_clips_is_marked_wherever_its_score_is_told(fo
     model = MDJPTModel(MDJPTConfig.preset("tiny"))
     model.save_pretrained(tmp_path / "met")
     MDJPTFeatureExtractor().save_pretrained(tmp_path / "met")
-    record = {"objective": "mdjpt", "datasets": [dataset_facts(sets["there"])]}
+    record = {"objective": "mdjpt", "datasets": [training_facts(sets["there"])]}
     (tmp_path / "met" / "run_record.json").write_text(json.dumps(record))
     said = []
     settings = {"models": (str(tmp_path / "met"), "de"), "protocols": ("few-shot",)}
