@@ -64,7 +64,7 @@ def mapped(folder: Path, columns: Sequence[str]) -> tuple[pa.Table, MappedSignal
         if not is_known:
             _check_finite(folder / name, signals, range(rows, rows + len(shard)))
         rows += len(shard)
-    for name in checksums.stated.keys() - set(names):
+    for name in sorted(checksums.stated.keys() - set(names)):
         checksums.compare(name)
     checksums.remember()
     return told.table(), signals

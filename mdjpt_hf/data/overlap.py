@@ -29,8 +29,9 @@ def recordings_in_common(one: TrialSet, other: TrialSet) -> int:
     """
     scales = set(_scales(other)) - {None}
     by_scale = [scale in scales for scale in _scales(one)]
-    pieces = {_piece(other, index) for index in range(len(other))} - {b""}
-    by_trial = [bool(pieces) and _piece(one, index) in pieces for index in range(len(one))]
+    pieces = set(_pieces(other, range(len(other)))) - {b""}
+    own = _pieces(one, range(len(one))) if pieces else []
+    by_trial = [piece in pieces for piece in own] or [False] * len(one)
     named = zip(one.subject.tolist(), one.session.tolist(), by_scale, by_trial, strict=True)
     return len({(subject, session) for subject, session, *known in named if any(known)})
 
@@ -43,10 +44,13 @@ def _scales(trials: TrialSet) -> list[tuple[float, float] | None]:
     return [stored.get((str(who), int(when))) for who, when in zip(trials.subject, trials.session, strict=True)]
 
 
+def _pieces(trials: TrialSet, indices: Sequence[int]) -> list[bytes]:
+    """What trials are known by, one for each; nothing where they lie elsewhere, whose signals are not read."""
+    return [] if is_index_folder(trials.folder) else [_piece(trials, index) for index in indices]
+
+
 def _piece(trials: TrialSet, index: int) -> bytes:
-    """Samples from the middle of a trial, empty where little varies or the trial lies elsewhere."""
-    if is_index_folder(trials.folder):
-        return b""
+    """Samples from the middle of a trial, empty where little varies."""
     middle = int(trials.n_samples[index]) // 2
     piece = trials.signal(index)[0, middle : middle + _SAMPLES]
     return piece.tobytes() if len(np.unique(piece)) >= _VALUES else b""
@@ -66,8 +70,8 @@ def known_by(trials: TrialSet) -> str:
             recordings[str(who), int(when)].append(index)
         hashes = {_hash(repr(stored[recording]).encode()) for recording in recordings if recording in stored}
         for recording, members in recordings.items():
-            looked_at = members if len(trials) <= _FEW else members[: recording not in stored]
-            pieces = {_piece(trials, index) for index in looked_at} - {b""}
+            first = [] if recording in stored else members[:1]
+            pieces = set(_pieces(trials, members if len(trials) <= _FEW else first)) - {b""}
             hashes.update(sorted(map(_hash, pieces))[:_TRIALS])
         _KNOWN[rows] = " ".join(sorted(hashes)[:_HASHES])
     return _KNOWN[rows]

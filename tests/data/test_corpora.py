@@ -1,6 +1,5 @@
 """Opening prepared corpora: views, scales, projections, and refusals."""
 
-import json
 import pickle
 import shutil
 
@@ -10,7 +9,6 @@ from datasets import load_from_disk
 
 from mdjpt_hf.data import mapped
 from mdjpt_hf.data.corpora import open_corpora
-from mdjpt_hf.data.storage import CORPUS_FILE, file_hash, write_json
 from mdjpt_hf.data.validate import validate
 from mdjpt_hf.data.windows import index_windows, read_windows
 from mdjpt_hf.errors import CorpusError, SchemaError
@@ -139,15 +137,8 @@ def test_a_damaged_shard_is_found_by_validate_and_when_it_is_opened(prepared, da
     assert any(path.name in problem for problem in validate(folder).problems)
 
 
-def test_nan_that_was_written_as_such_is_found_as_well(prepared):
-    folder = prepared()
-    path = sorted(folder.glob("*.arrow"))[1]
-    content, signal = path.read_bytes(), load_from_disk(str(folder))[5]["signal"]
-    place = content.index(np.asarray(signal, dtype=np.float32).tobytes()) + 400
-    path.write_bytes(content[:place] + np.float32("nan").tobytes() + content[place + 4 :])
-    corpus = json.loads((folder / CORPUS_FILE).read_text())
-    corpus["shards"][1]["sha256"] = file_hash(path)
-    write_json(folder / CORPUS_FILE, corpus)
+def test_nan_that_was_written_as_such_is_found_as_well(with_nan):
+    folder, path = with_nan
     with pytest.raises(CorpusError, match=rf"{path.name}: row 5 of the corpus holds NaN"):
         open_corpora([folder])
     assert any("s1" in problem for problem in validate(folder).problems)
