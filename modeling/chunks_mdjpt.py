@@ -1,5 +1,7 @@
 """Sequences that do not know of each other, worked on as many at a time as fit into a cache."""
 
+import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -42,6 +44,70 @@ def chunk_length(sequences: torch.Tensor, size: int, channels: int, compiled: bo
     return next(length for length in range(min(most, channels), 0, -1) if channels % length == 0)
 
 
+class FreeBlocks:
+    """Blocks of memory that stay for the next batch; a copy of whatever holds them begins without any.
+
+    What a batch keeps comes to gigabytes: given back and asked for anew, or cut up by what is allocated in between, it
+    costs time or half as much memory again.
+    """
+
+    def __init__(self) -> None:
+        self._blocks: dict[tuple[torch.dtype, int], list[torch.Tensor]] = defaultdict(list)
+
+    def take(self, elements: int, like: torch.Tensor) -> torch.Tensor:
+        """A free block of so many numbers, or a new one."""
+        free = self._blocks[like.dtype, elements]
+        try:
+            return free.pop()
+        except IndexError:
+            return like.new_empty(elements)
+
+    def give_back(self, block: torch.Tensor) -> None:
+        """Let a block be used again: nothing may refer to it any more."""
+        self._blocks[block.dtype, len(block)].append(block)
+
+    def __reduce__(self) -> tuple[type["FreeBlocks"], tuple[()]]:
+        return FreeBlocks, ()
+
+
+class KeptActivations:
+    """Room for what chunks keep until the gradient is taken, one behind the other in large blocks, for each thread.
+
+    Small results that stay, between temporary ones that go, would leave a heap full of holes: half as much memory
+    again. An accelerator's allocator keeps the two apart itself.
+
+    Args:
+        free (`FreeBlocks`, *optional*): Where blocks come from; without it a result has room of its own, for what
+            stays no longer than a chunk.
+    """
+
+    def __init__(self, free: FreeBlocks | None = None) -> None:
+        self._free, self._of_thread = free, threading.local()
+        self._blocks: list[torch.Tensor] = []
+
+    def room(self, *shape: int, like: torch.Tensor) -> torch.Tensor:
+        """An uninitialised tensor of a shape, of the dtype and on the device of another one."""
+        if like.device.type != "cpu" or self._free is None:
+            return like.new_empty(shape)
+        count, own = prod(shape), self._of_thread
+        block: torch.Tensor | None = getattr(own, "block", None)
+        if block is None or own.used + count > len(block) or block.dtype != like.dtype:
+            block = own.block = self._free.take(max(count, KEPT_BLOCK_ELEMENTS), like)
+            self._blocks.append(block)
+            own.used = 0
+        start = own.used
+        own.used += -(-count // ALIGNED_ELEMENTS) * ALIGNED_ELEMENTS
+        # Not a view: those count changes of all that shares the block, and a gradient would miss its activations.
+        strides = torch.empty(shape, device="meta").stride()
+        return like.new_empty(0).set_(block.untyped_storage(), start, shape, strides)
+
+    def give_back(self) -> None:
+        """Let others use the blocks: once the gradient is taken, nothing of them is wanted any more."""
+        self._of_thread = threading.local()
+        while self._free is not None and self._blocks:
+            self._free.give_back(self._blocks.pop())
+
+
 def apply_in_chunks(
     function: Callable[[torch.Tensor], torch.Tensor],
     sequences: torch.Tensor,
@@ -49,6 +115,7 @@ def apply_in_chunks(
     parameters: Iterable[nn.Parameter],
     recompute: bool = False,
     threads: int = 1,
+    kept: KeptActivations | None = None,
 ) -> torch.Tensor:
     """`function` on chunks, with a gradient, which is summed in the order of the chunks whoever comes first.
 
@@ -59,40 +126,12 @@ def apply_in_chunks(
         recompute (`bool`): Keep nothing for the gradient and compute every chunk again when its turn comes. A
             checkpoint for each chunk would do the same, but leaves holes in memory between its many small results.
         threads (`int`): Work on so many chunks at once, see [`in_threads`], each with activations of its own.
+        kept (`KeptActivations`, *optional*): What `function` keeps, given back when the gradient is taken.
 
     Returns:
         `torch.Tensor` of shape `(count, ...)`.
     """
-    return _InChunks.apply(function, length, recompute, threads, sequences, *parameters)
-
-
-class KeptActivations:
-    """Room for what chunks keep until the gradient is taken, one behind the other in large blocks.
-
-    Small results that stay, between temporary ones that go, would leave a heap full of holes: half as much memory
-    again. An accelerator's allocator keeps the two apart itself.
-
-    Args:
-        block_elements (`int`): Of such a block; 0 for what stays no longer than a chunk, which has room of its own.
-    """
-
-    def __init__(self, block_elements: int = KEPT_BLOCK_ELEMENTS) -> None:
-        self._block_elements = block_elements
-        self._block: torch.Tensor | None = None
-        self._used = 0
-
-    def room(self, *shape: int, like: torch.Tensor) -> torch.Tensor:
-        """An uninitialised tensor of a shape, of the dtype and on the device of another one."""
-        if like.device.type != "cpu" or not self._block_elements:
-            return like.new_empty(shape)
-        count = prod(shape)
-        if self._block is None or self._used + count > len(self._block) or self._block.dtype != like.dtype:
-            self._block, self._used = like.new_empty(max(count, self._block_elements)), 0
-        start = self._used
-        self._used += -(-count // ALIGNED_ELEMENTS) * ALIGNED_ELEMENTS
-        # Not a view: those count changes of all that shares the block, and a gradient would miss its activations.
-        strides = torch.empty(shape, device="meta").stride()
-        return like.new_empty(0).set_(self._block.untyped_storage(), start, shape, strides)
+    return _InChunks.apply(function, length, recompute, threads, kept, sequences, *parameters)
 
 
 def fill_chunks(function: Callable, sequences: torch.Tensor, length: int, threads: int = 1) -> torch.Tensor:
@@ -100,7 +139,9 @@ def fill_chunks(function: Callable, sequences: torch.Tensor, length: int, thread
     return _place(lambda start: function(sequences[start : start + length]), sequences, length, threads)
 
 
-def in_threads(work: Callable[[Item], Result], items: Sequence[Item], threads: int) -> Iterator[Result]:
+def in_threads(
+    work: Callable[[Item], Result], items: Sequence[Item], threads: int, first_alone: bool = True
+) -> Iterator[Result]:
     """`work` on every item, results in the items' order.
 
     Every thread has an item of its own and kernels of one thread, as torch has meanwhile in the whole process: cores
@@ -109,6 +150,7 @@ def in_threads(work: Callable[[Item], Result], items: Sequence[Item], threads: i
 
     Args:
         threads (`int`): So many items are worked on at once.
+        first_alone (`bool`): Before all others, so that a compiler compiles once.
     """
     if threads == 1:
         yield from map(work, items)
@@ -116,9 +158,10 @@ def in_threads(work: Callable[[Item], Result], items: Sequence[Item], threads: i
     before, context = torch.get_num_threads(), copy_context()
     torch.set_num_threads(1)
     try:
-        yield work(items[0])  # alone, so that a compiler compiles once
+        if first_alone:
+            yield work(items[0])
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield from pool.map(lambda item: context.copy().run(work, item), items[1:])
+            yield from pool.map(lambda item: context.copy().run(work, item), items[1 if first_alone else 0 :])
     finally:
         torch.set_num_threads(before)
 
@@ -127,8 +170,8 @@ class _InChunks(torch.autograd.Function):
     """Every chunk has a graph of its own, kept from the first pass or made in the second."""
 
     @staticmethod
-    def forward(ctx, function, length, recompute, threads, sequences, *parameters):
-        modes, wanted = _modes(sequences.device.type), ctx.needs_input_grad[4]
+    def forward(ctx, function, length, recompute, threads, activations, sequences, *parameters):
+        modes, wanted = _modes(sequences.device.type), ctx.needs_input_grad[5]
 
         def graph(chunk: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             with modes(), torch.enable_grad():
@@ -141,16 +184,17 @@ class _InChunks(torch.autograd.Function):
             return result.detach()
 
         ctx.graph, ctx.length, ctx.threads, ctx.parameters = graph, length, threads, parameters
+        ctx.activations = activations
         ctx.kept = None if recompute else {}
         if recompute:
             ctx.save_for_backward(sequences)
             return fill_chunks(function, sequences, length, threads)
-        return _place(keep, sequences, length, threads)
+        return _place(keep, sequences, length, threads, first_alone=activations is None)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
-        wanted, length = ctx.needs_input_grad[4:], ctx.length
+        wanted, length = ctx.needs_input_grad[5:], ctx.length
         saved, again = ctx.saved_tensors, gradient_is_taken_again()
         learnt = [parameter for parameter, needed in zip(ctx.parameters, wanted[1:], strict=True) if needed]
 
@@ -166,28 +210,39 @@ class _InChunks(torch.autograd.Function):
 
         to_sequences: list[torch.Tensor] = []
         sums: list[torch.Tensor] = []
-        for found in in_threads(gradients, range(0, len(gradient), length), ctx.threads):
+        starts = range(0, len(gradient), length)
+        for found in in_threads(gradients, starts, ctx.threads, first_alone=ctx.activations is None):
             if wanted[0]:
                 to_sequences.append(found.pop(0))
             sums = [total + part for total, part in zip(sums, found, strict=True)] if sums else found
+        if ctx.activations is not None and not again:
+            ctx.activations.give_back()
         given = iter(sums)
         to_parameters = [next(given) if needed else None for needed in wanted[1:]]
-        return None, None, None, None, torch.cat(to_sequences) if wanted[0] else None, *to_parameters
+        return None, None, None, None, None, torch.cat(to_sequences) if wanted[0] else None, *to_parameters
 
 
-def _place(compute: Callable[[int], torch.Tensor], sequences: torch.Tensor, length: int, threads: int) -> torch.Tensor:
+def _place(
+    compute: Callable[[int], torch.Tensor],
+    sequences: torch.Tensor,
+    length: int,
+    threads: int,
+    first_alone: bool = True,
+) -> torch.Tensor:
     """Chunks, computed from where they start, in one tensor: many small ones would leave holes in memory."""
     modes = _modes(sequences.device.type)
     results: list[torch.Tensor] = []
+    lock = threading.Lock()
 
     def place(start: int) -> None:
         with modes(), torch.no_grad():
             part = compute(start)
-            if not results:
-                results.append(part.new_empty(len(sequences), *part.shape[1:]))
+            with lock:
+                if not results:
+                    results.append(part.new_empty(len(sequences), *part.shape[1:]))
             results[0][start : start + length] = part
 
-    for _ in in_threads(place, range(0, len(sequences), length), threads):
+    for _ in in_threads(place, range(0, len(sequences), length), threads, first_alone):
         pass
     return results[0]
 

@@ -132,16 +132,21 @@ class _TokenConv(torch.autograd.Function):
 
 
 def convolve_tokens(
-    tokens: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, residual: bool = False
+    tokens: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    residual: bool = False,
+    out: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """[`token_conv`] without a gradient, and with the tokens themselves added if `residual`.
+    """[`token_conv`] without a gradient, and with the tokens themselves added if `residual`; written to `out`.
 
     Tokens and features are one flat axis, so a neighbour in time lies `size` places away and nothing is copied.
     """
     S, N, D = tokens.shape
     previous, current, following = _along_tokens(weight, N, residual)
     flat = tokens.reshape(S, N * D)
-    mixed = torch.addcmul(bias.repeat(N), flat, current)
+    place = None if out is None else out.view(S, N * D)
+    mixed = torch.addcmul(bias.repeat(N), flat, current, out=place)
     mixed[:, D:].addcmul_(flat[:, :-D], previous[D:])
     mixed[:, :-D].addcmul_(flat[:, D:], following[D:])
     return mixed.view(S, N, D)
@@ -282,12 +287,13 @@ class _LinearAttention(torch.autograd.Function):
     def forward(ctx, query, key, value, num_heads, eps):
         attended = attend(query, key, value, num_heads, eps)
         ctx.num_heads = num_heads
-        ctx.save_for_backward(*attended[:5], *attended.summaries)
+        ctx.save_for_backward(*attended[:-1], *attended.summaries)
         return attended.values
 
     @staticmethod
     def backward(ctx, gradient):
-        attended = Attended(*ctx.saved_tensors[:5], list(ctx.saved_tensors[5:]))
+        parts = len(Attended._fields) - 1
+        attended = Attended(*ctx.saved_tensors[:parts], list(ctx.saved_tensors[parts:]))
         return *attention_gradients(attended, gradient, ctx.num_heads), None, None
 
 
@@ -299,23 +305,22 @@ class Attended(NamedTuple):
     value: torch.Tensor
     values: torch.Tensor
     denominator: torch.Tensor
+    total: torch.Tensor
     summaries: list[torch.Tensor]
 
 
 def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, num_heads: int, eps: float) -> Attended:
     """[`linear_attention`] without a gradient. Heads are worked on where they lie, several narrow ones at a time."""
     query, key = _positive_features(query), _positive_features(key)
+    total = key.sum(dim=1, keepdim=True)  # Σ_j φ(k_j)
+    denominator = _head_sums(query * total, num_heads).add_(eps)
     blocks, mask = _head_blocks(query, num_heads)
-    attended, denominator = torch.empty_like(query), torch.empty_like(query)
-    summaries = []
+    values, summaries = torch.empty_like(query), []
     for block in blocks:
-        q, k, v = query[..., block], key[..., block], value[..., block]
-        summary = (k.transpose(1, 2) @ v).mul_(mask)  # Σ_j φ(k_j) v_jᵀ
-        weights = k.sum(dim=1).unsqueeze(-1) * mask  # Σ_j φ(k_j), once for every column of its head
-        denominator[..., block] = torch.bmm(q, weights).add_(eps)
-        torch.div(torch.bmm(q, summary), denominator[..., block], out=attended[..., block])
-        summaries += [summary, weights]
-    return Attended(query, key, value, attended, denominator, summaries)
+        summary = torch.bmm(key[..., block].mT, value[..., block]).mul_(mask)  # Σ_j φ(k_j) v_jᵀ
+        summaries.append(summary)
+        values[..., block] = torch.bmm(query[..., block], summary)
+    return Attended(query, key, value, values.div_(denominator), denominator, total, summaries)
 
 
 def attention_gradients(
@@ -323,22 +328,23 @@ def attention_gradients(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Gradients of [`linear_attention`] with respect to query, key and value.
 
-    With `w = g / denominator` for the incoming gradient g, every gradient is one batched product of what was saved
-    with `w` or with `w * y`; the derivative of φ is min(φ, 1), so φ itself is all that it needs.
+    With `n = g / denominator` for the incoming gradient g, and `w` the sums of `n * y` over each head, a gradient is a
+    product of what was saved with `n`, less what `w` changes through the denominator; the derivative of φ is
+    min(φ, 1), so φ itself is all that it needs.
     """
-    query, key, value, values, denominator, summaries = attended
+    query, key, value, values, denominator, total, summaries = attended
     blocks, mask = _head_blocks(query, num_heads)
     numerator = gradient / denominator
-    weight = numerator * values
+    weight = _head_sums(numerator * values, num_heads)
     to_query, to_key, to_value = (torch.empty_like(part) for part in (query, key, value))
-    for index, block in enumerate(blocks):
-        summary, weights = summaries[2 * index : 2 * index + 2]
-        q, k, v, n, w = (part[..., block] for part in (query, key, value, numerator, weight))
-        to_query[..., block] = torch.bmm(n, summary.transpose(1, 2)).baddbmm_(w, weights.transpose(1, 2), alpha=-1)
-        to_summary = torch.bmm(q.transpose(1, 2), n).mul_(mask)
-        to_weights = torch.bmm(q.transpose(1, 2), w).mul_(mask).sum(dim=-1)  # of minus the sum over tokens
+    for block, summary in zip(blocks, summaries, strict=True):
+        q, k, v, n = (part[..., block] for part in (query, key, value, numerator))
+        to_summary = torch.bmm(q.mT, n).mul_(mask)
+        to_query[..., block] = torch.bmm(n, summary.mT)
+        to_key[..., block] = torch.bmm(v, to_summary.mT)
         to_value[..., block] = torch.bmm(k, to_summary)
-        to_key[..., block] = torch.baddbmm(to_weights.unsqueeze(1), v, to_summary.transpose(1, 2), beta=-1)
+    to_query.addcmul_(weight, total, value=-1)
+    to_key -= weight.mul_(query).sum(dim=1, keepdim=True)
     return to_query.mul_(query.clamp_max(1)), to_key.mul_(key.clamp_max(1)), to_value
 
 
@@ -409,6 +415,14 @@ def _spread(sums: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """A head's number for each of its features: `(S, N, heads, 1)` -> `(S, N, size)`."""
     S, N, heads, _ = sums.shape
     return sums.expand(S, N, heads, like.shape[-1] // heads).reshape(S, N, -1)
+
+
+def _head_sums(values: torch.Tensor, num_heads: int) -> torch.Tensor:
+    """Sums over the features of every head, at each of them: `(S, N, size)` -> the same shape."""
+    size = values.shape[-1]
+    head = torch.arange(size, device=values.device) // (size // num_heads)
+    of_head = F.one_hot(head, num_heads).to(values.dtype)
+    return (values.flatten(0, 1) @ of_head @ of_head.T).view_as(values)
 
 
 def _apart(tokens: torch.Tensor, num_heads: int) -> torch.Tensor:

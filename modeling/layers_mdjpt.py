@@ -21,10 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .block_gradient_mdjpt import BlockParameters, BlockSettings, gated_block
-from .chunks_mdjpt import KeptActivations, apply_in_chunks, chunk_length, fill_chunks
+from .chunks_mdjpt import FreeBlocks, KeptActivations, apply_in_chunks, chunk_length, fill_chunks
 from .compatibility_mdjpt import GradientCheckpointingLayer, activation_memory_budget, is_exporting
 from .configuration_mdjpt import MDJPTConfig
+from .encoder_gradient_mdjpt import BlockParameters, BlockSettings, ReadParameters, encode_keeping_little
 from .kernels_mdjpt import group_z_score, linear, linear_attention, token_conv
 
 #: Share of its activations that compiled code keeps for the gradient: it holds matrix products and computes what lies
@@ -128,9 +128,6 @@ class MLLALayer(nn.Module):
             the last feed-forward has no output bias: it could never learn.
     """
 
-    #: Set by `keep_little`.
-    keeps_little = False
-
     def __init__(self, config: MDJPTConfig, is_last: bool):
         super().__init__()
         size = config.hidden_size
@@ -146,11 +143,8 @@ class MLLALayer(nn.Module):
         self.ffn_in = nn.Linear(size, config.intermediate_size)
         self.ffn_out = nn.Linear(config.intermediate_size, size, bias=not is_last)
 
-    def forward(self, tokens: torch.Tensor, kept: KeptActivations | None = None) -> torch.Tensor:
-        """`(sequences, tokens, hidden)` -> the same shape; `kept` is shared by the chunks of a batch."""
-        if self.learns_by_itself(tokens):
-            kept = KeptActivations(0) if kept is None else kept
-            return gated_block(tokens.contiguous(), self._settings(), self._parameters_of_block(), kept)
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """`(sequences, tokens, hidden)` -> the same shape."""
         tokens = tokens + self.conv_before(tokens)
         hidden = self.norm(tokens)
         gate = F.silu(self.gate_proj(hidden))
@@ -159,46 +153,18 @@ class MLLALayer(nn.Module):
         tokens = tokens + self.conv_after(tokens)
         return tokens + self.ffn_out(F.gelu(self.ffn_in(self.ffn_norm(tokens))))
 
-    def learns_by_itself(self, tokens: torch.Tensor) -> bool:
-        """Whether the block's own gradient is asked for and will do: of plain modules in plain precision.
-
-        Adapters, hooks and quantised or offloaded weights live in modules that it would pass over.
-        """
-        if not self.keeps_little or not torch.is_grad_enabled() or torch.compiler.is_compiling() or is_exporting():
-            return False
-        weights = list(self.parameters())
-        return (
-            (tokens.requires_grad or any(weight.requires_grad for weight in weights))
-            and not torch.is_autocast_enabled(tokens.device.type)
-            and all(weight.dtype == tokens.dtype and type(weight) is nn.Parameter for weight in weights)
-            and all(map(_is_plain, self.modules()))
-        )
-
-    def _settings(self) -> BlockSettings:
+    def settings(self) -> BlockSettings:
+        """What the block computes with besides its weights."""
         norm = self.ffn_norm if isinstance(self.ffn_norm, nn.LayerNorm) else self.norm
         return BlockSettings(self.attention.num_heads, self.attention.eps, self.norm.eps, norm.eps)
 
-    def _parameters_of_block(self) -> BlockParameters:
+    def weights(self) -> BlockParameters:
+        """Its weights by name."""
         attention, ffn_norm = self.attention, self.ffn_norm
         value_path = (self.conv_before, self.norm, self.gate_proj, self.in_proj, self.conv_inside, attention.qkv)
         way_out = (attention.out_proj, self.out_proj, self.conv_after, ffn_norm, self.ffn_in, self.ffn_out)
         parts: tuple[Any, ...] = (*value_path, *way_out)
-        weights: list[Any] = [getattr(part, name, None) for part in parts for name in ("weight", "bias")]
-        return BlockParameters(*weights)
-
-
-#: Modules whose forward is what [`gated_block`] computes, and nothing else.
-_PLAIN = (nn.Linear, nn.LayerNorm, nn.Identity, TokenConv, LinearAttention, MLLALayer)
-
-
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-
-
-def _is_plain(module: nn.Module) -> bool:
-    if type(module) is MLLALayer:  # whose own hooks are met in any case
-        return True
-    hooked = any(getattr(module, name, None) for name in _HOOKS)
-    return type(module) in _PLAIN and "forward" not in module.__dict__ and not hooked
+        return BlockParameters(*(getattr(part, name, None) for part in parts for name in ("weight", "bias")))
 
 
 class ReleasedLayer(nn.Module):
@@ -215,7 +181,7 @@ class ReleasedLayer(nn.Module):
         self.in_proj = nn.Linear(config.hidden_size, config.hidden_size)
         self.conv_inside = TokenConv(config.hidden_size)
 
-    def forward(self, tokens: torch.Tensor, kept: KeptActivations | None = None) -> torch.Tensor:
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """`(sequences, tokens, hidden)` -> the same shape: the value path alone, as the authors' program returns it."""
         hidden = self.norm(tokens + self.conv_before(tokens))
         return F.silu(self.conv_inside(self.in_proj(hidden)))
@@ -224,6 +190,8 @@ class ReleasedLayer(nn.Module):
 class ChannelEncoder(nn.Module):
     """Tokens of every channel on its own, with shared weights: `(B, C, T)` -> `(B, features, C, tokens)`."""
 
+    #: Set by `keep_little`: where it keeps what the gradient needs.
+    free_blocks: FreeBlocks | None = None
     #: Set by `activation_checkpointing_enable`.
     gradient_checkpointing = False
     _encode_chunk: Callable[[torch.Tensor], torch.Tensor] | None = None
@@ -248,10 +216,30 @@ class ChannelEncoder(nn.Module):
         return features.view(B, C, N, -1).permute(0, 3, 1, 2)  # (B, features, C, N)
 
     def _encode(self, sequences: torch.Tensor, kept: KeptActivations | None = None) -> torch.Tensor:
+        """Patches to features; `kept` is shared by the chunks of a batch."""
+        if self.learns_by_itself(sequences):
+            read = ReadParameters(self.read_in.weight, self.read_in.bias, self.read_out.weight)
+            layers: Any = self.layers
+            blocks = [layer.weights() for layer in layers]
+            return encode_keeping_little(sequences, layers[0].settings(), read, blocks, kept or KeptActivations())
         tokens = self.read_in(sequences)
         for layer in self.layers:
-            tokens = layer(tokens, kept)
+            tokens = layer(tokens)
         return self.read_out(tokens)
+
+    def learns_by_itself(self, sequences: torch.Tensor) -> bool:
+        """Whether the gradient that keeps little is asked for and will do: of plain modules in plain precision.
+
+        Adapters, hooks and quantised or offloaded weights live in modules that it would pass over.
+        """
+        if self.free_blocks is None or not torch.is_grad_enabled() or torch.compiler.is_compiling() or is_exporting():
+            return False
+        return (
+            self._learns(sequences)
+            and not torch.is_autocast_enabled(sequences.device.type)
+            and all(type(weight) is nn.Parameter and weight.dtype == sequences.dtype for weight in self.parameters())
+            and all(_is_plain(module) for child in self.children() for module in child.modules())
+        )
 
     def compile_chunks(self, **options) -> None:
         """Compile what is done to one chunk, see [`MDJPTPreTrainedModel.compile_encoder`]."""
@@ -269,23 +257,43 @@ class ChannelEncoder(nn.Module):
             return fill_chunks(encode, sequences, chunk_length(sequences, size, channels, compiled))
         length = chunk_length(sequences, size, channels, compiled)
         recompute, threads = self.gradient_checkpointing and self.training, self._threads(sequences, length)
-        if not compiled and not recompute:
-            encode = partial(self._encode, kept=KeptActivations())
+        kept = None
+        if not (compiled or recompute or self._hooked()) and self.learns_by_itself(sequences):
+            kept = KeptActivations(self.free_blocks)
+            encode = partial(self._encode, kept=kept)
         with activation_memory_budget(KEPT_ACTIVATIONS):  # read when a graph is compiled
-            if recompute or threads > 1:  # chunks computed again are compiled then, without it, and keep all
-                return apply_in_chunks(encode, sequences, length, self.parameters(), recompute, threads)
+            if recompute or kept or threads > 1:  # chunks computed again are compiled then, without it, and keep all
+                return apply_in_chunks(encode, sequences, length, self.parameters(), recompute, threads, kept)
             return torch.cat([encode(chunk) for chunk in sequences.split(length)])
 
     def _learns(self, sequences: torch.Tensor) -> bool:
         return sequences.requires_grad or any(parameter.requires_grad for parameter in self.parameters())
 
     def _threads(self, sequences: torch.Tensor, length: int) -> int:
-        """How many chunks to work on at once: one, unless each of torch's threads has several to do."""
+        """How many chunks to work on at once: one, unless each of torch's threads has several to do.
+
+        Only work that lets go of Python's lock gains: code that is called from C++, or few large operations.
+        """
         threads = torch.get_num_threads()
-        several = self._threaded and sequences.device.type == "cpu" and len(sequences) >= 2 * threads * length
-        # A hook would meet the gradient of every chunk.
-        hooked = any(getattr(parameter, "_backward_hooks", None) for parameter in self.parameters())
-        return threads if several and not hooked else 1
+        several = sequences.device.type == "cpu" and len(sequences) >= 2 * threads * length
+        lets_go = self._threaded or self.learns_by_itself(sequences)
+        return threads if several and lets_go and not self._hooked() else 1
+
+    def _hooked(self) -> bool:
+        """Whether a weight has a hook, which would meet the gradient of every chunk."""
+        return any(getattr(parameter, "_backward_hooks", None) for parameter in self.parameters())
+
+
+#: Modules whose forward is what [`encode_keeping_little`] computes, and nothing else.
+_PLAIN = (nn.Linear, nn.LayerNorm, nn.Identity, nn.ModuleList, TokenConv, LinearAttention, MLLALayer)
+
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def _is_plain(module: nn.Module) -> bool:
+    hooked = any(getattr(module, name, None) for name in _HOOKS)
+    return type(module) in _PLAIN and "forward" not in module.__dict__ and not hooked
 
 
 class SpatialProjection(GradientCheckpointingLayer):

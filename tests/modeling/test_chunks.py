@@ -1,5 +1,6 @@
 """Chunks in threads give the numbers of one call, in any number of threads, kept or computed again."""
 
+from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
@@ -7,7 +8,8 @@ import torch
 from torch import nn
 from torch._functorch import config as functorch_config
 
-from mdjpt_hf.modeling.chunks_mdjpt import KeptActivations, apply_in_chunks, fill_chunks, in_threads
+from mdjpt_hf.modeling import chunks_mdjpt
+from mdjpt_hf.modeling.chunks_mdjpt import FreeBlocks, KeptActivations, apply_in_chunks, fill_chunks, in_threads
 
 LENGTH = 4  # the last chunk is shorter
 
@@ -147,8 +149,9 @@ def test_an_error_in_a_thread_is_raised_and_threads_are_as_before():
     assert torch.get_num_threads() == 2
 
 
-def test_what_is_kept_lies_in_one_block_and_counts_its_changes_apart():
-    kept, like = KeptActivations(block_elements=4096), torch.zeros(1, dtype=torch.float64)
+def test_what_is_kept_lies_in_one_block_and_counts_its_changes_apart(monkeypatch):
+    monkeypatch.setattr(chunks_mdjpt, "KEPT_BLOCK_ELEMENTS", 4096)
+    kept, like = KeptActivations(FreeBlocks()), torch.zeros(1, dtype=torch.float64)
     first, second = kept.room(3, 5, like=like), kept.room(2, 7, like=like)
     large = kept.room(100, 100, like=like)
     blocks = [part.untyped_storage().data_ptr() for part in (first, second, large)]
@@ -160,6 +163,25 @@ def test_what_is_kept_lies_in_one_block_and_counts_its_changes_apart():
     first.add_(1)
     assert second._version == before
     assert large.shape == (100, 100) and large.dtype == torch.float64
-    apart = KeptActivations(0)
+    apart = KeptActivations()
     places = [apart.room(3, like=like).untyped_storage().nbytes() for _ in range(2)]
     assert places == [24, 24]
+
+
+def test_threads_keep_in_blocks_of_their_own_which_are_used_again(monkeypatch):
+    monkeypatch.setattr(chunks_mdjpt, "KEPT_BLOCK_ELEMENTS", 4096)
+    free, like, both_hold_one = FreeBlocks(), torch.zeros(1), Barrier(2)
+
+    def block(kept):
+        found = kept.room(3, like=like).untyped_storage().data_ptr()
+        both_hold_one.wait(timeout=30)
+        return found
+
+    seen = []
+    for _ in range(2):
+        kept = KeptActivations(free)
+        with ThreadPoolExecutor(2) as threads:
+            seen.append(set(threads.map(block, [kept, kept])))
+        kept.give_back()
+    assert len(seen[0]) == 2
+    assert seen[1] == seen[0]
