@@ -129,7 +129,7 @@ class _Encoder(torch.autograd.Function):
         patches, *entering = islice(saved, ctx.count)
         activations = [_Activations(*islice(saved, len(_Activations._fields))) for _ in range(ctx.count)]
         read, blocks = _by_name(saved, ctx.count)
-        learnt: list[torch.Tensor | None] = []
+        learnt = []
         for number in reversed(range(ctx.count)):
             p, kept, found = blocks[number], activations[number], {}
             again = _feed_forward_again(kept, ctx.settings, p)
@@ -193,7 +193,8 @@ def _with_neighbours(tokens: torch.Tensor, weight: Weight, bias: Weight, room: K
 
 
 def _feed_forward_again(kept: _Activations, settings: BlockSettings, p: BlockParameters) -> _FeedForward:
-    return _FeedForward(*_enter_feed_forward(kept.second, settings, p), F.gelu(kept.inner))
+    third, normed, moments = _enter_feed_forward(kept.second, settings, p)
+    return _FeedForward(third, normed, moments, F.gelu(kept.inner))
 
 
 def _product(given: torch.Tensor, weight: Weight, bias: Bias, kept: KeptActivations) -> torch.Tensor:

@@ -164,7 +164,8 @@ class MLLALayer(nn.Module):
         value_path = (self.conv_before, self.norm, self.gate_proj, self.in_proj, self.conv_inside, attention.qkv)
         way_out = (attention.out_proj, self.out_proj, self.conv_after, ffn_norm, self.ffn_in, self.ffn_out)
         parts: tuple[Any, ...] = (*value_path, *way_out)
-        return BlockParameters(*(getattr(part, name, None) for part in parts for name in ("weight", "bias")))
+        weights: list[Any] = [getattr(part, name, None) for part in parts for name in ("weight", "bias")]
+        return BlockParameters(*weights)
 
 
 class ReleasedLayer(nn.Module):
@@ -276,7 +277,7 @@ class ChannelEncoder(nn.Module):
         """
         threads = torch.get_num_threads()
         several = sequences.device.type == "cpu" and len(sequences) >= 2 * threads * length
-        lets_go = self._threaded or self.learns_by_itself(sequences)
+        lets_go = self._threaded if self._encode_chunk is not None else self.learns_by_itself(sequences)
         return threads if several and lets_go and not self._hooked() else 1
 
     def _hooked(self) -> bool:

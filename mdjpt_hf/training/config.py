@@ -61,7 +61,7 @@ NOT_METHOD = _FREE_FIELDS | {
 #: Ways to make a step, from the fastest to the one that needs least memory, with what each computes again.
 WAYS = {
     "no": "activations are kept",
-    "some": "a third of the activations is kept",
+    "some": "a quarter of the activations is kept",
     "yes": "activations inside the encoder are computed again",
     "groups": "one subject's windows after the other, all of their activations computed again",
 }
@@ -116,7 +116,7 @@ class RunConfig:
         mixed_precision: `"no"`, `"bf16"` or `"fp16"`.
         compile: Use torch.compile: on a CPU for mdJPT's encoder, chunk by chunk, else for the whole network.
         recompute: What of a step is computed again for the gradient rather than kept: `"no"` nothing; `"some"` what is
-            cheap, a third of the memory; `"yes"` what lies inside the encoder, a fraction of it for a third more
+            cheap, for a quarter of the memory; `"yes"` what lies inside the encoder, a fraction of it for a third more
             arithmetic; `"groups"` everything, one subject's windows after the other; `"auto"` the first of these that
             fits into what is free.
         num_workers: Data worker processes per process. num_threads: CPU threads per process, 0 = share the cores.
