@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from model import step_batch
+from step_batches import step_batch
 
 from mdjpt_hf import MDJPTConfig, MDJPTForPreTraining
 from mdjpt_hf.errors import ConfigurationError

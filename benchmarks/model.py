@@ -18,12 +18,13 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.util import find_spec
 from itertools import pairwise
 from statistics import median
 
 import torch
+from step_batches import PAIRS, SECONDS, step_batch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -34,7 +35,6 @@ from mdjpt_hf.training.fitting import use_way
 from mdjpt_hf.training.memory import PeakMemory
 
 GEMM_SIZE = 2048
-SECONDS = 5
 #: Networks of ours: preset and what replaces its values.
 NETWORKS = {
     "base": ("base", {}),
@@ -56,7 +56,6 @@ STEPS = {
 }
 WARM_UP = 3  # steps, until the allocator asks the system for nothing more
 PRODUCTS = 10  # the fastest of so many is the rate beside a step
-PAIRS = (15, 40)  # stimuli of a pair in two datasets: 2 * (15 + 40) windows
 
 
 def main() -> None:
@@ -194,15 +193,6 @@ def training(threads: int, repeats: int) -> None:
             f"{found['high']:.0%}) | {found['gemm'] / 1e9:.0f} GFLOP/s | {found['peak'] / 1e9:.2f} GB | "
             f"{found['own'] / 1e9:.2f} GB |"
         )
-
-
-def step_batch(pairs: Sequence[int] = PAIRS) -> dict[str, torch.Tensor]:
-    """A step of a pair of each dataset: two people, each with a window of every clip that both have seen."""
-    groups = [torch.full((count,), 2 * number + half) for number, count in enumerate(pairs) for half in range(2)]
-    stimuli = [torch.arange(count) + 100 * number for number, count in enumerate(pairs) for _ in range(2)]
-    ids = torch.cat(groups)
-    values = torch.randn(len(ids), 60, 125 * SECONDS, generator=torch.Generator().manual_seed(0))
-    return {"input_values": values, "group_ids": ids, "dataset_ids": ids // 2, "stimulus_ids": torch.cat(stimuli)}
 
 
 def measure_step(compiled: bool, recompute: str, repeats: int) -> dict[str, float]:
