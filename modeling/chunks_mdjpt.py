@@ -180,12 +180,12 @@ class _InChunks(torch.autograd.Function):
 
         def keep(start: int) -> torch.Tensor:
             chunk, result = graph(sequences[start : start + length])
-            ctx.kept[start] = chunk, get_gradient_edge(result)
+            ctx.graphs[start] = chunk, get_gradient_edge(result)
             return result.detach()
 
         ctx.graph, ctx.length, ctx.threads, ctx.parameters = graph, length, threads, parameters
-        ctx.activations = activations
-        ctx.kept = None if recompute else {}
+        ctx.activations, ctx.modes = activations, modes
+        ctx.graphs = None if recompute else {}
         if recompute:
             ctx.save_for_backward(sequences)
             return fill_chunks(function, sequences, length, threads)
@@ -199,22 +199,26 @@ class _InChunks(torch.autograd.Function):
         learnt = [parameter for parameter, needed in zip(ctx.parameters, wanted[1:], strict=True) if needed]
 
         def gradients(start: int) -> list[torch.Tensor]:
-            if ctx.kept is None:
+            if ctx.graphs is None:
                 chunk, result = ctx.graph(saved[0][start : start + length])
-            elif start in ctx.kept:
-                chunk, result = ctx.kept[start] if again else ctx.kept.pop(start)
+            elif start in ctx.graphs:
+                chunk, result = ctx.graphs[start] if again else ctx.graphs.pop(start)
             else:
                 raise RuntimeError("this gradient was taken already and its activations are gone: call the model again")
             inputs = [chunk, *learnt] if wanted[0] else learnt
-            return list(torch.autograd.grad([result], inputs, [gradient[start : start + length]], retain_graph=again))
+            of_chunk = gradient[start : start + length]
+            with ctx.modes():
+                found = torch.autograd.grad([result], inputs, [of_chunk], retain_graph=again, allow_unused=True)
+            return list(found)
 
         to_sequences: list[torch.Tensor] = []
-        sums: list[torch.Tensor] = []
+        sums: list[torch.Tensor | None] = []  # None: of a weight that the function does not use
         starts = range(0, len(gradient), length)
         for found in in_threads(gradients, starts, ctx.threads, first_alone=ctx.activations is None):
             if wanted[0]:
                 to_sequences.append(found.pop(0))
-            sums = [total + part for total, part in zip(sums, found, strict=True)] if sums else found
+            parts = zip(sums, found, strict=True)
+            sums = [part if part is None else total + part for total, part in parts] if sums else found
         if ctx.activations is not None and not again:
             ctx.activations.give_back()
         given = iter(sums)

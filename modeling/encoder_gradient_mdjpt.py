@@ -70,7 +70,7 @@ class BlockSettings(NamedTuple):
 
 def encode_keeping_little(
     patches: torch.Tensor,
-    settings: BlockSettings,
+    settings: Sequence[BlockSettings],
     read: ReadParameters,
     blocks: Sequence[BlockParameters],
     kept: KeptActivations,
@@ -79,15 +79,13 @@ def encode_keeping_little(
 
     Args:
         patches (`torch.Tensor` of shape `(sequences, tokens, patch)`): Of the dtype of the weights.
-        blocks: One or more; the last one's feed-forward has no output bias.
+        settings, blocks: Of one block or more; the last one's feed-forward has no output bias.
         kept: Where activations stay until the gradient is taken.
 
     Returns:
         `torch.Tensor` of shape `(sequences, tokens, features)`.
     """
-    return _Encoder.apply(
-        patches, settings, len(blocks), kept, *read, *(weight for block in blocks for weight in block)
-    )
+    return _Encoder.apply(patches, settings, kept, *read, *(weight for block in blocks for weight in block))
 
 
 class _Activations(NamedTuple):
@@ -110,40 +108,40 @@ class _FeedForward(NamedTuple):
 
 class _Encoder(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, patches, settings, count, kept, *parameters):
-        read, blocks = _by_name(parameters, count)
+    def forward(ctx, patches, settings, kept, *parameters):
+        read, blocks = _by_name(parameters, len(settings))
         entering, activations = [F.linear(patches, read.read_in, read.read_in_bias)], []
-        for number, p in enumerate(blocks, start=1):
-            passing = kept if number < count else KeptActivations()
-            of_block, result = _through_block(entering[-1], settings, p, kept, passing)
+        for p, of_block in zip(blocks, settings, strict=True):
+            passing = KeptActivations() if p is blocks[-1] else kept
+            found, result = _through_block(entering[-1], of_block, p, kept, passing)
             entering.append(result)
-            activations += of_block
-        ctx.settings, ctx.count = settings, count
+            activations += found
+        ctx.settings = settings
         ctx.save_for_backward(patches, *entering[1:-1], *activations, *parameters)
         return F.linear(entering[-1], read.read_out)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
-        saved, last = iter(ctx.saved_tensors), ctx.count - 1
-        patches, *entering = islice(saved, ctx.count)
-        activations = [_Activations(*islice(saved, len(_Activations._fields))) for _ in range(ctx.count)]
-        read, blocks = _by_name(saved, ctx.count)
-        learnt = []
-        for number in reversed(range(ctx.count)):
-            p, kept, found = blocks[number], activations[number], {}
-            again = _feed_forward_again(kept, ctx.settings, p)
-            if number == last:
+        saved, count = iter(ctx.saved_tensors), len(ctx.settings)
+        patches, *entering = islice(saved, count)
+        activations = [_Activations(*islice(saved, len(_Activations._fields))) for _ in range(count)]
+        read, blocks = _by_name(saved, count)
+        gradient, learnt = gradient.contiguous(), []
+        for number in reversed(range(count)):
+            p, settings, kept, found = blocks[number], ctx.settings[number], activations[number], {}
+            again = _feed_forward_again(kept, settings, p)
+            if number == count - 1:
                 to_read_out = _gradient_of_read_out(gradient, again, p)
-                gradient = gradient.contiguous() @ read.read_out
+                gradient = gradient @ read.read_out
             to_second = _back_through_feed_forward(gradient, kept, again, p, found)
             tokens = entering[number - 1] if number else F.linear(patches, read.read_in, read.read_in_bias)
-            gradient = _back_to_tokens(to_second, tokens, kept, ctx.settings, p, found)
+            gradient = _back_to_tokens(to_second, tokens, kept, settings, p, found)
             learnt[:0] = [None if weight is None else found[name] for name, weight in p._asdict().items()]
         rows = _rows(gradient)
         to_read_in = rows.T @ patches.reshape(len(rows), -1)
         to_patches = gradient @ read.read_in if ctx.needs_input_grad[0] else None
-        return to_patches, None, None, None, to_read_in, rows.sum(dim=0), to_read_out, *learnt
+        return to_patches, None, None, to_read_in, rows.sum(dim=0), to_read_out, *learnt
 
 
 def _by_name(parameters: Iterable[torch.Tensor], count: int) -> tuple[ReadParameters, list[BlockParameters]]:
@@ -224,7 +222,7 @@ def _attend(value: torch.Tensor, settings: BlockSettings, p: BlockParameters) ->
 
 def _gradient_of_read_out(gradient: torch.Tensor, again: _FeedForward, p: BlockParameters) -> torch.Tensor:
     """Of the weights that read the last block's result, `third` and a product, without making that product again."""
-    columns = _rows(gradient.contiguous()).T
+    columns = _rows(gradient).T
     return torch.addmm(columns @ _rows(again.third), columns @ _rows(again.active), p.ffn_out.T)
 
 

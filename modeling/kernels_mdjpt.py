@@ -237,6 +237,7 @@ class _GroupZScore(torch.autograd.Function):
         return scores
 
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
         scores, membership, count, scale, share = ctx.saved_tensors
         mean = _sum_over_group(gradient, membership) / count
@@ -291,6 +292,7 @@ class _LinearAttention(torch.autograd.Function):
         return attended.values
 
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
         parts = len(Attended._fields) - 1
         attended = Attended(*ctx.saved_tensors[:parts], list(ctx.saved_tensors[parts:]))

@@ -219,10 +219,10 @@ class ChannelEncoder(nn.Module):
     def _encode(self, sequences: torch.Tensor, kept: KeptActivations | None = None) -> torch.Tensor:
         """Patches to features; `kept` is shared by the chunks of a batch."""
         if self.learns_by_itself(sequences):
-            read = ReadParameters(self.read_in.weight, self.read_in.bias, self.read_out.weight)
             layers: Any = self.layers
-            blocks = [layer.weights() for layer in layers]
-            return encode_keeping_little(sequences, layers[0].settings(), read, blocks, kept or KeptActivations())
+            settings, blocks = [layer.settings() for layer in layers], [layer.weights() for layer in layers]
+            read = ReadParameters(self.read_in.weight, self.read_in.bias, self.read_out.weight)
+            return encode_keeping_little(sequences, settings, read, blocks, kept or KeptActivations())
         tokens = self.read_in(sequences)
         for layer in self.layers:
             tokens = layer(tokens)
@@ -231,12 +231,13 @@ class ChannelEncoder(nn.Module):
     def learns_by_itself(self, sequences: torch.Tensor) -> bool:
         """Whether the gradient that keeps little is asked for and will do: of plain modules in plain precision.
 
-        Adapters, hooks and quantised or offloaded weights live in modules that it would pass over.
+        Adapters, hooks of modules and quantised or offloaded weights live in modules that it would pass over. Where the
+        first weights do not learn, autograd needs less than it keeps.
         """
         if self.free_blocks is None or not torch.is_grad_enabled() or torch.compiler.is_compiling() or is_exporting():
             return False
         return (
-            self._learns(sequences)
+            (sequences.requires_grad or self.read_in.weight.requires_grad)
             and not torch.is_autocast_enabled(sequences.device.type)
             and all(type(weight) is nn.Parameter and weight.dtype == sequences.dtype for weight in self.parameters())
             and all(_is_plain(module) for child in self.children() for module in child.modules())

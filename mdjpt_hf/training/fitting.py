@@ -95,6 +95,12 @@ def _arrange(model: PreTrainedModel, name: str) -> None:
         model.groups_apart = model.mdjpt.dynamics.few_at_a_time = name == "groups"
 
 
+def release(model: PreTrainedModel) -> None:
+    """Have a network that is trained no further hold no memory for its next step."""
+    if isinstance(model, MDJPTForPreTraining):
+        model.keep_little(False)
+
+
 def recompute_activations(model: PreTrainedModel, enabled: bool = True) -> None:
     """Have activations computed again for the gradient; newer versions of transformers have a new name for that."""
     verb = "enable" if enabled else "disable"
@@ -102,8 +108,11 @@ def recompute_activations(model: PreTrainedModel, enabled: bool = True) -> None:
     (change or getattr(model, f"gradient_checkpointing_{verb}"))()
 
 
-def choose_way(model: PreTrainedModel, objective: Objective, accelerator: Accelerator) -> Way:
+def choose_way(model: PreTrainedModel, objective: Objective, accelerator: Accelerator, compiled: bool = False) -> Way:
     """The fastest way whose step fits into what is free, the same on every process.
+
+    Args:
+        compiled (`bool`): Whether the model will be, which keeps little by itself: `some` would change nothing.
 
     Raises:
         ConfigurationError: If none fits: it names what is free and what is needed.
@@ -113,8 +122,11 @@ def choose_way(model: PreTrainedModel, objective: Objective, accelerator: Accele
     give_back_large_blocks(2**17)  # what is measured must leave no holes in the heap, which the run would then fill
     needed: dict[str, int] = {}
     for name in ways_for(model):
+        if compiled and name == "some":
+            continue
         try:
-            needed[name] = _needed(model, objective, batch, name, device)
+            with accelerator.autocast():  # numbers of half the size are kept, and other parts know less of them
+                needed[name] = _needed(model, objective, batch, name, device)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise

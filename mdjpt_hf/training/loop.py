@@ -27,6 +27,7 @@ from mdjpt_hf.training.fitting import (
     does_not_fit,
     is_out_of_memory,
     next_way,
+    release,
     remember_way,
     remembered_way,
     use_way,
@@ -117,7 +118,10 @@ class Pretrainer:
                 f"recompute {name!r} is for mdJPT's alignment alone", value=name, remedy="Use yes, no or auto"
             )
         model.to(self.accelerator.device)
-        way = choose_way(model, self.objective, self.accelerator) if name is None else Way(name, {}, 0)
+        if name is None:
+            way = choose_way(model, self.objective, self.accelerator, self.config.compile)
+        else:
+            way = Way(name, {}, 0)
         use_way(model, way.name)
         return way
 
@@ -156,6 +160,8 @@ class Pretrainer:
                 remedy="Give it more memory, or fewer --num-workers, or for a stream a better connection, and go on "
                 "with --resume",
             ) from error
+        finally:
+            release(self.accelerator.unwrap_model(self.model))
         return self.accelerator.unwrap_model(self.model)
 
     def _train(self, done: int) -> None:

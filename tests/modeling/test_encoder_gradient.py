@@ -59,6 +59,16 @@ def test_result_and_gradients_are_those_of_the_modules(windows, plain, layers, f
         torch.testing.assert_close(found, wanted, rtol=1e-11, atol=1e-10)
 
 
+def test_every_block_has_its_own_settings(windows, plain):
+    network = encoder()
+    second = network.layers[1]
+    second.norm.eps, second.ffn_norm.eps, second.attention.eps, second.attention.num_heads = 0.5, 0.6, 0.7, 1
+    own = gradients(network, windows)
+    plain()
+    for found, wanted in zip(own, gradients(network, windows), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-11, atol=1e-10)
+
+
 def test_gradients_are_those_of_finite_differences(windows):
     network = encoder(hidden_size=6, intermediate_size=4, num_attention_heads=2)
     assert torch.autograd.gradcheck(network, (windows[:1, :2, :50].clone().requires_grad_(),))
@@ -142,6 +152,39 @@ def test_only_what_wants_a_gradient_gets_one(windows):
     found = gradients(network, windows, [every[name] for name in learnt])[2:]
     for name, gradient in zip(learnt, found, strict=True):
         torch.testing.assert_close(gradient, wanted[name])
+
+
+def test_where_the_first_weights_do_not_learn_autograd_keeps_less(windows):
+    network = encoder()
+    for parameter in network.parameters():
+        parameter.requires_grad_(parameter is network.read_out.weight)
+    assert not network.learns_by_itself(windows)
+    assert network.learns_by_itself(windows.clone().requires_grad_())
+
+
+def test_a_weight_that_nothing_uses_has_no_gradient(windows):
+    network = encoder()
+    network.further = torch.nn.Linear(2, 2).double()
+    network(windows).sum().backward()
+    assert network.further.weight.grad is None
+    assert network.read_in.weight.grad is not None
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_gradient_has_the_precision_of_its_forward_pass(windows, threads, monkeypatch):
+    monkeypatch.setattr(layers_mdjpt, "chunk_length", lambda *args: 1)
+    network, before = encoder().float(), torch.get_num_threads()
+    learnt = list(network.parameters())
+    torch.set_num_threads(threads)
+    try:
+        loss = network(windows.float()).square().sum()
+        wanted = torch.autograd.grad(loss, learnt, retain_graph=True)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = torch.autograd.grad(loss, learnt)
+    finally:
+        torch.set_num_threads(before)
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)])

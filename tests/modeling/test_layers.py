@@ -416,6 +416,19 @@ def test_an_exported_graph_has_the_same_attention(size, heads):
     agree(exported(*inputs), plain_attention(*inputs, heads, 0.1))
 
 
+@pytest.mark.parametrize("kernel", ["attention", "z-score"])
+def test_a_second_derivative_that_is_not_known_is_refused(kernel):
+    """Saved are results, not what they came from: autograd would go on as if they were constants."""
+    query, key, value = attention_inputs()
+    if kernel == "attention":
+        result = kernels_mdjpt.linear_attention(query, key, value, 2, 1e-3)
+    else:
+        result = kernels_mdjpt.group_z_score(query, None, 1e-3)
+    (first,) = torch.autograd.grad(result.pow(3).sum(), query, create_graph=True)
+    with pytest.raises(RuntimeError, match="differentiate twice"):
+        first.square().sum().backward()
+
+
 def test_gradients_of_linear_attention_by_differences():
     assert torch.autograd.gradcheck(lambda *x: kernels_mdjpt.linear_attention(*x, 2, 1e-3), attention_inputs())
 

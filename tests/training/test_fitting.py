@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from mdjpt_hf import MaskedEEGConfig, MaskedEEGForPreTraining, MDJPTConfig, MDJPTForPreTraining, pretrain
@@ -310,3 +311,35 @@ def test_a_limit_of_the_address_space_is_seen():
     """)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 2**27 < int(done.stdout) <= 2**28
+
+
+@pytest.fixture
+def half():
+    """An accelerator of bf16; its state belongs to the process."""
+    AcceleratorState._reset_state()
+    yield Accelerator(cpu=True, mixed_precision="bf16")
+    AcceleratorState._reset_state()
+
+
+def test_in_mixed_precision_nothing_is_gained_by_keeping_little(model, objective, monkeypatch, half):
+    """The gradient that keeps little knows plain precision alone: what is measured must be what the steps will do."""
+    monkeypatch.setattr(fitting, "free_memory", lambda device: 2**40)
+    chosen = choose_way(model, objective, half)
+    assert chosen.name == "no"
+    monkeypatch.setattr(fitting, "free_memory", lambda device: chosen.needed["no"] - 1)
+    assert choose_way(model, objective, half).name == "yes"
+
+
+def test_compiled_code_is_not_asked_to_keep_little(model, objective, monkeypatch):
+    most = fitting._needed(model, objective, objective.steps[0], "no", CPU)
+    monkeypatch.setattr(fitting, "free_memory", lambda device: most - 1)
+    accelerator = Accelerator(cpu=True)
+    assert choose_way(model, objective, accelerator).name == "some"
+    assert choose_way(model, objective, accelerator, compiled=True).name == "yes"
+
+
+def test_a_network_that_is_trained_holds_no_room_for_a_next_step(model):
+    use_way(model, "some")
+    assert model.mdjpt.channel_encoder.free_blocks is not None
+    fitting.release(model)
+    assert model.mdjpt.channel_encoder.free_blocks is None
