@@ -51,6 +51,9 @@ class BlockParameters(NamedTuple):
     ffn_out_bias: Bias
 
 
+NAMES = tuple(BlockParameters.__annotations__)
+
+
 class ReadParameters(NamedTuple):
     """Weights from patches to the tokens of the first block, and from those of the last one to features."""
 
@@ -97,6 +100,9 @@ class _Activations(NamedTuple):
     inner: torch.Tensor
 
 
+KEPT_OF_BLOCK = len(_Activations.__annotations__)
+
+
 class _FeedForward(NamedTuple):
     """What is made again of a feed-forward; its result is added to `third`."""
 
@@ -125,7 +131,7 @@ class _Encoder(torch.autograd.Function):
     def backward(ctx, gradient):
         saved, count = iter(ctx.saved_tensors), len(ctx.settings)
         patches, *entering = islice(saved, count)
-        activations = [_Activations(*islice(saved, len(_Activations._fields))) for _ in range(count)]
+        activations = [_Activations(*islice(saved, KEPT_OF_BLOCK)) for _ in range(count)]
         read, blocks = _by_name(saved, count)
         gradient, learnt = gradient.contiguous(), []
         for number in reversed(range(count)):
@@ -137,7 +143,7 @@ class _Encoder(torch.autograd.Function):
             to_second = _back_through_feed_forward(gradient, kept, again, p, found)
             tokens = entering[number - 1] if number else F.linear(patches, read.read_in, read.read_in_bias)
             gradient = _back_to_tokens(to_second, tokens, kept, settings, p, found)
-            learnt[:0] = [None if weight is None else found[name] for name, weight in p._asdict().items()]
+            learnt[:0] = [None if weight is None else found[name] for name, weight in zip(NAMES, p, strict=True)]
         rows = _rows(gradient)
         to_read_in = rows.T @ patches.reshape(len(rows), -1)
         to_patches = gradient @ read.read_in if ctx.needs_input_grad[0] else None
@@ -146,8 +152,8 @@ class _Encoder(torch.autograd.Function):
 
 def _by_name(parameters: Iterable[torch.Tensor], count: int) -> tuple[ReadParameters, list[BlockParameters]]:
     parts = iter(parameters)
-    read = ReadParameters(*islice(parts, len(ReadParameters._fields)))
-    return read, [BlockParameters(*islice(parts, len(BlockParameters._fields))) for _ in range(count)]
+    read = ReadParameters(*islice(parts, len(ReadParameters.__annotations__)))
+    return read, [BlockParameters(*islice(parts, len(NAMES))) for _ in range(count)]
 
 
 def _through_block(

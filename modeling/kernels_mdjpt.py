@@ -294,7 +294,7 @@ class _LinearAttention(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
-        parts = len(Attended._fields) - 1
+        parts = len(Attended.__annotations__) - 1
         attended = Attended(*ctx.saved_tensors[:parts], list(ctx.saved_tensors[parts:]))
         return *attention_gradients(attended, gradient, ctx.num_heads), None, None
 

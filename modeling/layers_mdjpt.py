@@ -278,7 +278,7 @@ class ChannelEncoder(nn.Module):
         """
         threads = torch.get_num_threads()
         several = sequences.device.type == "cpu" and len(sequences) >= 2 * threads * length
-        lets_go = self._threaded if self._encode_chunk is not None else self.learns_by_itself(sequences)
+        lets_go = self._threaded or (self._encode_chunk is None and self.learns_by_itself(sequences))
         return threads if several and lets_go and not self._hooked() else 1
 
     def _hooked(self) -> bool:
