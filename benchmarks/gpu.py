@@ -30,7 +30,7 @@ from accelerate import Accelerator
 from limits import PAIRS as PAPER_PAIRS
 from limits import stand_in
 from model import count_flops
-from step_batches import step_batch
+from training_steps import step_batch
 
 from mdjpt_hf import MDJPTConfig, MDJPTForPreTraining, MDJPTModel
 from mdjpt_hf.errors import ConfigurationError

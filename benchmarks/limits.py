@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from step_batches import step_batch
+from training_steps import peak_of_process, step_batch
 
 from mdjpt_hf import MDJPTConfig, MDJPTForPreTraining
 from mdjpt_hf.errors import ConfigurationError
@@ -114,8 +114,12 @@ def step(pairs: list[int]) -> dict[str, Any]:
             if not is_out_of_memory(error) or name is None:
                 raise ConfigurationError("no way fits", value=ways, remedy="Use fewer windows") from error
             way = Way(name, way.needed, way.free)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"ways": ways, "needed": way.needed.get(way.name), "peak": peak, "seconds": time.perf_counter() - started}
+    return {
+        "ways": ways,
+        "needed": way.needed.get(way.name),
+        "peak": peak_of_process(),
+        "seconds": time.perf_counter() - started,
+    }
 
 
 def stand_in(batch: dict[str, torch.Tensor]) -> Any:

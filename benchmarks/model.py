@@ -14,7 +14,6 @@ also where chunks are computed twice. Networks take turns, so that all meet the 
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -24,9 +23,9 @@ from itertools import pairwise
 from statistics import median
 
 import torch
-from step_batches import PAIRS, SECONDS, step_batch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+from training_steps import PAIRS, SECONDS, peak_of_process, step_batch
 
 from mdjpt_hf import MDJPTConfig, MDJPTForPreTraining, MDJPTModel
 from mdjpt_hf.modeling.mne_mdjpt import template_montage
@@ -219,8 +218,7 @@ def measure_step(compiled: bool, recompute: str, repeats: int) -> dict[str, floa
         step()
     beside = [(before + after) / 2 for before, after in pairwise(products)]
     shares = [flops / spent / rate for spent, rate in zip(seconds, beside, strict=True)]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    found = {"seconds": median(seconds), "gemm": median(beside), "peak": peak, "own": own.bytes}
+    found = {"seconds": median(seconds), "gemm": median(beside), "peak": peak_of_process(), "own": own.bytes}
     return found | {"share": median(shares), "low": min(shares), "high": max(shares)}
 
 

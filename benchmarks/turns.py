@@ -9,7 +9,6 @@ but `yes` and `groups` is asked for. Steps are not counted until the allocator a
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from step_batches import PAIRS, step_batch
+from training_steps import PAIRS, peak_of_process, step_batch
 
 WARM_UP = 5
 HERE = Path(__file__).resolve().parents[1]
@@ -105,8 +104,7 @@ def make_steps(options: argparse.Namespace) -> None:
         model(**batch).loss.backward()
         optimizer.step()
         spent = {"wall": time.perf_counter() - wall, "processor": time.process_time() - processor}
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        print(json.dumps(spent | {"peak": peak}), flush=True)
+        print(json.dumps(spent | {"peak": peak_of_process()}), flush=True)
 
 
 if __name__ == "__main__":

@@ -315,7 +315,7 @@ def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, num_head
     """[`linear_attention`] without a gradient. Heads are worked on where they lie, several narrow ones at a time."""
     query, key = _positive_features(query), _positive_features(key)
     total = key.sum(dim=1, keepdim=True)  # Σ_j φ(k_j)
-    denominator = _head_sums(query * total, num_heads).add_(eps)
+    denominator = _spread(_over_heads(query * total, num_heads) + eps, query)
     blocks, mask = _head_blocks(query, num_heads)
     values, summaries = torch.empty_like(query), []
     for block in blocks:
@@ -337,7 +337,7 @@ def attention_gradients(
     query, key, value, values, denominator, total, summaries = attended
     blocks, mask = _head_blocks(query, num_heads)
     numerator = gradient / denominator
-    weight = _head_sums(numerator * values, num_heads)
+    weight = _spread(_over_heads(numerator * values, num_heads), query)
     to_query, to_key, to_value = (torch.empty_like(part) for part in (query, key, value))
     for block, summary in zip(blocks, summaries, strict=True):
         q, k, v, n = (part[..., block] for part in (query, key, value, numerator))
@@ -346,7 +346,7 @@ def attention_gradients(
         to_key[..., block] = torch.bmm(v, to_summary.mT)
         to_value[..., block] = torch.bmm(k, to_summary)
     to_query.addcmul_(weight, total, value=-1)
-    to_key -= weight.mul_(query).sum(dim=1, keepdim=True)
+    to_key -= (weight * query).sum(dim=1, keepdim=True)
     return to_query.mul_(query.clamp_max(1)), to_key.mul_(key.clamp_max(1)), to_value
 
 
@@ -417,14 +417,6 @@ def _spread(sums: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """A head's number for each of its features: `(S, N, heads, 1)` -> `(S, N, size)`."""
     S, N, heads, _ = sums.shape
     return sums.expand(S, N, heads, like.shape[-1] // heads).reshape(S, N, -1)
-
-
-def _head_sums(values: torch.Tensor, num_heads: int) -> torch.Tensor:
-    """Sums over the features of every head, at each of them: `(S, N, size)` -> the same shape."""
-    size = values.shape[-1]
-    head = torch.arange(size, device=values.device) // (size // num_heads)
-    of_head = F.one_hot(head, num_heads).to(values.dtype)
-    return (values.flatten(0, 1) @ of_head @ of_head.T).view_as(values)
 
 
 def _apart(tokens: torch.Tensor, num_heads: int) -> torch.Tensor:

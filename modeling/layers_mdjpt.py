@@ -217,12 +217,12 @@ class ChannelEncoder(nn.Module):
         return features.view(B, C, N, -1).permute(0, 3, 1, 2)  # (B, features, C, N)
 
     def _encode(self, sequences: torch.Tensor, kept: KeptActivations | None = None) -> torch.Tensor:
-        """Patches to features; `kept` is shared by the chunks of a batch."""
-        if self.learns_by_itself(sequences):
+        """Patches to features; with the gradient that keeps little, if there is room for what it `kept`."""
+        if kept is not None:
             layers: Any = self.layers
             settings, blocks = [layer.settings() for layer in layers], [layer.weights() for layer in layers]
             read = ReadParameters(self.read_in.weight, self.read_in.bias, self.read_out.weight)
-            return encode_keeping_little(sequences, settings, read, blocks, kept or KeptActivations())
+            return encode_keeping_little(sequences, settings, read, blocks, kept)
         tokens = self.read_in(sequences)
         for layer in self.layers:
             tokens = layer(tokens)
@@ -258,28 +258,30 @@ class ChannelEncoder(nn.Module):
         if not (torch.is_grad_enabled() and self._learns(sequences)):
             return fill_chunks(encode, sequences, chunk_length(sequences, size, channels, compiled))
         length = chunk_length(sequences, size, channels, compiled)
-        recompute, threads = self.gradient_checkpointing and self.training, self._threads(sequences, length)
-        kept = None
-        if not (compiled or recompute or self._hooked()) and self.learns_by_itself(sequences):
-            kept = KeptActivations(self.free_blocks)
+        recompute = self.gradient_checkpointing and self.training
+        little = not compiled and self.learns_by_itself(sequences)
+        threads, kept = self._threads(sequences, length, little), None
+        if little:
+            kept = KeptActivations(None if recompute else self.free_blocks)
             encode = partial(self._encode, kept=kept)
         with activation_memory_budget(KEPT_ACTIVATIONS):  # read when a graph is compiled
-            if recompute or kept or threads > 1:  # chunks computed again are compiled then, without it, and keep all
+            # chunks computed again are compiled then, without it, and keep all
+            if recompute or threads > 1 or (kept and not self._hooked()):
                 return apply_in_chunks(encode, sequences, length, self.parameters(), recompute, threads, kept)
             return torch.cat([encode(chunk) for chunk in sequences.split(length)])
 
     def _learns(self, sequences: torch.Tensor) -> bool:
         return sequences.requires_grad or any(parameter.requires_grad for parameter in self.parameters())
 
-    def _threads(self, sequences: torch.Tensor, length: int) -> int:
+    def _threads(self, sequences: torch.Tensor, length: int, little: bool = False) -> int:
         """How many chunks to work on at once: one, unless each of torch's threads has several to do.
 
-        Only work that lets go of Python's lock gains: code that is called from C++, or few large operations.
+        Only work that lets go of Python's lock gains: code that is called from C++, or, where `little` is kept, few
+        large operations.
         """
         threads = torch.get_num_threads()
         several = sequences.device.type == "cpu" and len(sequences) >= 2 * threads * length
-        lets_go = self._threaded or (self._encode_chunk is None and self.learns_by_itself(sequences))
-        return threads if several and lets_go and not self._hooked() else 1
+        return threads if several and (self._threaded or little) and not self._hooked() else 1
 
     def _hooked(self) -> bool:
         """Whether a weight has a hook, which would meet the gradient of every chunk."""

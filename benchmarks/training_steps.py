@@ -1,5 +1,7 @@
-"""Windows of a training step, for benchmarks of steps: random numbers, people and clips as in a run."""
+"""What benchmarks of training steps share: their windows, random with people and clips as in a run, and the peak."""
 
+import resource
+import sys
 from collections.abc import Sequence
 
 import torch
@@ -15,3 +17,8 @@ def step_batch(pairs: Sequence[int] = PAIRS) -> dict[str, torch.Tensor]:
     ids = torch.cat(groups)
     values = torch.randn(len(ids), CHANNELS, RATE * SECONDS, generator=torch.Generator().manual_seed(0))
     return {"input_values": values, "group_ids": ids, "dataset_ids": ids // 2, "stimulus_ids": torch.cat(stimuli)}
+
+
+def peak_of_process() -> int:
+    """The most bytes that this process held so far, with pages of files."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
