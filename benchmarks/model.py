@@ -51,6 +51,7 @@ STEPS = {
     "eager, recompute some": ("--recompute", "some"),
     "eager, recompute": ("--recompute", "yes"),
     "eager, recompute groups": ("--recompute", "groups"),
+    "compiled, recompute some": ("--compile", "--recompute", "some"),
     "compiled, recompute": ("--compile", "--recompute", "yes"),
 }
 WARM_UP = 3  # steps, until the allocator asks the system for nothing more

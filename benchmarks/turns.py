@@ -29,6 +29,7 @@ class Contestant:
         self.name, self.found = name, []
         command = [sys.executable, __file__, "--way", way, "--pairs", *map(str, options.pairs)]
         command += ["--preset", options.preset, "--threads", str(options.threads)]
+        command += ["--compile"] if options.compile else []
         environment = os.environ | {"PYTHONPATH": str(checkout)}
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
@@ -49,6 +50,7 @@ def main() -> None:
     parser.add_argument("--preset", default="base")
     parser.add_argument("--pairs", type=int, nargs="+", default=PAIRS, help="clips of the pair of each corpus")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--compile", action="store_true", help="the encoder, in every build and way")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--way", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -98,6 +100,8 @@ def make_steps(options: argparse.Namespace) -> None:
         from mdjpt_hf.training.fitting import use_way
 
         use_way(model, options.way)
+    if options.compile:
+        model.compile_encoder()
     for _ in sys.stdin:
         wall, processor = time.perf_counter(), time.process_time()
         optimizer.zero_grad()

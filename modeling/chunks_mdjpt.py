@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import torch
 from torch import nn
-from torch.autograd.graph import get_gradient_edge
+from torch.autograd.graph import get_gradient_edge, saved_tensors_hooks
 
 from .compatibility_mdjpt import gradient_is_taken_again
 
@@ -101,6 +101,26 @@ class KeptActivations:
         strides = torch.empty(shape, device="meta").stride()
         return like.new_empty(0).set_(block.untyped_storage(), start, shape, strides)
 
+    def keeping(self, function: Callable[[torch.Tensor], torch.Tensor], weights: Iterable[torch.Tensor]) -> Callable:
+        """`function`, which does not know of this room, with what its gradient needs moved here.
+
+        What is a part of something else, as of `weights` or what `function` is given, stays where it is.
+        """
+        own = {weight.untyped_storage().data_ptr() for weight in weights}
+
+        def run(given: torch.Tensor) -> torch.Tensor:
+            def move(tensor: torch.Tensor) -> torch.Tensor:
+                storage = tensor.untyped_storage()
+                dense = tensor.is_contiguous() and storage.nbytes() == tensor.nbytes
+                if not dense or tensor.dtype != given.dtype or storage.data_ptr() in own:
+                    return tensor
+                return self.room(*tensor.shape, like=tensor).copy_(tensor.detach())
+
+            with saved_tensors_hooks(move, lambda tensor: tensor):
+                return function(given)
+
+        return run
+
     def give_back(self) -> None:
         """Let others use the blocks: once the gradient is taken, nothing of them is wanted any more."""
         self._of_thread = threading.local()
@@ -116,6 +136,7 @@ def apply_in_chunks(
     recompute: bool = False,
     threads: int = 1,
     kept: KeptActivations | None = None,
+    first_alone: bool = True,
 ) -> torch.Tensor:
     """`function` on chunks, with a gradient, which is summed in the order of the chunks whoever comes first.
 
@@ -127,11 +148,12 @@ def apply_in_chunks(
             checkpoint for each chunk would do the same, but leaves holes in memory between its many small results.
         threads (`int`): Work on so many chunks at once, see [`in_threads`], each with activations of its own.
         kept (`KeptActivations`, *optional*): What `function` keeps, given back when the gradient is taken.
+        first_alone (`bool`): The first chunk before all others, see [`in_threads`].
 
     Returns:
         `torch.Tensor` of shape `(count, ...)`.
     """
-    return _InChunks.apply(function, length, recompute, threads, kept, sequences, *parameters)
+    return _InChunks.apply(function, length, recompute, threads, kept, first_alone, sequences, *parameters)
 
 
 def fill_chunks(function: Callable, sequences: torch.Tensor, length: int, threads: int = 1) -> torch.Tensor:
@@ -170,8 +192,8 @@ class _InChunks(torch.autograd.Function):
     """Every chunk has a graph of its own, kept from the first pass or made in the second."""
 
     @staticmethod
-    def forward(ctx, function, length, recompute, threads, activations, sequences, *parameters):
-        modes, wanted = _modes(sequences.device.type), ctx.needs_input_grad[5]
+    def forward(ctx, function, length, recompute, threads, activations, first_alone, sequences, *parameters):
+        modes, wanted = _modes(sequences.device.type), ctx.needs_input_grad[6]
 
         def graph(chunk: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             with modes(), torch.enable_grad():
@@ -184,17 +206,17 @@ class _InChunks(torch.autograd.Function):
             return result.detach()
 
         ctx.graph, ctx.length, ctx.threads, ctx.parameters = graph, length, threads, parameters
-        ctx.activations, ctx.modes = activations, modes
+        ctx.activations, ctx.first_alone, ctx.modes = activations, first_alone, modes
         ctx.graphs = None if recompute else {}
         if recompute:
             ctx.save_for_backward(sequences)
             return fill_chunks(function, sequences, length, threads)
-        return _place(keep, sequences, length, threads, first_alone=activations is None)
+        return _place(keep, sequences, length, threads, first_alone)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
-        wanted, length = ctx.needs_input_grad[5:], ctx.length
+        wanted, length = ctx.needs_input_grad[6:], ctx.length
         saved, again = ctx.saved_tensors, gradient_is_taken_again()
         learnt = [parameter for parameter, needed in zip(ctx.parameters, wanted[1:], strict=True) if needed]
 
@@ -214,7 +236,7 @@ class _InChunks(torch.autograd.Function):
         to_sequences: list[torch.Tensor] = []
         sums: list[torch.Tensor | None] = []  # None: of a weight that the function does not use
         starts = range(0, len(gradient), length)
-        for found in in_threads(gradients, starts, ctx.threads, first_alone=ctx.activations is None):
+        for found in in_threads(gradients, starts, ctx.threads, ctx.first_alone):
             if wanted[0]:
                 to_sequences.append(found.pop(0))
             parts = zip(sums, found, strict=True)
@@ -223,7 +245,7 @@ class _InChunks(torch.autograd.Function):
             ctx.activations.give_back()
         given = iter(sums)
         to_parameters = [next(given) if needed else None for needed in wanted[1:]]
-        return None, None, None, None, None, torch.cat(to_sequences) if wanted[0] else None, *to_parameters
+        return None, None, None, None, None, None, torch.cat(to_sequences) if wanted[0] else None, *to_parameters
 
 
 def _place(

@@ -4,8 +4,11 @@ A checkpoint is opened in environments that nobody here sees. Everything that th
 torch and that not every version has is taken from here, where each name has something to fall back on.
 """
 
+import logging
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import is_dataclass
 from functools import partial
 from inspect import get_annotations
@@ -15,6 +18,7 @@ from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
 import torch
 import transformers
 from torch import nn
+from torch.utils.checkpoint import CheckpointPolicy, create_selective_checkpoint_contexts
 
 #: The oldest versions that these files were opened with.
 NEEDED = {"Python": "3.11", "transformers": "4.44", "torch": "2.4"}
@@ -167,6 +171,40 @@ def activation_memory_budget(share: float) -> AbstractContextManager:
     return config.patch(activation_memory_budget=share) if settable else nullcontext()
 
 
+def keep_products(kept: Sequence[bool]) -> tuple[AbstractContextManager, AbstractContextManager]:
+    """For `context_fn` of a checkpoint in compiled code: what it keeps for the gradient.
+
+    Args:
+        kept: Of every product with weights, in the order in which they are made: whether its result is kept. All else
+            is made again.
+    """
+    seen: Counter[bool] = Counter()
+
+    def choose(context: Any, operation: Any, *_: Any, **__: Any) -> CheckpointPolicy:
+        if operation not in (torch.ops.aten.addmm.default, torch.ops.aten.mm.default):
+            return CheckpointPolicy.PREFER_RECOMPUTE
+        number, seen[context.is_recompute] = seen[context.is_recompute], seen[context.is_recompute] + 1
+        wanted = number < len(kept) and kept[number]  # adapters make more
+        return CheckpointPolicy.MUST_SAVE if wanted else CheckpointPolicy.PREFER_RECOMPUTE
+
+    return create_selective_checkpoint_contexts(choose)
+
+
+@contextmanager
+def without_advice_on_checkpoints() -> Iterator[None]:
+    """torch warns of every selection in compiled code: that nothing may be written in place, which nothing is."""
+    logger = logging.getLogger("torch._higher_order_ops.wrap")
+
+    def keep(record: logging.LogRecord) -> bool:
+        return "context_fn is passed to torch.utils.checkpoint" not in record.getMessage()
+
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)
+
+
 def gradient_is_taken_again() -> bool:
     """Inside a backward pass: whether it was asked to leave the graph as it is (`retain_graph=True`).
 
@@ -186,5 +224,7 @@ __all__ = [
     "gradient_is_taken_again",
     "initialization",
     "is_exporting",
+    "keep_products",
+    "without_advice_on_checkpoints",
     "strict",
 ]

@@ -15,14 +15,22 @@ of one subject's recording that are normalised together.
 
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from .chunks_mdjpt import FreeBlocks, KeptActivations, apply_in_chunks, chunk_length, fill_chunks
-from .compatibility_mdjpt import GradientCheckpointingLayer, activation_memory_budget, is_exporting
+from .compatibility_mdjpt import (
+    GradientCheckpointingLayer,
+    activation_memory_budget,
+    is_exporting,
+    keep_products,
+    without_advice_on_checkpoints,
+)
 from .configuration_mdjpt import MDJPTConfig
 from .encoder_gradient_mdjpt import BlockParameters, BlockSettings, ReadParameters, encode_keeping_little
 from .kernels_mdjpt import group_z_score, linear, linear_attention, token_conv
@@ -128,6 +136,11 @@ class MLLALayer(nn.Module):
             the last feed-forward has no output bias: it could never learn.
     """
 
+    #: Of its matrix products in their order (gate, value, query with key and value, behind the attention, out, into the
+    #: feed-forward, out of it): whose results compiled code keeps where it is to keep little. They are the attention's
+    #: answer and what is added to the tokens; every other is one product away from these or from the block's tokens.
+    KEPT_PRODUCTS = (False, False, False, True, True, False, True)
+
     def __init__(self, config: MDJPTConfig, is_last: bool):
         super().__init__()
         size = config.hidden_size
@@ -196,6 +209,7 @@ class ChannelEncoder(nn.Module):
     #: Set by `activation_checkpointing_enable`.
     gradient_checkpointing = False
     _encode_chunk: Callable[[torch.Tensor], torch.Tensor] | None = None
+    _encode_chunk_keeping_little: Callable[[torch.Tensor], torch.Tensor] | None = None
     _threaded = False
 
     def __init__(self, config: MDJPTConfig):
@@ -228,6 +242,12 @@ class ChannelEncoder(nn.Module):
             tokens = layer(tokens)
         return self.read_out(tokens)
 
+    def _encode_keeping_products(self, sequences: torch.Tensor) -> torch.Tensor:
+        """Patches to features for a compiler, told of which products it keeps results; it makes all else again."""
+        of_layers: Any = [layer.KEPT_PRODUCTS for layer in self.layers]
+        kept = (False, *chain.from_iterable(of_layers), False)  # the first reads patches, the last features
+        return checkpoint(self._encode, sequences, use_reentrant=False, context_fn=partial(keep_products, kept))
+
     def learns_by_itself(self, sequences: torch.Tensor) -> bool:
         """Whether the gradient that keeps little is asked for and will do: of plain modules in plain precision.
 
@@ -244,8 +264,10 @@ class ChannelEncoder(nn.Module):
         )
 
     def compile_chunks(self, **options) -> None:
-        """Compile what is done to one chunk, see [`MDJPTPreTrainedModel.compile_encoder`]."""
-        self._encode_chunk = torch.compile(self._encode, fullgraph=True, dynamic=False, **options)
+        """Compile what is done to one chunk, when it is first done; see [`MDJPTPreTrainedModel.compile_encoder`]."""
+        compiled = partial(torch.compile, fullgraph=True, dynamic=False, **options)
+        self._encode_chunk = compiled(self._encode)
+        self._encode_chunk_keeping_little = compiled(self._encode_keeping_products)
         # Only code that is called from C++ lets go of Python's lock.
         self._threaded = (options.get("options") or {}).get("cpp_wrapper", False)
 
@@ -255,19 +277,25 @@ class ChannelEncoder(nn.Module):
             return self._encode(sequences)
         compiled, encode = self._encode_chunk is not None, self._encode_chunk or self._encode
         size = self.read_in.out_features
-        if not (torch.is_grad_enabled() and self._learns(sequences)):
-            return fill_chunks(encode, sequences, chunk_length(sequences, size, channels, compiled))
         length = chunk_length(sequences, size, channels, compiled)
+        if not (torch.is_grad_enabled() and self._learns(sequences)):
+            return fill_chunks(encode, sequences, length)
         recompute = self.gradient_checkpointing and self.training
         little = not compiled and self.learns_by_itself(sequences)
         threads, kept = self._threads(sequences, length, little), None
         if little:
             kept = KeptActivations(None if recompute else self.free_blocks)
             encode = partial(self._encode, kept=kept)
-        with activation_memory_budget(KEPT_ACTIVATIONS):  # read when a graph is compiled
+        elif self._encode_chunk_keeping_little and not recompute and self._can_keep_products():
+            kept = KeptActivations(self.free_blocks)
+            encode = kept.keeping(self._encode_chunk_keeping_little, self.parameters())
+        with (
+            activation_memory_budget(KEPT_ACTIVATIONS),
+            without_advice_on_checkpoints(),
+        ):  # read when a graph is compiled
             # chunks computed again are compiled then, without it, and keep all
             if recompute or threads > 1 or (kept and not self._hooked()):
-                return apply_in_chunks(encode, sequences, length, self.parameters(), recompute, threads, kept)
+                return apply_in_chunks(encode, sequences, length, self.parameters(), recompute, threads, kept, compiled)
             return torch.cat([encode(chunk) for chunk in sequences.split(length)])
 
     def _learns(self, sequences: torch.Tensor) -> bool:
@@ -282,6 +310,10 @@ class ChannelEncoder(nn.Module):
         threads = torch.get_num_threads()
         several = sequences.device.type == "cpu" and len(sequences) >= 2 * threads * length
         return threads if several and (self._threaded or little) and not self._hooked() else 1
+
+    def _can_keep_products(self) -> bool:
+        """Whether compiled code is to keep little, and its layers say what of."""
+        return self.free_blocks is not None and all(isinstance(layer, MLLALayer) for layer in self.layers)
 
     def _hooked(self) -> bool:
         """Whether a weight has a hook, which would meet the gradient of every chunk."""

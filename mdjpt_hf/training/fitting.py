@@ -52,7 +52,7 @@ class Way:
 
 
 def ways_for(model: PreTrainedModel) -> list[str]:
-    """Those of [`WAYS`] that a network knows; compiled code keeps little by itself."""
+    """Those of [`WAYS`] that a network knows."""
     known = {"no", "yes"}
     if isinstance(model, MDJPTForPreTraining):
         known |= {"groups", "some"} if model.config.block == "mlla" else {"groups"}
@@ -112,7 +112,8 @@ def choose_way(model: PreTrainedModel, objective: Objective, accelerator: Accele
     """The fastest way whose step fits into what is free, the same on every process.
 
     Args:
-        compiled (`bool`): Whether the model will be, which keeps little by itself: `some` would change nothing.
+        compiled (`bool`): Whether the whole model will be, for which `some` changes nothing. Compiled chunks keep less
+            than what is measured here.
 
     Raises:
         ConfigurationError: If none fits: it names what is free and what is needed.

@@ -119,7 +119,8 @@ class Pretrainer:
             )
         model.to(self.accelerator.device)
         if name is None:
-            way = choose_way(model, self.objective, self.accelerator, self.config.compile)
+            whole = self.config.compile and not self._compiles_chunks(model)
+            way = choose_way(model, self.objective, self.accelerator, whole)
         else:
             way = Way(name, {}, 0)
         use_way(model, way.name)
@@ -128,10 +129,13 @@ class Pretrainer:
     def _compiled(self) -> Callable[..., Any]:
         """The whole model with any number of windows; on a CPU, where that pays, its encoder chunk by chunk."""
         model = self.accelerator.unwrap_model(self.model)
-        if self.accelerator.device.type == "cpu" and isinstance(model, MDJPTForPreTraining):
+        if self._compiles_chunks(model):
             model.compile_encoder()
             return self.model
         return torch.compile(self.model, dynamic=True)
+
+    def _compiles_chunks(self, model: PreTrainedModel) -> bool:
+        return self.accelerator.device.type == "cpu" and isinstance(model, MDJPTForPreTraining)
 
     def train(self, resume: bool = False) -> PreTrainedModel:
         """Run to the last step, whose weights are the result: a rule that looks at no labels.

@@ -168,6 +168,26 @@ def test_what_is_kept_lies_in_one_block_and_counts_its_changes_apart(monkeypatch
     assert places == [24, 24]
 
 
+def test_what_a_function_keeps_is_moved_if_nothing_else_holds_it():
+    rooms = []
+
+    class Noted(KeptActivations):
+        def room(self, *shape, like):
+            rooms.append(shape)
+            return super().room(*shape, like=like)
+
+    def function(values):
+        product = (values * 2) @ weight.T  # keeps what was doubled, and the weight
+        return (product * product[:, :1]).sum(dim=1)  # keeps the product, and a column of it
+
+    weight = torch.ones(3, 4, dtype=torch.float64, requires_grad=True)
+    given = torch.arange(8.0, dtype=torch.float64).view(2, 4).requires_grad_()
+    found = [Noted(FreeBlocks()).keeping(function, [weight])(given), function(given)]
+    assert rooms == [(2, 4), (2, 3)]
+    moved, stayed = (torch.autograd.grad(result.sum(), [given, weight]) for result in found)
+    assert all(map(torch.equal, moved, stayed))
+
+
 def test_threads_keep_in_blocks_of_their_own_which_are_used_again(monkeypatch):
     monkeypatch.setattr(chunks_mdjpt, "KEPT_BLOCK_ELEMENTS", 4096)
     free, like, both_hold_one = FreeBlocks(), torch.zeros(1), Barrier(2)

@@ -1,11 +1,14 @@
 """Recomputing and compiling change neither results nor gradients, and compile once for batches of all corpora."""
 
+import logging
+
 import pytest
 import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.utils.flop_counter import FlopCounterMode
 
 from mdjpt_hf.modeling import chunks_mdjpt, layers_mdjpt
+from mdjpt_hf.modeling.chunks_mdjpt import KeptActivations
 from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining, MDJPTModel
 from mdjpt_hf.training.fitting import recompute_activations
@@ -184,15 +187,58 @@ def test_compiled_chunks_keep_a_part_of_what_they_compute(monkeypatch):
     assert kept[1] < 0.6 * kept[0]
 
 
+@pytest.fixture
+def rooms(monkeypatch):
+    """Shapes of what was given room until the gradient is taken."""
+    found, room = [], KeptActivations.room
+
+    def noted(self, *shape, like):
+        found.append(shape)
+        return room(self, *shape, like=like)
+
+    monkeypatch.setattr(KeptActivations, "room", noted)
+    return found
+
+
+def test_compiled_chunks_that_keep_little_keep_three_products_of_a_block(monkeypatch, two_threads, rooms, caplog):
+    monkeypatch.setattr(chunks_mdjpt, "COMPILED_CPU_CHUNK_ELEMENTS", 2500)
+    model, windows = build(hidden_size=16, intermediate_size=32, num_hidden_layers=2), batch([4])
+    wanted, others = step(model, **windows), step(model, **batch([5]))
+    model.keep_little()
+    torch._dynamo.reset()
+    torch._logging._internal.warning_once.cache_clear()
+    model.compile_encoder(backend="aot_eager_decomp_partition")
+    encoder = model.mdjpt.channel_encoder
+    encoder._threaded = True
+    close(step(model, **windows), wanted)
+    tokens = encoder(windows["input_values"]).shape[-1]
+    rows = chunks_mdjpt.chunk_length(torch.empty(1, tokens), 16, 6, compiled=True) * tokens
+    chunks = 8 * 6 * tokens // rows
+    assert rooms == [(rows, 16)] * 2 * 3 * chunks * 2  # of two blocks, and of the call that tells the tokens
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        close(step(model, **batch([5])), others)
+
+
+def test_the_authors_block_has_no_products_to_keep(rooms):
+    model, windows = build(block="released"), batch([2])
+    wanted = step(model, **windows)
+    model.keep_little()
+    model.compile_encoder(backend="eager")
+    close(step(model, **windows), wanted)
+    assert not rooms
+
+
 def test_the_compiler_takes_its_own_arguments(monkeypatch):
     given = []
     monkeypatch.setattr(torch, "compile", lambda function, **options: given.append(options) or function)
     for options in ({}, {"mode": "max-autotune"}, {"backend": "eager"}, {"options": {"cpp_wrapper": False}}):
         build(MDJPTModel).compile_encoder(**options)
     common = {"fullgraph": True, "dynamic": False}
+    assert given[::2] == given[1::2]  # also where little is kept
     assert given[0] == {**common, "options": {"cpp_wrapper": True}}
-    assert given[1:3] == [{**common, "mode": "max-autotune"}, {**common, "backend": "eager"}]
-    assert given[3] == {**common, "options": {"cpp_wrapper": False}}
+    assert given[2:6:2] == [{**common, "mode": "max-autotune"}, {**common, "backend": "eager"}]
+    assert given[6] == {**common, "options": {"cpp_wrapper": False}}
 
 
 @pytest.mark.skipif(not hasattr(torch.compiler, "is_exporting"), reason="one graph of any size needs torch 2.8")

@@ -330,7 +330,7 @@ def test_in_mixed_precision_nothing_is_gained_by_keeping_little(model, objective
     assert choose_way(model, objective, half).name == "yes"
 
 
-def test_compiled_code_is_not_asked_to_keep_little(model, objective, monkeypatch):
+def test_a_whole_model_that_is_compiled_is_not_asked_to_keep_little(model, objective, monkeypatch):
     most = fitting._needed(model, objective, objective.steps[0], "no", CPU)
     monkeypatch.setattr(fitting, "free_memory", lambda device: most - 1)
     accelerator = Accelerator(cpu=True)
