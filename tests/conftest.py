@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ os.environ.setdefault("MPLBACKEND", "agg")
 # Nor may tests, or processes that they start, share a core: threads with so little to do wait for each other.
 for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_threads, "1")
+# Trainings take every core all the same, where threads that spin while they wait keep the others from working.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from mdjpt_hf.data.prepare import prepare  # noqa: E402
 from mdjpt_hf.data_scripts.base import CorpusBuilder, CorpusFacts, UnitReport  # noqa: E402
@@ -41,6 +44,13 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(autouse=True)
+def few_threads() -> None:
+    """A training in this process sets how many threads torch has, which would hold for all tests after it."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 class ToyCorpus(CorpusBuilder):
