@@ -49,9 +49,16 @@ def model(tmp_path_factory):
     return str(folder)
 
 
-@pytest.fixture
-def files(tmp_path):
-    return [write_edf(tmp_path / f"{seed}.edf", noise(seed=seed), NAMES, RATE) for seed in range(2)]
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    return [write_edf(folder / f"{seed}.edf", noise(seed=seed), NAMES, RATE) for seed in range(2)]
+
+
+@pytest.fixture(scope="module")
+def features(model, files):
+    """Those of both files: every file is read in a process of its own, which takes seconds."""
+    return embed(model, files)
 
 
 def test_a_corpus_has_a_row_per_window_with_what_is_known_of_it(model, prepared):
@@ -67,8 +74,8 @@ def test_a_corpus_has_a_row_per_window_with_what_is_known_of_it(model, prepared)
     assert len(embed(model, load_from_disk(str(folder)), stride_seconds=1.0)) > len(found)
 
 
-def test_recordings_are_encoded_as_the_extractor_and_the_model_do(model, files):
-    found = embed(model, files)
+def test_recordings_are_encoded_as_the_extractor_and_the_model_do(model, files, features):
+    found = features
     encoder = MDJPTModel.from_pretrained(model).eval()
     for file in files:
         raw = mne.io.read_raw(file, verbose="error")
@@ -83,11 +90,11 @@ def test_recordings_are_encoded_as_the_extractor_and_the_model_do(model, files):
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".npz"])
-def test_the_command_writes_every_format(model, files, tmp_path, suffix):
+def test_the_command_writes_every_format(model, files, features, tmp_path, suffix):
     out = tmp_path / f"features{suffix}"
     done = CliRunner().invoke(app, ["embed", model, *map(str, files), "--out", str(out)])
     assert done.exit_code == 0 and "4 windows of" in done.output, done.output
-    wanted = embed(model, files)
+    wanted = features
     if suffix == ".npz":
         with np.load(out) as stored:  # without pickles
             np.testing.assert_array_equal(stored["features"], wanted.features)

@@ -45,17 +45,21 @@ def test_the_public_list_is_what_the_design_names():
     assert all(hasattr(mdjpt_hf, name) for name in mdjpt_hf.__all__)
 
 
-@pytest.mark.parametrize("statement", ["import mdjpt_hf", "import mdjpt_hf.cli"])
-def test_importing_is_light(statement):
+def heavy_after(statement: str) -> set[str]:
     heavy = ("mne", "datasets", "accelerate.accelerator", "matplotlib", "sklearn", "pandas")
-    loaded = run_python(f"import sys; {statement}; print([name for name in {heavy!r} if name in sys.modules])")
-    # transformers itself may load pandas or scikit-learn where they are installed.
-    baseline = run_python(
-        "import sys; from transformers import PreTrainedModel, AutoModel, AutoFeatureExtractor; "
-        f"print([name for name in {heavy!r} if name in sys.modules])"
-    )
-    assert set(re.findall(r"'(.*?)'", loaded)) <= set(re.findall(r"'(.*?)'", baseline))
-    assert "'mne'" not in loaded and "'datasets'" not in loaded
+    return set(run_python(f"import sys; {statement}; print(*(n for n in {heavy!r} if n in sys.modules))").split())
+
+
+@pytest.fixture(scope="module")
+def heavy_in_transformers() -> set[str]:
+    """What it loads itself: pandas or scikit-learn, where they are installed."""
+    return heavy_after("from transformers import PreTrainedModel, AutoModel, AutoFeatureExtractor")
+
+
+@pytest.mark.parametrize("statement", ["import mdjpt_hf", "import mdjpt_hf.cli"])
+def test_importing_is_light(statement, heavy_in_transformers):
+    loaded = heavy_after(statement)
+    assert loaded <= heavy_in_transformers and not loaded & {"mne", "datasets"}
 
 
 def test_the_newest_changelog_entry_is_this_version():
@@ -97,9 +101,9 @@ def test_unknown_corpora_end_with_a_message_not_a_stack_trace(tmp_path):
     assert not (tmp_path / "x").exists()
 
 
-@pytest.mark.parametrize("name", ["pretrain", "predict"])
 @pytest.mark.parametrize("before", ["", "import mdjpt_hf.{name}; "])
-def test_functions_with_the_names_of_former_modules_can_be_called_whatever_was_imported(name, before):
-    code = before + "from mdjpt_hf import {name}; print(callable({name}))"
-    code += "; from mdjpt_hf.{name} import {name} as same; print(callable(same)); print(callable(mdjpt_hf.{name}))"
-    assert run_python("import mdjpt_hf; " + code.format(name=name)).split() == ["True"] * 3
+def test_functions_with_the_names_of_former_modules_can_be_called_whatever_was_imported(before):
+    code = before + "from mdjpt_hf import {name}; print(callable({name})); "
+    code += "from mdjpt_hf.{name} import {name} as same; print(callable(same)); print(callable(mdjpt_hf.{name})); "
+    both = "".join(code.format(name=name) for name in ("pretrain", "predict"))
+    assert run_python("import mdjpt_hf; " + both).split() == ["True"] * 6
