@@ -109,7 +109,7 @@ class ToyCorpus(CorpusBuilder):
         )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def toy_corpus() -> type[ToyCorpus]:
     return ToyCorpus
 

@@ -1,5 +1,6 @@
 """The real command: it trains, dies at any moment, resumes to the same bits, on one process and on two."""
 
+import functools
 import hashlib
 import json
 import os
@@ -21,6 +22,7 @@ from safetensors.torch import load_file
 
 from mdjpt_hf.data.corpora import open_corpora
 from mdjpt_hf.data.parquet import write_parquet
+from mdjpt_hf.data.prepare import prepare
 from mdjpt_hf.errors import ConfigurationError, CorpusError
 from mdjpt_hf.pretraining import _given_data, _simulated_data, pretrain
 from mdjpt_hf.training import loop, stopping
@@ -74,21 +76,19 @@ JOINT = {
 }
 
 
-@pytest.fixture
-def run(prepared, tmp_path):
-    """Starts the real script on two small corpora; returns the process, already finished unless told otherwise."""
-    data = [str(prepared(name, **arguments)) for name, arguments in CORPORA.items()]
+def starter(folder: Path, data: list[str]):
+    """Starts the real script in a folder; returns the process, already finished unless told otherwise."""
     for name, settings in (("mdjpt", SETTINGS), ("masked", MASKED), ("mdjpt+masked", JOINT)):
-        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump({**settings, "data": data}))
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump({**settings, "data": data}))
 
     def start(output: str, *options: str, objective: str = "mdjpt", processes: int = 1, wait: bool = True, **more):
         launcher = [sys.executable]
         if processes > 1:
             launcher += ["-m", "torch.distributed.run", "--nproc_per_node", str(processes), "--master_port", _port()]
-        script = [str(ROOT / "pretrain.py"), "--config", str(tmp_path / f"{objective}.yaml")]
-        command = [*launcher, *script, "--output-dir", str(tmp_path / output), *options]
+        script = [str(ROOT / "pretrain.py"), "--config", str(folder / f"{objective}.yaml")]
+        command = [*launcher, *script, "--output-dir", str(folder / output), *options]
         process = subprocess.Popen(
-            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more
+            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more
         )
         if not wait:
             return process
@@ -96,6 +96,29 @@ def run(prepared, tmp_path):
         return subprocess.CompletedProcess(command, process.returncode, output_text)
 
     return start
+
+
+@pytest.fixture
+def run(prepared, tmp_path):
+    """The script on two small corpora."""
+    return starter(tmp_path, [str(prepared(name, **arguments)) for name, arguments in CORPORA.items()])
+
+
+@pytest.fixture(scope="module")
+def whole(toy_corpus, tmp_path_factory):
+    """Folder and output of a run on the same corpora that nothing interrupted: one for all tests, to be read only."""
+    folder = tmp_path_factory.mktemp("whole")
+    corpora = [toy_corpus(name, **arguments) for name, arguments in CORPORA.items()]
+    start = starter(folder, [str(prepare(corpus, folder / corpus.name, progress=False).folder) for corpus in corpora])
+
+    @functools.cache
+    def made(objective: str = "mdjpt", processes: int = 1) -> tuple[Path, str]:
+        name = f"{objective} of {processes}"
+        finished = start(name, objective=objective, processes=processes)
+        assert finished.returncode == 0, finished.stdout
+        return folder / name, finished.stdout
+
+    return made
 
 
 def _port() -> str:
@@ -134,10 +157,9 @@ def test_a_run_can_leave_out_datasets_of_its_folders(prepared, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("processes", "workers"), [(1, 0), (1, 2), (2, 0), (2, 2)])
-def test_a_killed_run_resumes_to_bit_identical_weights(run, tmp_path, processes, workers):
+def test_a_killed_run_resumes_to_bit_identical_weights(run, whole, tmp_path, processes, workers):
+    """To those of a run without workers, however many there are."""
     options = ("--num-workers", str(workers))
-    finished = run("whole", *options, processes=processes)
-    assert finished.returncode == 0, finished.stdout
     killed = tmp_path / "killed"
     # Killed twice: in the middle of a step, and while a checkpoint is being written.
     process = run("killed", *options, processes=processes, wait=False)
@@ -147,14 +169,13 @@ def test_a_killed_run_resumes_to_bit_identical_weights(run, tmp_path, processes,
     resumed = run("killed", "--resume", *options, processes=processes)
     assert resumed.returncode == 0, resumed.stdout
     assert "resumed after step" in resumed.stdout
-    assert weights(killed) == weights(tmp_path / "whole")
+    assert weights(killed) == weights(whole(processes=processes)[0])
 
 
 @pytest.mark.slow
-def test_a_run_from_the_prepared_folder_goes_on_from_its_streamed_parquet_to_the_same_bits(run, tmp_path):
+def test_a_run_from_the_prepared_folder_goes_on_from_its_streamed_parquet_to_the_same_bits(run, whole, tmp_path):
     options = ("--num-workers", "2")
-    mapped = run("mapped", *options, processes=2)
-    assert mapped.returncode == 0, mapped.stdout
+    mapped, _ = whole(processes=2)
     killed = tmp_path / "killed"
     process = run("killed", *options, processes=2, wait=False)
     kill_after(process, lambda: (killed / "checkpoints" / "step-00000004").exists())
@@ -164,8 +185,8 @@ def test_a_run_from_the_prepared_folder_goes_on_from_its_streamed_parquet_to_the
         shutil.rmtree(tmp_path / name)  # nothing else is left to read
     resumed = run("killed", "--resume", *streams, *options, processes=2)
     assert resumed.returncode == 0 and "resumed after step" in resumed.stdout, resumed.stdout
-    assert weights(killed) == weights(tmp_path / "mapped")
-    losses = [json.loads((folder / "history.json").read_text()) for folder in (tmp_path / "mapped", killed)]
+    assert weights(killed) == weights(mapped)
+    losses = [json.loads((folder / "history.json").read_text()) for folder in (mapped, killed)]
     told = [[{key: value for key, value in entry.items() if "/s" not in key} for entry in part] for part in losses]
     assert told[0] == told[1] and len(told[0]) > 2
 
@@ -176,11 +197,9 @@ def _beyond(folder: Path, step: int) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("objective", ["masked", "mdjpt+masked"])
-def test_a_masked_run_killed_in_any_round_resumes_to_bit_identical_weights(run, tmp_path, objective):
+def test_a_masked_run_killed_in_any_round_resumes_to_bit_identical_weights(run, whole, tmp_path, objective):
     """Killed in the first round and in the second, where the file of pseudo-labels is lost as well."""
-    finished = run("whole", objective=objective)
-    assert finished.returncode == 0, finished.stdout
-    check_masked_run(tmp_path / "whole", finished.stdout)
+    check_masked_run(*whole(objective))
     killed = tmp_path / "killed"
     process = run("killed", objective=objective, wait=False)
     kill_after(process, lambda: _beyond(killed, 4))
@@ -193,7 +212,7 @@ def test_a_masked_run_killed_in_any_round_resumes_to_bit_identical_weights(run, 
     assert resumed.returncode == 0, resumed.stdout
     assert "resumed after step" in resumed.stdout and "round 1: clustering" not in resumed.stdout
     assert labels.read_bytes() == before
-    assert weights(killed) == weights(tmp_path / "whole")
+    assert weights(killed) == weights(whole(objective)[0])
 
 
 def check_masked_run(folder: Path, printed: str) -> None:
@@ -224,14 +243,13 @@ def check_masked_run(folder: Path, printed: str) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_find_the_clusters_and_weights_of_one(run, tmp_path):
-    assert run("one", objective="masked").returncode == 0
+def test_two_processes_find_the_clusters_and_weights_of_one(run, whole, tmp_path):
     finished = run("two", "--set", "masked.windows_per_step=2", objective="masked", processes=2)
     assert finished.returncode == 0, finished.stdout
     for number in (0, 1):
         path = Path("pseudo_labels") / f"round-{number}.npy"
-        assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes()
-    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+        assert (whole("masked")[0] / path).read_bytes() == (tmp_path / "two" / path).read_bytes()
+    one, two = (load_file(folder / "model.safetensors") for folder in (whole("masked")[0], tmp_path / "two"))
     assert max((one[name] - two[name]).abs().max().item() for name in one) < 1e-5
 
 
@@ -262,8 +280,8 @@ def test_an_occupied_folder_is_refused_before_data_are_read(tmp_path):
 
 
 @pytest.mark.slow
-def test_an_occupied_folder_and_other_settings_are_refused(run, tmp_path):
-    assert run("run").returncode == 0
+def test_an_occupied_folder_and_other_settings_are_refused(run, whole, tmp_path):
+    shutil.copytree(whole()[0], tmp_path / "run")
     occupied = run("run")
     assert occupied.returncode == 1 and "already holds a run" in occupied.stdout
     assert "Traceback" not in occupied.stdout
