@@ -104,19 +104,21 @@ class KeptActivations:
     def keeping(self, function: Callable[[torch.Tensor], torch.Tensor], weights: Iterable[torch.Tensor]) -> Callable:
         """`function`, which does not know of this room, with what its gradient needs moved here.
 
-        What is a part of something else, as of `weights` or what `function` is given, stays where it is.
+        What is a part of something else, as of `weights` or what `function` is given, stays where it is, and so does
+        what is on an accelerator.
         """
         own = {weight.untyped_storage().data_ptr() for weight in weights}
 
         def run(given: torch.Tensor) -> torch.Tensor:
-            def move(tensor: torch.Tensor) -> torch.Tensor:
+            def move(tensor: torch.Tensor) -> tuple[torch.Tensor, int]:
                 storage = tensor.untyped_storage()
                 dense = tensor.is_contiguous() and storage.nbytes() == tensor.nbytes
-                if not dense or tensor.dtype != given.dtype or storage.data_ptr() in own:
-                    return tensor
-                return self.room(*tensor.shape, like=tensor).copy_(tensor.detach())
+                elsewhere = tensor.device.type != "cpu" or tensor.dtype != given.dtype
+                if dense and not elsewhere and storage.data_ptr() not in own:
+                    tensor = self.room(*tensor.shape, like=tensor).copy_(tensor.detach())
+                return tensor, tensor._version
 
-            with saved_tensors_hooks(move, lambda tensor: tensor):
+            with saved_tensors_hooks(move, _unchanged):
                 return function(given)
 
         return run
@@ -126,6 +128,17 @@ class KeptActivations:
         self._of_thread = threading.local()
         while self._free is not None and self._blocks:
             self._free.give_back(self._blocks.pop())
+
+
+def _unchanged(kept: tuple[torch.Tensor, int]) -> torch.Tensor:
+    """What was kept, if it is as it was: torch itself asks only about what no hook has seen."""
+    tensor, version = kept
+    if tensor._version != version:
+        raise RuntimeError(
+            "what this gradient needs was modified by an inplace operation (weights or windows, after the model was "
+            "called): call the model again"
+        )
+    return tensor
 
 
 def apply_in_chunks(
@@ -202,7 +215,9 @@ class _InChunks(torch.autograd.Function):
 
         def keep(start: int) -> torch.Tensor:
             chunk, result = graph(sequences[start : start + length])
-            ctx.graphs[start] = chunk, get_gradient_edge(result)
+            with torch.enable_grad():
+                # Of a view: an edge to a function that is written in Python holds nothing in torch 2.6, and dangles.
+                ctx.graphs[start] = chunk, get_gradient_edge(result.view_as(result))
             return result.detach()
 
         ctx.graph, ctx.length, ctx.threads, ctx.parameters = graph, length, threads, parameters

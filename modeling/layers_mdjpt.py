@@ -136,11 +136,6 @@ class MLLALayer(nn.Module):
             the last feed-forward has no output bias: it could never learn.
     """
 
-    #: Of its matrix products in their order (gate, value, query with key and value, behind the attention, out, into the
-    #: feed-forward, out of it): whose results compiled code keeps where it is to keep little. They are the attention's
-    #: answer and what is added to the tokens; every other is one product away from these or from the block's tokens.
-    KEPT_PRODUCTS = (False, False, False, True, True, False, True)
-
     def __init__(self, config: MDJPTConfig, is_last: bool):
         super().__init__()
         size = config.hidden_size
@@ -170,6 +165,18 @@ class MLLALayer(nn.Module):
         """What the block computes with besides its weights."""
         norm = self.ffn_norm if isinstance(self.ffn_norm, nn.LayerNorm) else self.norm
         return BlockSettings(self.attention.num_heads, self.attention.eps, self.norm.eps, norm.eps)
+
+    @staticmethod
+    def kept_products() -> tuple[bool, ...]:
+        """Of its matrix products in their order: whose results compiled code keeps where it is to keep little.
+
+        They are the attention's answer and what is added to the tokens; every other is one product away from these or
+        from the block's tokens.
+        """
+        gate, value, inner = False, False, False
+        query_key_value = (False,) * (3 if is_exporting() else 1)  # as `LinearAttention` does
+        answer, second, result = True, True, True
+        return (gate, value, *query_key_value, answer, second, inner, result)
 
     def weights(self) -> BlockParameters:
         """Its weights by name."""
@@ -244,9 +251,13 @@ class ChannelEncoder(nn.Module):
 
     def _encode_keeping_products(self, sequences: torch.Tensor) -> torch.Tensor:
         """Patches to features for a compiler, told of which products it keeps results; it makes all else again."""
-        of_layers: Any = [layer.KEPT_PRODUCTS for layer in self.layers]
+        layers: Any = self.layers
+        of_layers = [layer.kept_products() for layer in layers]
         kept = (False, *chain.from_iterable(of_layers), False)  # the first reads patches, the last features
-        return checkpoint(self._encode, sequences, use_reentrant=False, context_fn=partial(keep_products, kept))
+        # Of patches that overlap, the first would be another kind of product where its weights do not learn.
+        return checkpoint(
+            self._encode, sequences.contiguous(), use_reentrant=False, context_fn=partial(keep_products, kept)
+        )
 
     def learns_by_itself(self, sequences: torch.Tensor) -> bool:
         """Whether the gradient that keeps little is asked for and will do: of plain modules in plain precision.
@@ -254,14 +265,21 @@ class ChannelEncoder(nn.Module):
         Adapters, hooks of modules and quantised or offloaded weights live in modules that it would pass over. Where the
         first weights do not learn, autograd needs less than it keeps.
         """
-        if self.free_blocks is None or not torch.is_grad_enabled() or torch.compiler.is_compiling() or is_exporting():
+        if self.free_blocks is None or not torch.is_grad_enabled() or torch.compiler.is_compiling():
             return False
         return (
             (sequences.requires_grad or self.read_in.weight.requires_grad)
             and not torch.is_autocast_enabled(sequences.device.type)
             and all(type(weight) is nn.Parameter and weight.dtype == sequences.dtype for weight in self.parameters())
-            and all(_is_plain(module) for child in self.children() for module in child.modules())
+            and self._has_plain_modules()
         )
+
+    def _has_plain_modules(self) -> bool:
+        return all(_is_plain(module) for child in self.children() for module in child.modules())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy is not compiled: the code would go on with the weights of the original."""
+        return {name: value for name, value in self.__dict__.items() if name not in _OF_THE_ORIGINAL}
 
     def compile_chunks(self, **options) -> None:
         """Compile what is done to one chunk, when it is first done; see [`MDJPTPreTrainedModel.compile_encoder`]."""
@@ -312,8 +330,8 @@ class ChannelEncoder(nn.Module):
         return threads if several and (self._threaded or little) and not self._hooked() else 1
 
     def _can_keep_products(self) -> bool:
-        """Whether compiled code is to keep little, and its layers say what of."""
-        return self.free_blocks is not None and all(isinstance(layer, MLLALayer) for layer in self.layers)
+        """Whether compiled code is to keep little, and makes the products that it is told of and no others."""
+        return self.free_blocks is not None and self._has_plain_modules() and not self._hooked()
 
     def _hooked(self) -> bool:
         """Whether a weight has a hook, which would meet the gradient of every chunk."""
@@ -323,6 +341,9 @@ class ChannelEncoder(nn.Module):
 #: Modules whose forward is what [`encode_keeping_little`] computes, and nothing else.
 _PLAIN = (nn.Linear, nn.LayerNorm, nn.Identity, nn.ModuleList, TokenConv, LinearAttention, MLLALayer)
 
+
+#: What [`ChannelEncoder.compile_chunks`] sets.
+_OF_THE_ORIGINAL = ("_encode_chunk", "_encode_chunk_keeping_little", "_threaded")
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 

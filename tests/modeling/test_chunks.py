@@ -168,6 +168,25 @@ def test_what_is_kept_lies_in_one_block_and_counts_its_changes_apart(monkeypatch
     assert places == [24, 24]
 
 
+class Doubled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, values):
+        return values * 2
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * 2
+
+
+def test_a_function_that_ends_in_one_written_in_python_keeps_its_graph(network, sequences):
+    """In torch 2.6 nothing else holds such a graph: its gradient ended the process."""
+    sequences.requires_grad_()
+    result = apply_in_chunks(lambda part: Doubled.apply(network(part)), sequences, 2, network.parameters())
+    (twice,) = torch.autograd.grad(result.sum(), sequences)
+    (once,) = torch.autograd.grad(network(sequences).sum(), sequences)
+    torch.testing.assert_close(twice, 2 * once)
+
+
 def test_what_a_function_keeps_is_moved_if_nothing_else_holds_it():
     rooms = []
 

@@ -47,6 +47,12 @@ def plain(monkeypatch):
     return apply
 
 
+def test_it_is_used_where_torch_cannot_tell_whether_a_graph_is_exported(windows, monkeypatch):
+    """Below torch 2.8 the answer is always yes, which concerns compiled graphs alone."""
+    monkeypatch.setattr(layers_mdjpt, "is_exporting", lambda: True)
+    assert encoder().learns_by_itself(windows)
+
+
 @pytest.mark.parametrize("ffn_norm", [False, True])
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("heads", [1, 3])

@@ -1,5 +1,6 @@
 """Recomputing and compiling change neither results nor gradients, and compile once for batches of all corpora."""
 
+import copy
 import logging
 
 import pytest
@@ -218,6 +219,65 @@ def test_compiled_chunks_that_keep_little_keep_three_products_of_a_block(monkeyp
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
     with torch._dynamo.config.patch(error_on_recompile=True):
         close(step(model, **batch([5])), others)
+
+
+@pytest.fixture
+def little():
+    """An encoder that keeps little, compiled, with one chunk."""
+    model = build(MDJPTModel)
+    model.keep_little()
+    torch._dynamo.reset()
+    model.compile_encoder(backend="aot_eager_decomp_partition")
+    return model
+
+
+@pytest.mark.parametrize("changed", ["weights", "windows"])
+def test_what_changes_before_its_gradient_is_taken_is_an_error(little, rooms, changed):
+    windows = batch([2])["input_values"]
+    loss = little(windows).pooler_output.square().sum()
+    assert rooms
+    with torch.no_grad():
+        (windows if changed == "windows" else little.channel_encoder.layers[0].out_proj.weight).mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_hooks_of_modules_meet_compiled_code_that_keeps_as_it_likes(little, rooms):
+    seen = []
+    little.channel_encoder.layers[0].register_forward_hook(lambda layer, given, result: seen.append(result.shape))
+    little(batch([2])["input_values"]).pooler_output.square().sum().backward()
+    assert seen and not rooms
+
+
+def test_the_same_products_are_kept_where_first_weights_do_not_learn(rooms):
+    model = build(MDJPTModel, hidden_size=16, intermediate_size=32, num_hidden_layers=2)
+    model.channel_encoder.read_in.requires_grad_(False)
+    model.keep_little()
+    torch._dynamo.reset()
+    model.compile_encoder(backend="aot_eager_decomp_partition")
+    model(batch([2])["input_values"]).pooler_output.square().sum().backward()
+    assert {size for _, size in rooms} == {16}  # none of the feed-forward, which are twice as wide
+
+
+def test_torch_that_cannot_tell_an_export_makes_two_products_more(monkeypatch):
+    """Below 2.8 the answer is always yes, and query, key and value are products of their own."""
+    ends = (True, True, False, True)
+    for answer, products in ((False, 1), (True, 3)):
+        monkeypatch.setattr(layers_mdjpt, "is_exporting", lambda answer=answer: answer)
+        assert layers_mdjpt.MLLALayer.kept_products() == (False, False, *[False] * products, *ends)
+
+
+def test_a_copy_of_a_compiled_encoder_has_weights_of_its_own():
+    model, windows = build(MDJPTModel), batch([2])["input_values"]
+    model.compile_encoder(backend="eager")
+    model(windows)
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(1.5)
+    plain = build(MDJPTModel)
+    plain.load_state_dict(other.state_dict())
+    close([other(windows).pooler_output], [plain(windows).pooler_output])
 
 
 def test_the_authors_block_has_no_products_to_keep(rooms):
