@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.autograd.graph import get_gradient_edge, saved_tensors_hooks
 
-from .compatibility_mdjpt import gradient_is_taken_again
+from .compatibility_mdjpt import changes_of, gradient_is_taken_again
 
 #: Elements of one activation that are worked on at a time: about two megabytes stay in a CPU core's cache, and half of
 #: that suits compiled code, which makes fewer passes; on an accelerator the bound only keeps memory finite.
@@ -116,7 +116,7 @@ class KeptActivations:
                 elsewhere = tensor.device.type != "cpu" or tensor.dtype != given.dtype
                 if dense and not elsewhere and storage.data_ptr() not in own:
                     tensor = self.room(*tensor.shape, like=tensor).copy_(tensor.detach())
-                return tensor, tensor._version
+                return tensor, changes_of(tensor)
 
             with saved_tensors_hooks(move, _unchanged):
                 return function(given)
@@ -132,8 +132,8 @@ class KeptActivations:
 
 def _unchanged(kept: tuple[torch.Tensor, int]) -> torch.Tensor:
     """What was kept, if it is as it was: torch itself asks only about what no hook has seen."""
-    tensor, version = kept
-    if tensor._version != version:
+    tensor, changes = kept
+    if changes_of(tensor) != changes:
         raise RuntimeError(
             "what this gradient needs was modified by an inplace operation (weights or windows, after the model was "
             "called): call the model again"

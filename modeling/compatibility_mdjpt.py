@@ -205,6 +205,11 @@ def without_advice_on_checkpoints() -> Iterator[None]:
         logger.removeFilter(keep)
 
 
+def changes_of(tensor: torch.Tensor) -> int:
+    """How often a tensor was written to, which torch has no public name for; without it always 0."""
+    return getattr(tensor, "_version", 0)
+
+
 def gradient_is_taken_again() -> bool:
     """Inside a backward pass: whether it was asked to leave the graph as it is (`retain_graph=True`).
 
@@ -220,6 +225,7 @@ __all__ = [
     "FieldsConfig",
     "GradientCheckpointingLayer",
     "activation_memory_budget",
+    "changes_of",
     "check_versions",
     "gradient_is_taken_again",
     "initialization",
