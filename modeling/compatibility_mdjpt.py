@@ -175,8 +175,8 @@ def keep_products(kept: Sequence[bool]) -> tuple[AbstractContextManager, Abstrac
     """For `context_fn` of a checkpoint in compiled code: what it keeps for the gradient.
 
     Args:
-        kept: Of every product with weights, in the order in which they are made: whether its result is kept. All else
-            is made again.
+        kept: Of every product with weights, in the order in which they are made: whether its result is kept. All else,
+            and any product after these, is made again.
     """
     seen: Counter[bool] = Counter()
 
@@ -184,7 +184,7 @@ def keep_products(kept: Sequence[bool]) -> tuple[AbstractContextManager, Abstrac
         if operation not in (torch.ops.aten.addmm.default, torch.ops.aten.mm.default):
             return CheckpointPolicy.PREFER_RECOMPUTE
         number, seen[context.is_recompute] = seen[context.is_recompute], seen[context.is_recompute] + 1
-        wanted = number < len(kept) and kept[number]  # adapters make more
+        wanted = number < len(kept) and kept[number]
         return CheckpointPolicy.MUST_SAVE if wanted else CheckpointPolicy.PREFER_RECOMPUTE
 
     return create_selective_checkpoint_contexts(choose)

@@ -307,11 +307,8 @@ class ChannelEncoder(nn.Module):
         elif self._encode_chunk_keeping_little and not recompute and self._can_keep_products():
             kept = KeptActivations(self.free_blocks)
             encode = kept.keeping(self._encode_chunk_keeping_little, self.parameters())
-        with (
-            activation_memory_budget(KEPT_ACTIVATIONS),
-            without_advice_on_checkpoints(),
-        ):  # read when a graph is compiled
-            # chunks computed again are compiled then, without it, and keep all
+        # Both are asked when a graph is compiled. Chunks computed again are compiled then, without them, and keep all.
+        with activation_memory_budget(KEPT_ACTIVATIONS), without_advice_on_checkpoints():
             if recompute or threads > 1 or (kept and not self._hooked()):
                 return apply_in_chunks(encode, sequences, length, self.parameters(), recompute, threads, kept, compiled)
             return torch.cat([encode(chunk) for chunk in sequences.split(length)])

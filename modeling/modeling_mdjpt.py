@@ -133,7 +133,7 @@ class MDJPTPreTrainedModel(SaysWhatIsNew, PreTrainedModel):
 
         A step of the paper's network then takes under a third of the memory and, where each of several threads has
         chunks of its own, no more time; with one thread 15 % more. After [`compile_encoder`] three are kept: two fifths
-        of the memory of compiled steps, and a tenth more time. The gradient is the same. Room for what is kept stays
+        of the memory of compiled steps, at 0.85 of their speed. The gradient is the same. Room for what is kept stays
         with the encoder for the next batch. Adapters, hooks, mixed precision and frozen first weights work as they do
         without. Checkpoints around the model and a whole model that is compiled gain nothing by it.
 
