@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -122,3 +123,21 @@ def prepared(tmp_path: Path) -> Callable[..., Path]:
         return prepare(ToyCorpus(name, **arguments), tmp_path / name, progress=False).folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def dask_workers() -> Callable[..., AbstractContextManager]:
+    """Starts workers of Dask on this machine, of one thread each unless told otherwise."""
+    reason = "needs the extra [dask]"
+    dask, distributed = pytest.importorskip("dask", reason=reason), pytest.importorskip("distributed", reason=reason)
+
+    @contextmanager
+    def start(count: int, threads: int = 1) -> Iterator:
+        # Dask looks once, 15 s after a worker was gone, and gives one up for good that is away again just then.
+        with (
+            dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}),
+            distributed.LocalCluster(n_workers=count, threads_per_worker=threads, dashboard_address=None) as cluster,
+        ):
+            yield cluster
+
+    return start

@@ -79,10 +79,9 @@ def dying(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def dask(dying):
+def dask(dying, dask_workers):
     """Two workers of one thread each; started after what they have to import stands on the path."""
-    distributed = pytest.importorskip("distributed", reason="needs the extra [dask]")
-    with distributed.LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+    with dask_workers(2) as cluster:
         yield Cluster("dask", cluster.scheduler_address)
 
 

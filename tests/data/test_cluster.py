@@ -57,10 +57,9 @@ def lives(folder: Path, count: int) -> Path:
 
 
 @pytest.fixture
-def dask(mortal):
+def dask(mortal, dask_workers):
     """Two workers of one thread each; started after what they have to import stands on the path."""
-    distributed = pytest.importorskip("distributed", reason="needs the extra [dask]")
-    with distributed.LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+    with dask_workers(2) as cluster:
         yield cluster
 
 
@@ -98,10 +97,9 @@ def test_the_command_sends_subjects_to_dask(tmp_path, dask, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_workers_of_several_threads_are_refused(tmp_path, mortal):
-    distributed = pytest.importorskip("distributed", reason="needs the extra [dask]")
+def test_workers_of_several_threads_are_refused(tmp_path, mortal, dask_workers):
     with (
-        distributed.LocalCluster(1, threads_per_worker=2, processes=True, dashboard_address=None) as cluster,
+        dask_workers(1, threads=2) as cluster,
         pytest.raises(ConfigurationError, match="up to 2 threads each.*--nthreads 1"),
     ):
         there = Cluster("dask", cluster.scheduler_address)
