@@ -35,7 +35,8 @@ from training_steps import step_batch
 from mdjpt_hf import MDJPTConfig, MDJPTForPreTraining, MDJPTModel
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.training.config import WAYS
-from mdjpt_hf.training.fitting import choose_way, is_out_of_memory, use_way
+from mdjpt_hf.training.fitting import choose_way, is_out_of_memory
+from mdjpt_hf.training.ways import use_way
 
 PRESETS = ("base", "fast", "tiny")
 PAPER_STEPS = 20 * 1024

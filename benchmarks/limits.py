@@ -29,7 +29,8 @@ from training_steps import peak_of_process, step_batch
 
 from mdjpt_hf import MDJPTConfig, MDJPTForPreTraining
 from mdjpt_hf.errors import ConfigurationError
-from mdjpt_hf.training.fitting import Way, choose_way, is_out_of_memory, next_way, use_way
+from mdjpt_hf.training.fitting import Way, choose_way, is_out_of_memory
+from mdjpt_hf.training.ways import next_way, use_way
 
 PAIRS = (15, 24, 15, 20, 28, 40)  # SEED, SEED-IV, SEED-V, SEED-VII, FACED, DEAP: clips that a pair has seen
 GROUPS = Path("/sys/fs/cgroup")

@@ -30,8 +30,8 @@ from training_steps import PAIRS, SECONDS, peak_of_process, step_batch
 from mdjpt_hf import MDJPTConfig, MDJPTForPreTraining, MDJPTModel
 from mdjpt_hf.modeling.mne_mdjpt import template_montage
 from mdjpt_hf.training.config import WAYS
-from mdjpt_hf.training.fitting import use_way
 from mdjpt_hf.training.memory import PeakMemory
+from mdjpt_hf.training.ways import use_way
 
 GEMM_SIZE = 2048
 #: Networks of ours: preset and what replaces its values.

@@ -97,7 +97,7 @@ def make_steps(options: argparse.Namespace) -> None:
         give_back_large_blocks()
         model.activation_checkpointing_enable()
     else:
-        from mdjpt_hf.training.fitting import use_way
+        from mdjpt_hf.training.ways import use_way
 
         use_way(model, options.way)
     if options.compile:

@@ -389,6 +389,8 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
             return checkpoint(self._embed_groups, *given, tokens, use_reentrant=False, preserve_rng_state=False)
 
         members = [(group_ids == group).nonzero().squeeze(1) for group in group_ids.unique()]
+        # Gradients are taken from the last to the first: the largest comes when least of others is kept.
+        members.sort(key=len, reverse=True)
         parts = [embed(group) for group in members]
         order = torch.cat(members).argsort()
         embeddings, gammas, pooled = zip(*parts, strict=True)

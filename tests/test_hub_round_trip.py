@@ -27,7 +27,7 @@ from mdjpt_hf import (
     MDJPTForSequenceClassification,
     MDJPTModel,
 )
-from mdjpt_hf.training.fitting import recompute_activations
+from mdjpt_hf.training.ways import recompute_activations
 
 NAMES = ["Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2"]
 

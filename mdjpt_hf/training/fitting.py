@@ -1,4 +1,4 @@
-"""How a training step fits into memory: what is kept for the gradient and what is computed again."""
+"""Which way of making a training step fits into memory, and is remembered by a run."""
 
 import json
 from collections.abc import Mapping
@@ -14,8 +14,9 @@ from mdjpt_hf.data.storage import write_json
 from mdjpt_hf.errors import ConfigurationError
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining
 from mdjpt_hf.training.config import WAYS
-from mdjpt_hf.training.memory import free_memory, give_back_freed_memory, give_back_large_blocks, keep_freed_memory
+from mdjpt_hf.training.memory import free_memory, give_back_freed_memory, give_back_large_blocks
 from mdjpt_hf.training.objective import Objective
+from mdjpt_hf.training.ways import arrange, ways_for
 
 #: Windows that the memory of a step is measured on.
 MEASURED_WINDOWS = 4
@@ -51,20 +52,6 @@ class Way:
         return f"recompute {self.name}: {WAYS[self.name]}{room}"
 
 
-def ways_for(model: PreTrainedModel) -> list[str]:
-    """Those of [`WAYS`] that a network knows."""
-    known = {"no", "yes"}
-    if isinstance(model, MDJPTForPreTraining):
-        known |= {"groups", "some"} if model.config.block == "mlla" else {"groups"}
-    return [name for name in WAYS if name in known]
-
-
-def next_way(model: PreTrainedModel, name: str) -> str | None:
-    """The way that needs less memory, if there is one."""
-    left = [*ways_for(model), None]
-    return left[left.index(name) + 1]
-
-
 def is_out_of_memory(error: Exception) -> bool:
     """Whether memory did not suffice: a GPU has an error of its own for that, PyTorch's allocator on a CPU has not."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
@@ -77,35 +64,6 @@ def does_not_fit(name: str, less: str | None) -> ConfigurationError:
         value=name,
         remedy=f"Set recompute to {less}" if less else SMALLER_STEPS,
     )
-
-
-def use_way(model: PreTrainedModel, name: str) -> None:
-    """Have a network, and this process's allocator, work in one of [`WAYS`]."""
-    if name in ("no", "some"):
-        keep_freed_memory()
-    else:
-        give_back_large_blocks()
-    _arrange(model, name)
-
-
-def _arrange(model: PreTrainedModel, name: str) -> None:
-    recompute_activations(model, name in ("yes", "groups"))
-    if isinstance(model, MDJPTForPreTraining):
-        model.keep_little(name == "some")
-        model.groups_apart = model.mdjpt.dynamics.few_at_a_time = name == "groups"
-
-
-def release(model: PreTrainedModel) -> None:
-    """Have a network that is trained no further hold no memory for its next step."""
-    if isinstance(model, MDJPTForPreTraining):
-        model.keep_little(False)
-
-
-def recompute_activations(model: PreTrainedModel, enabled: bool = True) -> None:
-    """Have activations computed again for the gradient; newer versions of transformers have a new name for that."""
-    verb = "enable" if enabled else "disable"
-    change = getattr(model, f"activation_checkpointing_{verb}", None)
-    (change or getattr(model, f"gradient_checkpointing_{verb}"))()
 
 
 def choose_way(model: PreTrainedModel, objective: Objective, accelerator: Accelerator, compiled: bool = False) -> Way:
@@ -201,7 +159,7 @@ def _kept(model: PreTrainedModel, objective: Objective, part: dict[str, torch.Te
 
     threads, training = torch.get_num_threads(), model.training
     torch.set_num_threads(1)  # hooks see what this thread keeps
-    _arrange(model, "yes" if name == "groups" else name)
+    arrange(model, "yes" if name == "groups" else name)
     try:
         model.train()
         with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
@@ -209,5 +167,5 @@ def _kept(model: PreTrainedModel, objective: Objective, part: dict[str, torch.Te
     finally:
         torch.set_num_threads(threads)
         model.train(training)
-        _arrange(model, "no")
+        arrange(model, "no")
     return sum(found.values())

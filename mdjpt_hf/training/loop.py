@@ -26,16 +26,13 @@ from mdjpt_hf.training.fitting import (
     choose_way,
     does_not_fit,
     is_out_of_memory,
-    next_way,
-    release,
     remember_way,
     remembered_way,
-    use_way,
-    ways_for,
 )
 from mdjpt_hf.training.memory import PeakMemory
 from mdjpt_hf.training.objective import Meter, Objective, ObjectiveState
 from mdjpt_hf.training.stopping import Stopped, StopRequests, ignore_stop_signals
+from mdjpt_hf.training.ways import next_way, release, use_way, ways_for
 
 
 def _trackers(config: RunConfig) -> list[str]:

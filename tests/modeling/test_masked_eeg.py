@@ -26,7 +26,7 @@ from mdjpt_hf import (
 from mdjpt_hf.errors import SignalError
 from mdjpt_hf.modeling.configuration_masked_eeg import PRESETS
 from mdjpt_hf.modeling.masked_prediction_mdjpt import masked_prediction
-from mdjpt_hf.training.fitting import recompute_activations
+from mdjpt_hf.training.ways import recompute_activations
 
 #: Small, with sizes that all differ; 2 s are 10 tokens.
 SIZES = {

@@ -12,7 +12,7 @@ from mdjpt_hf.modeling import chunks_mdjpt, layers_mdjpt
 from mdjpt_hf.modeling.chunks_mdjpt import KeptActivations
 from mdjpt_hf.modeling.configuration_mdjpt import MDJPTConfig
 from mdjpt_hf.modeling.modeling_mdjpt import MDJPTForPreTraining, MDJPTModel
-from mdjpt_hf.training.fitting import recompute_activations
+from mdjpt_hf.training.ways import recompute_activations
 
 SIZES = {"hidden_size": 8, "intermediate_size": 8, "num_attention_heads": 2, "feature_size": 4, "spatial_channels": 5}
 #: Stimuli of the pairs in a step: three corpora, then one, then two.

@@ -21,8 +21,9 @@ from mdjpt_hf.modeling import control_groups_mdjpt
 from mdjpt_hf.modeling.control_groups_mdjpt import MemoryLimit, memory_limits
 from mdjpt_hf.training import fitting, memory
 from mdjpt_hf.training.config import WAYS, RunConfig
-from mdjpt_hf.training.fitting import choose_way, remember_way, remembered_way, use_way, ways_for
+from mdjpt_hf.training.fitting import choose_way, remember_way, remembered_way
 from mdjpt_hf.training.loop import Pretrainer
+from mdjpt_hf.training.ways import next_way, release, use_way, ways_for
 
 CPU = torch.device("cpu")
 
@@ -52,8 +53,9 @@ def objective(batch):
 @pytest.fixture(autouse=True)
 def allocator_of_before(monkeypatch):
     """The allocator belongs to the whole process, so to all tests."""
-    monkeypatch.setattr(fitting, "keep_freed_memory", lambda: None)
-    monkeypatch.setattr(fitting, "give_back_large_blocks", lambda *size: None)
+    monkeypatch.setattr("mdjpt_hf.training.ways.keep_freed_memory", lambda: None)
+    for user in ("fitting", "ways"):
+        monkeypatch.setattr(f"mdjpt_hf.training.{user}.give_back_large_blocks", lambda *size: None)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -147,8 +149,8 @@ def test_measuring_keeps_nothing(model):
 def test_networks_without_groups_apart_have_two_ways():
     tiny = MaskedEEGForPreTraining(MaskedEEGConfig.preset("tiny"))
     assert ways_for(tiny) == ["no", "yes"]
-    assert fitting.next_way(tiny, "no") == "yes"
-    assert fitting.next_way(tiny, "yes") is None
+    assert next_way(tiny, "no") == "yes"
+    assert next_way(tiny, "yes") is None
     released = MDJPTForPreTraining(MDJPTConfig.preset("tiny", block="released"))
     assert ways_for(released) == ["no", "yes", "groups"]
 
@@ -341,5 +343,5 @@ def test_a_whole_model_that_is_compiled_is_not_asked_to_keep_little(model, objec
 def test_a_network_that_is_trained_holds_no_room_for_a_next_step(model):
     use_way(model, "some")
     assert model.mdjpt.channel_encoder.free_blocks is not None
-    fitting.release(model)
+    release(model)
     assert model.mdjpt.channel_encoder.free_blocks is None

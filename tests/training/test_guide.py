@@ -23,8 +23,8 @@ from mdjpt_hf.training.clustering.correlated import Components
 from mdjpt_hf.training.config import RunConfig
 from mdjpt_hf.training.departures import departures
 from mdjpt_hf.training.figures import draw_losses
-from mdjpt_hf.training.fitting import WAYS, use_way
 from mdjpt_hf.training.guide import COMPONENTS, GuidedSteps, find_guide
+from mdjpt_hf.training.ways import WAYS, use_way
 
 VIEWERS, CLIPS, RATE = 4, 6, 125.0
 SIZES = {"hidden_size": 8, "feature_size": 4, "spatial_channels": 6, "intermediate_size": 12}
