@@ -89,6 +89,26 @@ def covariances(values: torch.Tensor) -> torch.Tensor:
     return _covariances(values) if torch.compiler.is_compiling() else _Covariances.apply(values)
 
 
+def mean_covariances(values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Weighted sums over windows of their [`covariances`], which are never held all at once.
+
+    Args:
+        values (`torch.Tensor` of shape `(batch, ..., channels, tokens)`).
+        weights (`torch.Tensor` of shape `(groups, batch)`): Without a gradient; a mean's add up to 1.
+
+    Returns:
+        `torch.Tensor` of shape `(groups, ..., channels, channels)`.
+    """
+    if torch.compiler.is_compiling():
+        return _weighted(weights, _covariances(values))
+    return _MeanCovariances.apply(values, weights)
+
+
+def _weighted(weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """`(groups, batch)` and `(batch, ...)` -> `(groups, ...)`."""
+    return (weights @ values.flatten(1)).unflatten(1, values.shape[1:])
+
+
 def _covariances(values: torch.Tensor) -> torch.Tensor:
     centred = values - values.mean(dim=-1, keepdim=True)
     return centred @ centred.transpose(-1, -2) / (values.shape[-1] - 1)
@@ -116,6 +136,27 @@ class _Covariances(torch.autograd.Function):
             both = (of_part + of_part.transpose(-1, -2)) / (values.shape[-1] - 1)
             torch.matmul(both, part - part.mean(dim=-1, keepdim=True), out=place)
         return result
+
+
+class _MeanCovariances(torch.autograd.Function):
+    """The same for sums over windows: the gradient of each is that of its groups, by its weights."""
+
+    @staticmethod
+    def forward(ctx, values, weights):
+        ctx.save_for_backward(values, weights)
+        parts = zip(values.split(CENTRED_AT_ONCE), weights.split(CENTRED_AT_ONCE, dim=1), strict=True)
+        return sum(_weighted(of_part, _covariances(part)) for part, of_part in parts)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient):
+        values, weights = ctx.saved_tensors
+        both = (gradient + gradient.transpose(-1, -2)) / (values.shape[-1] - 1)
+        result = torch.empty_like(values, memory_format=torch.contiguous_format)
+        parts = (values.split(CENTRED_AT_ONCE), weights.T.split(CENTRED_AT_ONCE), result.split(CENTRED_AT_ONCE))
+        for part, of_part, place in zip(*parts, strict=True):
+            torch.matmul(_weighted(of_part, both), part - part.mean(dim=-1, keepdim=True), out=place)
+        return result, None
 
 
 class _TokenConv(torch.autograd.Function):

@@ -52,11 +52,14 @@ class MDJPTModelOutput(ModelOutput):
         pooler_output (`torch.Tensor` of shape `(batch, maps)`): Their mean over time, the features for tasks.
         channel_features (`torch.Tensor` of shape `(batch, features, spatial_channels, tokens)`): The map F that the
             covariance alignment reads, before its group normalisation.
+        covariances (`torch.Tensor` of shape `(groups, features, spatial_channels, spatial_channels)`): Γ of every
+            group, in the order of their ids, where they were asked for.
     """
 
     last_hidden_state: torch.Tensor | None = None
     pooler_output: torch.Tensor | None = None
     channel_features: torch.Tensor | None = None
+    covariances: torch.Tensor | None = None
 
 
 @dataclass
@@ -160,6 +163,12 @@ class MDJPTPreTrainedModel(SaysWhatIsNew, PreTrainedModel):
             _uniform(module, fan_in=module.weight[0].numel())
 
 
+def _windows(values: torch.Tensor, members: torch.Tensor) -> torch.Tensor:
+    """Windows by ascending numbers; no copy of those that lie side by side, as they do in most steps."""
+    first, last = int(members[0]), int(members[-1])
+    return values[first : last + 1] if last - first + 1 == len(members) else values[members]
+
+
 def _uniform(module: nn.Module, fan_in: int) -> None:
     bound = fan_in**-0.5
     for parameter in module.parameters(recurse=False):
@@ -184,6 +193,7 @@ class MDJPTModel(EncodesRecordings, MDJPTPreTrainedModel):
         input_values: torch.Tensor,
         group_ids: torch.Tensor | None = None,
         channel_tokens: torch.Tensor | None = None,
+        covariances: bool = False,
         **kwargs,
     ) -> MDJPTModelOutput:
         """Encode windows.
@@ -196,6 +206,7 @@ class MDJPTModel(EncodesRecordings, MDJPTPreTrainedModel):
                 together. Without it every window stands alone, so its output never depends on the batch.
             channel_tokens (`torch.Tensor` of shape `(batch, features, num_channels, tokens)`, *optional*): What
                 [`encode_channels`] made of `input_values`, if that was done before.
+            covariances (`bool`): Whether to compute those of the groups, which need `group_ids`.
             kwargs: Other keys of the feature extractor, ignored.
 
         Raises:
@@ -207,8 +218,15 @@ class MDJPTModel(EncodesRecordings, MDJPTPreTrainedModel):
             channel_tokens = self.encode_channels(input_values)
         features = group_normalise(channel_tokens, membership, eps)
         channel_features = self.spatial_projection(features)
+        # Before the maps, so that its gradient is taken after theirs and does not wait in memory meanwhile.
+        gammas = self._covariances(channel_features, group_ids) if covariances and group_ids is not None else None
         maps = self.dynamics(group_normalise(channel_features, membership, eps))
-        return MDJPTModelOutput(maps.transpose(1, 2), maps.mean(dim=-1), channel_features)
+        return MDJPTModelOutput(maps.transpose(1, 2), maps.mean(dim=-1), channel_features, gammas)
+
+    def _covariances(self, channel_features: torch.Tensor, group_ids: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(channel_features.device.type, enabled=False):
+            precise = channel_features if channel_features.dtype == torch.float64 else channel_features.float()
+            return group_covariances(precise, group_ids.to(precise.device), self.config.covariance)
 
     def encode_channels(self, input_values: torch.Tensor) -> torch.Tensor:
         """The first stage, which knows of no other channel: `(batch, num_channels, samples)` -> `channel_tokens`."""
@@ -384,7 +402,7 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
             return self._embed_groups(input_values, group_ids, aligned)
 
         def embed(members: torch.Tensor) -> tuple[torch.Tensor, Any]:
-            given = input_values[members], group_ids[members], aligned
+            given = _windows(input_values, members), group_ids[members], aligned
             tokens = self.mdjpt.encode_channels(given[0])  # computed again by itself, chunk after chunk
             return checkpoint(self._embed_groups, *given, tokens, use_reentrant=False, preserve_rng_state=False)
 
@@ -403,16 +421,10 @@ class MDJPTForPreTraining(MDJPTPreTrainedModel):
         aligned: bool,
         channel_tokens: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
-        encoded = self.mdjpt(input_values, group_ids, channel_tokens)
+        encoded = self.mdjpt(input_values, group_ids, channel_tokens, covariances=aligned)
         membership = group_membership(group_ids, input_values)
         embeddings = self.projector(encoded.last_hidden_state.transpose(1, 2), membership)
-        if group_ids is None or not aligned:
-            return embeddings, None, encoded.pooler_output
-        with torch.autocast(embeddings.device.type, enabled=False):
-            maps = encoded.channel_features
-            precise = maps if maps.dtype == torch.float64 else maps.float()
-            gammas = group_covariances(precise, group_ids.to(maps.device), self.config.covariance)
-        return embeddings, gammas, encoded.pooler_output
+        return embeddings, encoded.covariances, encoded.pooler_output
 
     def _align(
         self, embeddings: torch.Tensor, gammas: torch.Tensor, ids

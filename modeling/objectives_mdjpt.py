@@ -3,7 +3,7 @@
 import torch
 import torch.distributed as dist
 
-from .kernels_mdjpt import covariances
+from .kernels_mdjpt import covariances, mean_covariances
 
 
 def find_positives(
@@ -109,8 +109,11 @@ def window_covariances(channel_features: torch.Tensor, covariance: str = "true")
     if covariance == "correlation":
         spread = products.diagonal(dim1=-2, dim2=-1).clamp_min(_LEAST_VARIANCE).rsqrt()
         products = products * spread[..., None] * spread[..., None, :]
-    off_diagonal = 1 - torch.eye(products.shape[-1], dtype=products.dtype, device=products.device)
-    return products * off_diagonal
+    return products * _off_diagonal(products)
+
+
+def _off_diagonal(matrices: torch.Tensor) -> torch.Tensor:
+    return 1 - torch.eye(matrices.shape[-1], dtype=matrices.dtype, device=matrices.device)
 
 
 def group_covariances(
@@ -120,6 +123,9 @@ def group_covariances(
     groups = group_ids.unique()
     membership = (groups[:, None] == group_ids).to(channel_features.dtype)
     average = membership / membership.sum(dim=1, keepdim=True)
+    if covariance == "true":  # a mean of products, none of which need stay
+        gammas = mean_covariances(channel_features, average)
+        return gammas * _off_diagonal(gammas)
     return torch.einsum("sb,bdij->sdij", average, window_covariances(channel_features, covariance))
 
 

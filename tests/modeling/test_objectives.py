@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mdjpt_hf.modeling.kernels_mdjpt import CENTRED_AT_ONCE, mean_covariances
 from mdjpt_hf.modeling.objectives_mdjpt import (
     cross_dataset_alignment,
     find_positives,
@@ -227,6 +228,20 @@ def test_cda(covariance):
     gammas = slow_gammas(maps, ids, covariance)
     agree(group_covariances(maps, ids, covariance), torch.stack([torch.stack(g) for g in gammas.values()]))
     agree(cross_dataset_alignment(maps, ids, covariance), slow_cda(maps, ids, covariance))
+
+
+def test_mean_covariances_have_the_gradient_of_a_mean_of_covariances():
+    """Over more windows than are centred at once, in groups that lie among each other."""
+    ids = torch.arange(CENTRED_AT_ONCE + 3) % 3
+    maps = noise(len(ids), 2, 4, 6).requires_grad_()
+    weight = noise(3, 2, 4, 4, seed=1)  # of no symmetry
+    average = F.one_hot(ids).T.double()
+    average = average / average.sum(dim=1, keepdim=True)
+    wanted = (torch.einsum("sb,bdij->sdij", average, window_covariances(maps)) * weight).sum()
+    found = (group_covariances(maps, ids) * weight).sum()
+    agree(found, wanted)
+    agree(*(torch.autograd.grad(total, maps)[0] for total in (found, wanted)))
+    assert torch.autograd.gradcheck(mean_covariances, (maps, average))
 
 
 def test_the_true_covariance_is_the_textbook_one():

@@ -77,9 +77,9 @@ def test_groups_apart_are_encoded_one_after_the_other(model, batch, monkeypatch)
     sizes, encoded = [], []
     forward, encode = model.mdjpt.forward, model.mdjpt.channel_encoder.forward
 
-    def count(windows, *others):
+    def count(windows, *others, **more):
         sizes.append(len(windows))
-        return forward(windows, *others)
+        return forward(windows, *others, **more)
 
     monkeypatch.setattr(model.mdjpt, "forward", count)
     monkeypatch.setattr(
@@ -92,6 +92,29 @@ def test_groups_apart_are_encoded_one_after_the_other(model, batch, monkeypatch)
     model.eval()
     model(**batch)
     assert sizes[8:] == encoded[4:] == [16]
+
+
+@pytest.mark.parametrize("side_by_side", [True, False])
+def test_the_largest_group_comes_when_least_of_others_is_kept(model, monkeypatch, side_by_side):
+    """First, so that its gradient is taken last; its windows are copied only if others lie between them."""
+    sizes, places = [], []
+    forward = model.mdjpt.forward
+
+    def note(windows, *others, **more):
+        sizes.append(len(windows))
+        places.append(windows.untyped_storage().data_ptr())
+        return forward(windows, *others, **more)
+
+    monkeypatch.setattr(model.mdjpt, "forward", note)
+    groups = torch.tensor([0] * 2 + [1] * 2 + [2] * 5 + [3] * 5)
+    stimuli = torch.tensor([0, 1] * 2 + [0, 1, 2, 3, 4] * 2)
+    order = torch.arange(14) if side_by_side else torch.randperm(14, generator=torch.Generator().manual_seed(0))
+    values = torch.randn(14, 60, 625, dtype=torch.float64)
+    use_way(model, "groups")
+    ids = {"group_ids": groups[order], "dataset_ids": groups[order] // 2, "stimulus_ids": stimuli[order]}
+    model(values, **ids).loss.backward()
+    assert sizes == [5, 5, 2, 2, 2, 2, 5, 5]  # and those of the gradient
+    assert (set(places) == {values.untyped_storage().data_ptr()}) == side_by_side
 
 
 @pytest.mark.parametrize("free, way", [(2**40, "no"), ("some", "some"), ("yes", "yes"), (0, None)])
