@@ -7,6 +7,7 @@ what to write down and what to compute again costs more than it saves.
 """
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -130,12 +131,7 @@ class _Covariances(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
         (values,) = ctx.saved_tensors
-        result = torch.empty_like(values, memory_format=torch.contiguous_format)
-        parts = (whole.split(CENTRED_AT_ONCE) for whole in (values, gradient, result))
-        for part, of_part, place in zip(*parts, strict=True):
-            both = (of_part + of_part.transpose(-1, -2)) / (values.shape[-1] - 1)
-            torch.matmul(both, part - part.mean(dim=-1, keepdim=True), out=place)
-        return result
+        return _through_covariances(values, (_both_ways(part, values) for part in gradient.split(CENTRED_AT_ONCE)))
 
 
 class _MeanCovariances(torch.autograd.Function):
@@ -151,12 +147,23 @@ class _MeanCovariances(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
         values, weights = ctx.saved_tensors
-        both = (gradient + gradient.transpose(-1, -2)) / (values.shape[-1] - 1)
-        result = torch.empty_like(values, memory_format=torch.contiguous_format)
-        parts = (values.split(CENTRED_AT_ONCE), weights.T.split(CENTRED_AT_ONCE), result.split(CENTRED_AT_ONCE))
-        for part, of_part, place in zip(*parts, strict=True):
-            torch.matmul(_weighted(of_part, both), part - part.mean(dim=-1, keepdim=True), out=place)
-        return result, None
+        both = _both_ways(gradient, values)
+        parts = (_weighted(of_part, both) for of_part in weights.T.split(CENTRED_AT_ONCE))
+        return _through_covariances(values, parts), None
+
+
+def _both_ways(gradient: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """`(G + Gᵀ) / (n - 1)`: each of two channels gets the gradient of their covariance."""
+    return (gradient + gradient.transpose(-1, -2)) / (values.shape[-1] - 1)
+
+
+def _through_covariances(values: torch.Tensor, gradients: Iterable[torch.Tensor]) -> torch.Tensor:
+    """The gradient of values, from [`_both_ways`] of their covariances, of so many windows as are centred at a time."""
+    result = torch.empty_like(values, memory_format=torch.contiguous_format)
+    parts = (values.split(CENTRED_AT_ONCE), gradients, result.split(CENTRED_AT_ONCE))
+    for part, of_part, place in zip(*parts, strict=True):
+        torch.matmul(of_part, part - part.mean(dim=-1, keepdim=True), out=place)
+    return result
 
 
 class _TokenConv(torch.autograd.Function):
